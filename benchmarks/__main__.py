@@ -1,0 +1,48 @@
+"""``python -m benchmarks NAME [--quick] [--threads N] [--json FILE]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+import benchmarks
+from benchmarks.framework import Options, Result, format_table, to_json
+
+_NOT_WORKLOADS = {"__main__", "framework", "timing"}
+
+
+def workload_names() -> list[str]:
+    """Names of the modules of this package that are workloads."""
+    found = (module.name for module in pkgutil.iter_modules(benchmarks.__path__))
+    return sorted(n for n in found if n not in _NOT_WORKLOADS and not n.startswith("_"))
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure this package beside its peers."
+    )
+    parser.add_argument("name", choices=workload_names(), help="the workload to run")
+    parser.add_argument("--quick", action="store_true", help="only the headline cases")
+    parser.add_argument("--threads", type=int, help="threads for all (default: usable cores)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one workload, print its table and optionally save it."""
+    args = _parse(argv)
+    module = importlib.import_module(f"benchmarks.{args.name}")
+    results: list[Result] = module.run(Options(quick=args.quick, threads=args.threads))
+    print(format_table(results))
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(to_json(results), encoding="utf-8")
+        print(f"wrote {args.json}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
