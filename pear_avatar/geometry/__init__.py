@@ -1,0 +1,1 @@
+"""Rotations, cameras and triangle meshes: pure functions on tensors."""
