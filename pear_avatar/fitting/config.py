@@ -1,0 +1,100 @@
+"""What the joint fit does, in numbers. Lengths are metres unless said otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class RatesConfig:
+    """Adam learning rates."""
+
+    offsets: float = 2e-4
+    local_quats: float = 4e-3
+    log_scales: float = 1e-2
+    logit_opacities: float = 2e-2
+    colors: float = 1e-2
+    vertex_offsets: float = 5e-4
+    betas: float = 5e-3
+    #: per-frame pose, radians; root and joints
+    rotations: float = 6e-3
+    #: per-frame translation
+    transl: float = 4e-3
+    expression: float = 1e-2
+    #: log of the focal length's change; only when the camera was not given
+    log_focal: float = 5e-4
+
+
+@dataclass
+class LossConfig:
+    """Weights of the joint objective."""
+
+    l1: float = 0.8
+    ssim: float = 0.2
+    alpha: float = 0.3
+    perceptual: float = 0.05
+    keypoints: float = 0.02
+    #: deviation of a frame's pose from the tracked one, and from its neighbours' deviation
+    pose_prior: float = 0.003
+    pose_smooth: float = 0.02
+    betas_prior: float = 1e-4
+    #: mean squared Laplacian and mean square of the vertex offsets, per square metre
+    laplacian: float = 200.0
+    vertex_offsets: float = 4.0
+    #: mean squared splat offset per square metre; colour roughness between neighbours
+    splat_offsets: float = 20.0
+    color_smooth: float = 0.02
+
+
+@dataclass
+class LimitsConfig:
+    """Hard bounds that keep splats flat and near the skin."""
+
+    #: largest splat offset
+    offset: float = 0.02
+    offset_head_hands: float = 0.006
+    #: largest growth and shrinkage of the in-plane scale against the splat spacing, natural log
+    log_scale_up: float = 0.6
+    log_scale_down: float = 1.6
+    #: thickness along the normal as a share of the spacing
+    thickness_max: float = 0.35
+    #: |x|, |y| of the local quaternion: how far a splat may tip out of the surface
+    tilt: float = 0.22
+    #: largest clothing offset
+    vertex_offset: float = 0.12
+
+
+@dataclass
+class FittingConfig:
+    """The joint fit of geometry, appearance, pose and camera to the frames of one clip."""
+
+    #: longest side of the person's crop in pixels
+    crop_size: int = 512
+    num_splats: int = 30000
+    num_betas: int = 20
+    #: silhouettes first: shape, clothes and pose, no colours
+    silhouette_steps: int = 1200
+    #: then everything together
+    joint_steps: int = 7000
+    #: stop the joint stage after this many seconds, finishing its schedule early (0: never)
+    max_seconds: float = 0.0
+    #: every n-th frame is left out of the appearance fit and measured
+    holdout_every: int = 8
+    #: at most this many frames are fitted (evenly spread)
+    max_frames: int = 400
+    perceptual_every: int = 8
+    perceptual_crop: int = 160
+    refine_pose: bool = True
+    refine_focal: bool = True
+    #: pose steps on each held-out picture for the "heldout_refit" figures
+    refit_steps: int = 40
+    #: held-out frames used for "heldout_refit" at most
+    refit_frames: int = 12
+    #: find things in front of the person and leave them out
+    find_occluders: bool = True
+    max_excluded_share: float = 0.10
+    checkpoint_seconds: float = 20.0
+    seed: int = 0
+    rates: RatesConfig = field(default_factory=RatesConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)

@@ -1,0 +1,239 @@
+"""The pictures a fit works on: person-centred crops of one size with masks and cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from pear_avatar.data.npz import load_npz, save_npz
+from pear_avatar.geometry.cameras import crop_camera
+from pear_avatar.types import Camera, ClipDetections, Track
+
+#: Bumped when the meaning of a stored crop changes; an older cache is made anew.
+FRAMES_VERSION = 3
+
+_MARGIN_X, _MARGIN_Y = 1.12, 1.08
+_MASK_INSIDE = 0.9
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """N crops of one person, all h x w pixels at one scale.
+
+    images:   (N, h, w, 3) uint8, the frame as it is.
+    targets:  (N, h, w, 3) uint8, the same with the person's own colour carried outwards over the
+              soft rim, so that background does not bleed into the splats.
+    masks:    (N, h, w) uint8 soft person mask.
+    valid:    (N, h, w) uint8, 255 where the crop lies inside the frame and nothing hides the
+              person; 0 is left out of every loss.
+    camera:   batch of N cameras of the crops.
+    row:      (N,) int64 row of the track each crop belongs to.
+    split:    (N,) int8: 0 fitted, 1 held out, 2 unseen tail.
+    """
+
+    images: np.ndarray
+    targets: np.ndarray
+    masks: np.ndarray
+    valid: np.ndarray
+    camera: Camera
+    row: np.ndarray
+    split: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def indices(self, split: int) -> list[int]:
+        """Positions of the frames of one split, in time order."""
+        return [int(i) for i in np.flatnonzero(self.split == split)]
+
+    def target(self, i: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Training tensors of crop i: colour (3, h, w), mask (h, w), valid (h, w) in [0, 1]."""
+        return _planar(self.targets[i]), _unit(self.masks[i]), _unit(self.valid[i])
+
+    def image(self, i: int) -> tuple[Tensor, Tensor]:
+        """The untouched crop i: colour (3, h, w) and mask (h, w) in [0, 1]."""
+        return _planar(self.images[i]), _unit(self.masks[i])
+
+    def with_valid(self, valid: np.ndarray) -> FrameSet:
+        """The same frames with another validity map."""
+        return replace(self, valid=valid)
+
+
+def _planar(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1).float().div_(255).contiguous()
+
+
+def _unit(mask: np.ndarray) -> Tensor:
+    return torch.from_numpy(mask).float().div_(255)
+
+
+def choose_rows(
+    track: Track, *, max_frames: int, holdout_every: int, unseen_tail: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows of the track are fitted, held out, or kept as the unseen tail.
+
+    Returns (rows (N,), split (N,)). Untrusted rows never appear. With fewer than
+    ``2 * holdout_every`` frames every frame is fitted and the middle one is measured too rarely
+    to mean anything, so nothing is held out below three frames.
+    """
+    rows = np.flatnonzero(track.trusted)
+    if len(rows) > max_frames:
+        rows = rows[np.linspace(0, len(rows) - 1, max_frames).round().astype(int)]
+    split = np.zeros(len(rows), np.int8)
+    if len(rows) >= 3 and holdout_every > 1:
+        first = min(holdout_every // 2, len(rows) // 2)
+        split[first::holdout_every] = 1
+    if unseen_tail and len(rows) >= 5:
+        split[int(np.ceil(0.8 * len(rows))) :] = 2
+    return rows, split
+
+
+def _crop_boxes(boxes: np.ndarray, crop_size: int) -> tuple[np.ndarray, float, int, int]:
+    """Common crop geometry of all frames: offsets (N, 2) px, scale, width, height."""
+    extent = np.percentile(boxes[:, 2:] - boxes[:, :2], 98, axis=0)
+    crop_w, crop_h = extent * (_MARGIN_X, _MARGIN_Y)
+    scale = min(1.0, crop_size / max(crop_w, crop_h))
+    width = int(np.ceil(crop_w * scale / 16) * 16)
+    height = int(np.ceil(crop_h * scale / 16) * 16)
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
+    offsets = center - np.array([width, height]) / (2 * scale)
+    return offsets, float(scale), width, height
+
+
+def _mask_box(mask: np.ndarray, fallback: np.ndarray) -> np.ndarray:
+    ys, xs = np.nonzero(mask > 127)
+    if len(xs) < 16:
+        return fallback
+    return np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float64)
+
+
+def carry_color_outwards(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Replace the colour of the soft rim by the person's own colour nearby.
+
+    image (h, w, 3) uint8, mask (h, w) uint8. Mixed pixels hold part of the background; a
+    normalised blur of the sure inside gives the colour the person would have there.
+    """
+    inside = (mask >= 255 * _MASK_INSIDE).astype(np.uint8)
+    inside = cv2.erode(inside, np.ones((3, 3), np.uint8))
+    known, color = inside.astype(np.float32), image.astype(np.float32)
+    out = image.copy()
+    missing = inside == 0
+    for sigma in (1.5, 4.0, 12.0):
+        weight = cv2.GaussianBlur(known, (0, 0), sigma)
+        blurred = cv2.GaussianBlur(color * known[..., None], (0, 0), sigma)
+        ok = missing & (weight > 0.02)
+        out[ok] = np.clip(blurred[ok] / weight[ok, None], 0, 255).astype(np.uint8)
+        missing &= ~ok
+    return out
+
+
+def build_frames(
+    frames: Iterable[tuple[int, float, np.ndarray]],
+    mask_of: Callable[[int], np.ndarray],
+    detections: ClipDetections,
+    track: Track,
+    rows: np.ndarray,
+    split: np.ndarray,
+    crop_size: int,
+    on_frame: Callable[[int], None] | None = None,
+) -> FrameSet:
+    """Cut the crops of ``rows`` out of the clip.
+
+    ``frames`` yields (index, time, rgb) upright at the detections' size, at least for the rows'
+    frame indices and in order; ``mask_of(row)`` gives the (H, W) uint8 soft mask.
+    """
+    boxes = np.stack([_mask_box(mask_of(int(r)), detections.box_xyxy[r]) for r in rows])
+    offsets, scale, width, height = _crop_boxes(boxes, crop_size)
+    n = len(rows)
+    images = np.zeros((n, height, width, 3), np.uint8)
+    targets, masks = np.zeros_like(images), np.zeros((n, height, width), np.uint8)
+    valid = np.zeros_like(masks)
+    position = {int(track.frame_index[r]): k for k, r in enumerate(rows)}
+    inside = np.full((detections.height, detections.width), 255, np.uint8)
+    found = 0
+    for index, _, rgb in frames:
+        k = position.get(index)
+        if k is None:
+            continue
+        # Pixel centres sit at +0.5: output centre u + 0.5 looks at input (u + 0.5) / s + o.
+        shift = 0.5 * (scale - 1)
+        affine = np.array(
+            [
+                [scale, 0, shift - offsets[k, 0] * scale],
+                [0, scale, shift - offsets[k, 1] * scale],
+            ]
+        )
+        mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        source, mask = _prefilter(rgb, scale), _prefilter(mask_of(int(rows[k])), scale)
+        images[k] = cv2.warpAffine(
+            source, affine, (width, height), flags=mode, borderMode=cv2.BORDER_REPLICATE
+        )
+        masks[k] = cv2.warpAffine(mask, affine, (width, height), flags=mode)
+        valid[k] = cv2.warpAffine(inside, affine, (width, height), flags=cv2.INTER_NEAREST)
+        targets[k] = carry_color_outwards(images[k], masks[k])
+        found += 1
+        if on_frame is not None:
+            on_frame(found)
+        if found == n:
+            break
+    if found < n:
+        raise ValueError(f"the video gave {found} of the {n} frames the track names")
+    cameras = [
+        crop_camera(track.camera[int(r)], scale, offsets[k, 0], offsets[k, 1], width, height)
+        for k, r in enumerate(rows)
+    ]
+    camera = Camera(
+        torch.stack([c.K for c in cameras]),
+        torch.stack([c.T_camera_world for c in cameras]),
+        width,
+        height,
+    )
+    return FrameSet(images, targets, masks, valid, camera, rows.astype(np.int64), split)
+
+
+def _prefilter(image: np.ndarray, scale: float) -> np.ndarray:
+    """Blur before shrinking: warpAffine ignores INTER_AREA and would alias."""
+    if scale >= 0.8:
+        return image
+    return cv2.GaussianBlur(image, (0, 0), 0.42 / scale)
+
+
+def save_frames(path: Path, frames: FrameSet) -> None:
+    """Write the crops as an uncompressed npz (quick to read back), atomically."""
+    save_npz(
+        path,
+        {
+            "version": np.array(FRAMES_VERSION),
+            "images": frames.images,
+            "targets": frames.targets,
+            "masks": frames.masks,
+            "valid": frames.valid,
+            "K": frames.camera.K.numpy(),
+            "T_camera_world": frames.camera.T_camera_world.numpy(),
+            "row": frames.row,
+            "split": frames.split,
+        },
+    )
+
+
+def load_frames(path: Path) -> FrameSet | None:
+    """Crops written by :func:`save_frames`; None where absent, damaged or of another version."""
+    try:
+        z = load_npz(path)
+    except (OSError, ValueError):
+        return None
+    if int(z.get("version", -1)) != FRAMES_VERSION:
+        return None
+    height, width = z["masks"].shape[1:]
+    camera = Camera(
+        torch.from_numpy(z["K"]), torch.from_numpy(z["T_camera_world"]), width, height
+    )
+    return FrameSet(
+        z["images"], z["targets"], z["masks"], z["valid"], camera, z["row"], z["split"]
+    )
