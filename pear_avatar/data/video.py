@@ -447,7 +447,7 @@ def _frame_number(frame: Any, timeline: _Timeline, count: int) -> int:
 
 def _rotation(frame: Any) -> int:
     """Counter-clockwise degrees to upright, to the nearest quarter turn."""
-    return int(round(frame.rotation / 90.0)) * 90 % 360
+    return round(frame.rotation / 90.0) * 90 % 360
 
 
 def _square_width(frame: Any, stream: Any) -> int:
