@@ -81,6 +81,9 @@ class ShiftTolerantLpips(torch.nn.Module):
     a shift of a pixel hardly changes the distance.
     """
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, weights: Mapping[str, Tensor]):
         super().__init__()
         expected = [f"{key}.{part}" for key, _ in _CONVOLUTIONS for part in ("weight", "bias")]
@@ -88,29 +91,26 @@ class ShiftTolerantLpips(torch.nn.Module):
         missing = [key for key in expected if key not in weights]
         if missing:
             raise ValueError(f"not a shift-tolerant LPIPS weight file: {missing[0]} is missing")
-        for i, (key, _) in enumerate(_CONVOLUTIONS):
-            self.register_buffer(f"weight{i}", weights[f"{key}.weight"].float())
-            self.register_buffer(f"bias{i}", weights[f"{key}.bias"].float())
+        for i, (key, padding) in enumerate(_CONVOLUTIONS):
+            weight, bias = (weights[f"{key}.{part}"].float() for part in ("weight", "bias"))
+            if i == 0:
+                self.first = BlurredConvolution(weight, bias, padding)
+            else:
+                self.register_buffer(f"weight{i}", weight)
+                self.register_buffer(f"bias{i}", bias)
             self.register_buffer(f"linear{i}", weights[f"lin{i}.model.1.weight"].float())
         self.register_buffer("shift", weights["scaling_layer.shift"].float())
         self.register_buffer("scale", weights["scaling_layer.scale"].float())
-        self.register_buffer("blur", torch.tensor([0.25, 0.5, 0.25]))
-        key, padding = _CONVOLUTIONS[0]
-        weight, bias = (weights[f"{key}.{part}"].float() for part in ("weight", "bias"))
-        self.first = BlurredConvolution(weight, bias, padding)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The five feature maps of (B, 3, H, W) in [0, 1], each of unit length per pixel."""
-        x = (2 * images - 1 - self.shift) / self.scale
-        maps = []
-        for i, (_, padding) in enumerate(_CONVOLUTIONS):
-            if i == 0:
-                x = F.relu(self.first(x))
-            else:
-                if i in (1, 2):
-                    x = blur_halve(F.max_pool2d(x, kernel_size=3, stride=1), self.blur)
-                weight, bias = getattr(self, f"weight{i}"), getattr(self, f"bias{i}")
-                x = F.relu(F.conv2d(x, weight, bias, padding=padding))
+        x = F.relu(self.first((2 * images - 1 - self.shift) / self.scale))
+        maps = [x]
+        for i, (_, padding) in enumerate(_CONVOLUTIONS[1:], start=1):
+            if i <= 2:
+                x = blur_halve(F.max_pool2d(x, kernel_size=3, stride=1))
+            weight, bias = getattr(self, f"weight{i}"), getattr(self, f"bias{i}")
+            x = F.relu(F.conv2d(x, weight, bias, padding=padding))
             maps.append(x)
         return [m / (m.square().sum(1, keepdim=True).add(1e-20).sqrt() + 1e-10) for m in maps]
 
@@ -128,15 +128,15 @@ class ShiftTolerantLpips(torch.nn.Module):
         return total
 
 
-def blur_halve(x: Tensor, taps: Tensor) -> Tensor:
-    """Reflect-pad (B, C, H, W) by 2, blur both axes with 3 ``taps``, keep every second sample."""
-    channels = x.shape[1]
+def blur_halve(x: Tensor) -> Tensor:
+    """Reflect-pad (B, C, H, W) by 2, blur with [1 2 1]/4 both ways, keep every second sample."""
+    channels, taps = x.shape[1], x.new_tensor([0.25, 0.5, 0.25])
     kernel = torch.outer(taps, taps).expand(channels, 1, 3, 3)
     return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), kernel, stride=2, groups=channels)
 
 
 class BlurredConvolution(torch.nn.Module):
-    """``blur_halve(conv2d(x))`` as one strided convolution, with [1 2 1]/4 for taps.
+    """``blur_halve(conv2d(x))`` as one strided convolution.
 
     Nothing non-linear stands between the two, so the blur folds into the kernel and three of
     four outputs are never computed: 3.4x faster than the pair. What the reflected border needs:
