@@ -1,0 +1,19 @@
+// What every entry point of the C ABI shares. pear_avatar/_native/__init__.py mirrors this.
+#pragma once
+
+#include <cstdint>
+
+#define PEAR_EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace pear {
+
+// Raised whenever a signature changes, so that a stale library is recognised.
+constexpr int kAbiVersion = 1;
+
+enum Status : int {
+  kOk = 0,
+  kOutOfMemory = 1,
+  kTooManyPairs = 2,
+};
+
+}  // namespace pear

@@ -1,0 +1,18 @@
+// The kernels of one instruction set, by the namespace that keeps them apart.
+#pragma once
+
+#include "raster.h"
+#include "simd.h"
+#include "ssim.h"
+
+namespace pear {
+namespace PEAR_ISA {
+
+void project(const ProjectArgs& args, int begin, int end);
+void project_backward(const ProjectBackwardArgs& args, int begin, int end);
+void composite_forward(const CompositeArgs& args, int begin, int end);
+void composite_backward(const CompositeArgs& args, int begin, int end);
+void ssim_band(const SsimArgs& args, int channel, int begin, int end, float* scratch);
+
+}  // namespace PEAR_ISA
+}  // namespace pear

@@ -1,0 +1,14 @@
+#include "kernel_decls.h"
+#include "kernels.h"
+
+#define PEAR_STRING_(x) #x
+#define PEAR_STRING(x) PEAR_STRING_(x)
+
+namespace pear {
+
+const Kernels PEAR_JOIN(kKernels_, PEAR_ISA) = {
+    PEAR_STRING(PEAR_ISA),        &PEAR_ISA::project,            &PEAR_ISA::project_backward,
+    &PEAR_ISA::composite_forward, &PEAR_ISA::composite_backward, &PEAR_ISA::ssim_band,
+};
+
+}  // namespace pear

@@ -1,0 +1,36 @@
+// The table of kernels that each instruction set provides. Every kernel works on a range and has
+// no state of its own, so the caller decides how to spread ranges over threads.
+#pragma once
+
+#include "raster.h"
+#include "ssim.h"
+
+namespace pear {
+
+struct Kernels {
+  const char* name;
+  // Splats [begin, end) to records.
+  void (*project)(const ProjectArgs& args, int begin, int end);
+  // Splats [begin, end) (a block of kProjectBlock) from pair gradients to input gradients.
+  void (*project_backward)(const ProjectBackwardArgs& args, int begin, int end);
+  // Tiles [begin, end) to pixels.
+  void (*composite)(const CompositeArgs& args, int begin, int end);
+  // Tiles [begin, end) from pixel gradients to pair gradients.
+  void (*composite_backward)(const CompositeArgs& args, int begin, int end);
+  // Rows [begin, end) of one channel of the image loss.
+  void (*ssim_band)(const SsimArgs& args, int channel, int begin, int end, float* scratch);
+};
+
+#if defined(__x86_64__)
+extern const Kernels kKernels_sse4;
+extern const Kernels kKernels_avx2;
+extern const Kernels kKernels_avx512;
+#else
+extern const Kernels kKernels_generic;
+#endif
+
+// The best table this processor can run; PEAR_AVATAR_ISA names another. Null if that name is not
+// one that can run here.
+const Kernels* kernels();
+
+}  // namespace pear

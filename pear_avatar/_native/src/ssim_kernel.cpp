@@ -1,0 +1,184 @@
+// Fused L1 + SSIM (Wang et al. 2004) with its gradient, row by row.
+//
+// SSIM needs the window means of x, y, x y and only of the sum x^2 + y^2, so four maps are blurred,
+// not five. Outside of the image everything counts as 0. With S = (A B) / (C D), where
+// A = 2 mx my + c1, B = 2 cov + c2, C = mx^2 + my^2 + c1, D = var_x + var_y + c2, the gradient is
+//   dL/dx = blur(dS/dmx) + 2 x blur(dS/dE[x^2]) + y blur(dS/dE[x y]).
+#include "kernel_decls.h"
+
+namespace pear {
+namespace PEAR_ISA {
+namespace {
+
+constexpr float kC1 = 0.01f * 0.01f, kC2 = 0.03f * 0.03f;
+constexpr int kInputs = 4, kDerivatives = 3;
+constexpr int kUnroll = 2;  // vectors of one row at a time, to hide latency
+
+// Scratch of one band, cut into rows of one pitch.
+struct Rows {
+  float* base;
+  int64_t pitch;
+  // Padded rows: x, y, x^2 + y^2, x y, then the three derivatives.
+  __attribute__((always_inline)) float* padded(int map) const { return base + map * pitch; }
+  __attribute__((always_inline)) float* input_ring(int row, int map) const {
+    return base + (7 + slot(row) * kInputs + map) * pitch;
+  }
+  __attribute__((always_inline)) float* derivative_ring(int row, int map) const {
+    return base + (7 + kSsimTaps * kInputs + slot(row) * kDerivatives + map) * pitch;
+  }
+  __attribute__((always_inline)) static int slot(int row) {
+    return (row + 2 * kSsimTaps) % kSsimTaps;
+  }
+};
+
+PEAR_INLINE void zero(float* p, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) p[i] = 0.f;
+}
+
+// Horizontal window over a padded row: out[x] = sum_k taps[k] row[x + k].
+PEAR_INLINE void blur_row(const float* row, const float* taps, int width, float* out) {
+  for (int x = 0; x < width; x += kUnroll * kLanes) {
+    VecF total[kUnroll] = {};
+    for (int k = 0; k < kSsimTaps; ++k)
+      for (int j = 0; j < kUnroll; ++j) total[j] += taps[k] * load(row + x + k + j * kLanes);
+    for (int j = 0; j < kUnroll; ++j) store(out + x + j * kLanes, total[j]);
+  }
+}
+
+void blur_input_row(const SsimArgs& args, int64_t channel_offset, int y, const Rows& rows) {
+  if (y < 0 || y >= args.height) {
+    for (int map = 0; map < kInputs; ++map) zero(rows.input_ring(y, map), rows.pitch);
+    return;
+  }
+  const float* x_row = args.x + channel_offset + static_cast<int64_t>(y) * args.width;
+  const float* y_row = args.y + channel_offset + static_cast<int64_t>(y) * args.width;
+  for (int i = 0; i < args.width; ++i) {
+    const float a = x_row[i], b = y_row[i];
+    rows.padded(0)[kSsimRadius + i] = a;
+    rows.padded(1)[kSsimRadius + i] = b;
+    rows.padded(2)[kSsimRadius + i] = a * a + b * b;
+    rows.padded(3)[kSsimRadius + i] = a * b;
+  }
+  for (int map = 0; map < kInputs; ++map)
+    blur_row(rows.padded(map), args.taps, args.width, rows.input_ring(y, map));
+}
+
+// SSIM along one row; fills the padded derivative rows. Returns the weighted sum over the row.
+float ssim_row(const SsimArgs& args, int y, const Rows& rows) {
+  const float* ring[kSsimTaps];
+  for (int k = 0; k < kSsimTaps; ++k) ring[k] = rows.input_ring(y - kSsimRadius + k, 0);
+  const float* weight_row = args.weight ? args.weight + static_cast<int64_t>(y) * args.width : 0;
+  const VecF lane = lane_index();
+  VecF total = VecF{};
+  for (int x = 0; x < args.width; x += kLanes) {
+    VecF mean[kInputs] = {};
+    for (int k = 0; k < kSsimTaps; ++k)
+      for (int map = 0; map < kInputs; ++map)
+        mean[map] += args.taps[k] * load(ring[k] + map * rows.pitch + x);
+    const VecF mx = mean[0], my = mean[1];
+    const VecF mx2_my2 = mx * mx + my * my;
+    const VecF a = 2 * mx * my + kC1, b = 2 * (mean[3] - mx * my) + kC2;
+    const VecF c = mx2_my2 + kC1, d = mean[2] - mx2_my2 + kC2;
+    const VecF inverse = 1.f / (c * d);
+    const VecF inside = zero_unless(lane < static_cast<float>(args.width - x), broadcast(1.f));
+    VecF weight = inside;
+    if (weight_row) {
+      const int count = min_int(kLanes, args.width - x);
+      for (int j = 0; j < count; ++j) weight[j] = weight_row[x + j];
+    }
+    const VecF s = a * b * inverse;
+    total += weight * s;
+    const VecF ds_dxx = -s * (c * inverse), ds_dxy = 2 * a * inverse;
+    const VecF ds_dmx = 2 * my * b * inverse - 2 * mx * s * (d * inverse) - 2 * mx * ds_dxx -
+                        my * ds_dxy;
+    store(rows.padded(4) + kSsimRadius + x, weight * ds_dmx);
+    store(rows.padded(5) + kSsimRadius + x, weight * ds_dxx);
+    store(rows.padded(6) + kSsimRadius + x, weight * ds_dxy);
+  }
+  return sum(total);
+}
+
+void gradient_row(const SsimArgs& args, int64_t channel_offset, int y, const Rows& rows) {
+  const float* ring[kSsimTaps];
+  for (int k = 0; k < kSsimTaps; ++k) ring[k] = rows.derivative_ring(y - kSsimRadius + k, 0);
+  const int64_t at = channel_offset + static_cast<int64_t>(y) * args.width;
+  const float *x_row = args.x + at, *y_row = args.y + at;
+  const float* weight_row = args.weight ? args.weight + static_cast<int64_t>(y) * args.width : 0;
+  for (int x = 0; x < args.width; x += kLanes) {
+    VecF blurred[kDerivatives] = {};
+    for (int k = 0; k < kSsimTaps; ++k)
+      for (int map = 0; map < kDerivatives; ++map)
+        blurred[map] += args.taps[k] * load(ring[k] + map * rows.pitch + x);
+    const int count = min_int(kLanes, args.width - x);
+    VecF a = VecF{}, b = VecF{}, weight = broadcast(1.f);
+    if (count == kLanes) {
+      a = load(x_row + x);
+      b = load(y_row + x);
+      if (weight_row) weight = load(weight_row + x);
+    } else {
+      for (int j = 0; j < count; ++j) {
+        a[j] = x_row[x + j];
+        b[j] = y_row[x + j];
+        if (weight_row) weight[j] = weight_row[x + j];
+      }
+    }
+    const VecF l1 = zero_unless(a > b, weight) - zero_unless(a < b, weight);
+    const VecF g = args.weight_l1 * l1 -
+                   args.weight_ssim * (blurred[0] + 2 * a * blurred[1] + b * blurred[2]);
+    float* to = args.grad + at + x;
+    if (count == kLanes) {
+      store(to, g);
+    } else {
+      for (int j = 0; j < count; ++j) to[j] = g[j];
+    }
+  }
+}
+
+float l1_row(const SsimArgs& args, int64_t channel_offset, int y) {
+  const int64_t at = channel_offset + static_cast<int64_t>(y) * args.width;
+  const float *x_row = args.x + at, *y_row = args.y + at;
+  const float* weight_row = args.weight ? args.weight + static_cast<int64_t>(y) * args.width : 0;
+  VecF total = VecF{};
+  int x = 0;
+  for (; x + kLanes <= args.width; x += kLanes) {
+    const VecF difference = abs(load(x_row + x) - load(y_row + x));
+    total += weight_row ? difference * load(weight_row + x) : difference;
+  }
+  float tail = 0.f;
+  for (; x < args.width; ++x)
+    tail += __builtin_fabsf(x_row[x] - y_row[x]) * (weight_row ? weight_row[x] : 1.f);
+  return sum(total) + tail;
+}
+
+}  // namespace
+
+void ssim_band(const SsimArgs& args, int channel, int begin, int end, float* scratch) {
+  const Rows rows = {scratch, ssim_pitch(args.width)};
+  const int64_t channel_offset = static_cast<int64_t>(channel) * args.width * args.height;
+  zero(rows.padded(0), 7 * rows.pitch);
+  const bool backward = args.grad != 0;
+  const int halo = backward ? kSsimRadius : 0;
+  for (int y = begin - halo - kSsimRadius; y < begin - halo + kSsimRadius; ++y)
+    blur_input_row(args, channel_offset, y, rows);
+  for (int y = begin - halo; y < end + halo; ++y) {
+    blur_input_row(args, channel_offset, y + kSsimRadius, rows);
+    const bool own = y >= begin && y < end;
+    if (y >= 0 && y < args.height) {
+      const float total = ssim_row(args, y, rows);
+      if (own) args.row_ssim[static_cast<int64_t>(channel) * args.height + y] = total;
+    } else {
+      zero(rows.padded(4), kDerivatives * rows.pitch);
+    }
+    if (own)
+      args.row_l1[static_cast<int64_t>(channel) * args.height + y] =
+          l1_row(args, channel_offset, y);
+    if (!backward) continue;
+    for (int map = 0; map < kDerivatives; ++map)
+      blur_row(rows.padded(4 + map), args.taps, args.width, rows.derivative_ring(y, map));
+    const int ready = y - kSsimRadius;
+    if (ready >= begin && ready < end) gradient_row(args, channel_offset, ready, rows);
+  }
+}
+
+}  // namespace PEAR_ISA
+}  // namespace pear
