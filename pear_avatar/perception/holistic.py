@@ -1,0 +1,249 @@
+"""The detectors behind one small interface: what a frame shows, before anything is judged.
+
+:class:`Detector` finds one person with body, hands, face and mask; :class:`PartDetector` looks
+again at a crop for a face or a hand. Both are protocols, so that another network can be put in;
+the ones here are mediapipe's. Left and right are always the PERSON's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+_log = logging.getLogger(__name__)
+
+NUM_POSE, NUM_HAND, NUM_FACE = 33, 21, 478
+#: Weights of the "full" pose network are the only ones inside mediapipe's wheel.
+_MODEL_COMPLEXITY = 1
+_MIN_CONFIDENCE = 0.5
+
+
+@dataclass(frozen=True)
+class FrameDetection:
+    """One person in one (H, W) frame, in its pixels; a part that was not found is None.
+
+    pose:       (33, 3) x, y, visibility.
+    pose_world: (33, 3) metres about the hip centre; x right, y down, z away from the camera.
+    left_hand, right_hand: (21, 2).
+    face:       (478, 2).
+    mask:       (H, W) uint8, soft.
+    """
+
+    pose: np.ndarray | None = None
+    pose_world: np.ndarray | None = None
+    left_hand: np.ndarray | None = None
+    right_hand: np.ndarray | None = None
+    face: np.ndarray | None = None
+    mask: np.ndarray | None = None
+
+
+class Detector(Protocol):
+    """Finds one person in successive frames; it may follow the person from frame to frame."""
+
+    #: Names the network and its version: part of the cache key.
+    name: str
+
+    def detect(self, rgb: np.ndarray) -> FrameDetection:
+        """Look at one (H, W, 3) uint8 frame."""
+
+    def reset(self) -> None:
+        """Forget the frames seen so far."""
+
+    def close(self) -> None:
+        """Free the network."""
+
+
+class PartDetector(Protocol):
+    """Finds one face or one hand in a crop."""
+
+    def find(self, rgb: np.ndarray) -> tuple[np.ndarray, float, str] | None:
+        """(L, 2) pixels of the crop, a score in [0, 1] and, for hands, "left" or "right"."""
+
+    def close(self) -> None:
+        """Free the network."""
+
+
+class HolisticDetector:
+    """mediapipe's holistic network: pose, hands, refined face (with irises), person mask.
+
+    Args:
+        follow: look near the last frame's person (quick, steady); False treats every frame as
+            a picture of its own.
+    """
+
+    def __init__(self, *, follow: bool = True) -> None:
+        mediapipe = import_mediapipe()
+        self.name = f"mediapipe-holistic-{mediapipe.__version__}-c{_MODEL_COMPLEXITY}"
+        with _silent_stderr():
+            self._graph = mediapipe.solutions.holistic.Holistic(
+                static_image_mode=not follow,
+                model_complexity=_MODEL_COMPLEXITY,
+                smooth_landmarks=False,
+                enable_segmentation=True,
+                smooth_segmentation=False,
+                refine_face_landmarks=True,
+                min_detection_confidence=_MIN_CONFIDENCE,
+            )
+            _warm_up(self._graph)
+        self._quiet = False
+
+    def detect(self, rgb: np.ndarray) -> FrameDetection:
+        """Look at one (H, W, 3) uint8 frame."""
+        # The landmark networks log a line each on the first person they see.
+        with contextlib.nullcontext() if self._quiet else _silent_stderr():
+            found = self._graph.process(rgb)
+        height, width = rgb.shape[:2]
+        if found.pose_landmarks is None:
+            return FrameDetection()
+        self._quiet = True
+        pose = np.array(
+            [(p.x * width, p.y * height, p.visibility) for p in found.pose_landmarks.landmark],
+            np.float32,
+        )
+        world = np.array([(p.x, p.y, p.z) for p in found.pose_world_landmarks.landmark], np.float32)
+        mask = found.segmentation_mask
+        return FrameDetection(
+            pose=pose,
+            pose_world=world,
+            left_hand=_pixels(found.left_hand_landmarks, width, height),
+            right_hand=_pixels(found.right_hand_landmarks, width, height),
+            face=_pixels(found.face_landmarks, width, height),
+            mask=None if mask is None else (mask * 255.0 + 0.5).astype(np.uint8),
+        )
+
+    def reset(self) -> None:
+        """Forget the frames seen so far."""
+        with _silent_stderr():
+            self._graph.reset()
+            _warm_up(self._graph)
+
+    def close(self) -> None:
+        """Free the network."""
+        self._graph.close()
+
+
+class FaceMeshDetector:
+    """mediapipe's face mesh on a crop: for faces too small in the whole frame."""
+
+    def __init__(self) -> None:
+        mediapipe = import_mediapipe()
+        with _silent_stderr():
+            self._graph = mediapipe.solutions.face_mesh.FaceMesh(
+                static_image_mode=True,
+                max_num_faces=1,
+                refine_landmarks=True,
+                min_detection_confidence=_MIN_CONFIDENCE,
+            )
+            _warm_up(self._graph)
+        self._quiet = False
+
+    def find(self, rgb: np.ndarray) -> tuple[np.ndarray, float, str] | None:
+        """(478, 2) pixels of the crop; the score is 1, since the mesh gives none."""
+        with contextlib.nullcontext() if self._quiet else _silent_stderr():
+            found = self._graph.process(rgb)
+        if not found.multi_face_landmarks:
+            return None
+        self._quiet = True
+        points = _pixels(found.multi_face_landmarks[0], rgb.shape[1], rgb.shape[0])
+        return None if points is None else (points, 1.0, "")
+
+    def close(self) -> None:
+        """Free the network."""
+        self._graph.close()
+
+
+class HandCropDetector:
+    """mediapipe's hands on a crop around a wrist."""
+
+    def __init__(self) -> None:
+        mediapipe = import_mediapipe()
+        with _silent_stderr():
+            self._graph = mediapipe.solutions.hands.Hands(
+                static_image_mode=True,
+                max_num_hands=2,
+                model_complexity=_MODEL_COMPLEXITY,
+                min_detection_confidence=_MIN_CONFIDENCE,
+            )
+            _warm_up(self._graph)
+        self._quiet = False
+
+    def find(self, rgb: np.ndarray) -> tuple[np.ndarray, float, str] | None:
+        """The hand whose wrist lies nearest to the crop's centre."""
+        with contextlib.nullcontext() if self._quiet else _silent_stderr():
+            found = self._graph.process(rgb)
+        if not found.multi_hand_landmarks:
+            return None
+        self._quiet = True
+        height, width = rgb.shape[:2]
+        hands = [_pixels(hand, width, height) for hand in found.multi_hand_landmarks]
+        centre = np.array([width, height], np.float32) / 2
+        nearest = int(np.argmin([np.linalg.norm(h[0] - centre) for h in hands if h is not None]))
+        label = found.multi_handedness[nearest].classification[0]
+        # mediapipe names hands as in a mirror (selfie view); this picture is not mirrored.
+        side = "right" if label.label == "Left" else "left"
+        points = hands[nearest]
+        return None if points is None else (points, float(label.score), side)
+
+    def close(self) -> None:
+        """Free the network."""
+        self._graph.close()
+
+
+def import_mediapipe() -> Any:
+    """mediapipe, without the log lines of its C++ parts.
+
+    Raises:
+        ModuleNotFoundError: with the command that installs it.
+    """
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with _silent_stderr():
+            import mediapipe
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error.name} is not installed: pip install 'mediapipe==0.10.21'"
+        ) from error
+    return mediapipe
+
+
+def _warm_up(graph: Any) -> None:
+    """Run a blank picture: the networks load, and announce themselves, on their first frame."""
+    graph.process(np.zeros((64, 64, 3), np.uint8))
+
+
+def _pixels(landmarks: Any, width: int, height: int) -> np.ndarray | None:
+    """(L, 2) pixels of a normalised landmark list, None where there is none."""
+    if landmarks is None:
+        return None
+    return np.array([(p.x * width, p.y * height) for p in landmarks.landmark], np.float32)
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep what C++ libraries write to the process's stderr out of the terminal.
+
+    Their messages bypass Python and cannot be switched off; they go to the debug log.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as sink:
+        saved = os.dup(2)
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+            sink.seek(0)
+            text = sink.read().decode("utf-8", "replace").strip()
+            if text:
+                _log.debug("%s", text)

@@ -1,0 +1,148 @@
+"""What the detector said about every frame of a clip, stacked into arrays and not yet judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pear_avatar.perception.holistic import NUM_FACE, NUM_HAND, NUM_POSE, FrameDetection
+from pear_avatar.perception.masks import PackedMask, masks_from_arrays, masks_to_arrays
+
+#: Bins of the person's colour histogram in CIELAB: few in lightness, which shade changes.
+_BINS = (4, 8, 8)
+NUM_COLOR_BINS = _BINS[0] * _BINS[1] * _BINS[2]
+_HISTOGRAM_SIDE = 96
+
+
+@dataclass(frozen=True)
+class RawClip:
+    """N frames of detections; coordinates are 0 where the part was not found.
+
+    frame_index (N,) int64; time (N,) s; pose (N, 33, 3) x, y, visibility; world (N, 33, 3) m;
+    left_hand, right_hand (N, 21, 2); face (N, 478, 2); the four ``*_found`` (N,) bool;
+    colors (N, 256) the person's colour histogram, summing to 1; masks: N packed soft masks.
+    """
+
+    frame_index: np.ndarray
+    time: np.ndarray
+    pose: np.ndarray
+    world: np.ndarray
+    found: np.ndarray
+    left_hand: np.ndarray
+    left_found: np.ndarray
+    right_hand: np.ndarray
+    right_found: np.ndarray
+    face: np.ndarray
+    face_found: np.ndarray
+    colors: np.ndarray
+    masks: tuple[PackedMask, ...]
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames N."""
+        return len(self.frame_index)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays for an npz."""
+        arrays = {k: v for k, v in vars(self).items() if k != "masks"}
+        return arrays | masks_to_arrays(self.masks)
+
+    @staticmethod
+    def from_arrays(arrays: dict[str, np.ndarray]) -> RawClip:
+        """What :meth:`to_arrays` gave; KeyError or ValueError if something is missing."""
+        names = [n for n in RawClip.__dataclass_fields__ if n != "masks"]
+        fields: dict[str, Any] = {name: arrays[name] for name in names}
+        clip = RawClip(**fields, masks=tuple(masks_from_arrays(arrays)))
+        lengths = {len(v) for v in vars(clip).values()}
+        if len(lengths) != 1:
+            raise ValueError(f"arrays of different lengths {sorted(lengths)}")
+        return clip
+
+
+@dataclass(frozen=True)
+class RawFrame:
+    """One row of a :class:`RawClip`, made while the frame's pixels are at hand."""
+
+    frame_index: int
+    time: float
+    detection: FrameDetection
+    colors: np.ndarray
+    mask: PackedMask
+
+
+def raw_frame(index: int, time: float, rgb: np.ndarray, detection: FrameDetection) -> RawFrame:
+    """Pack the mask and measure the person's colours."""
+    mask = detection.mask
+    if detection.pose is None or mask is None:
+        mask = np.zeros(rgb.shape[:2], np.uint8)
+    return RawFrame(index, time, detection, color_histogram(rgb, mask), PackedMask.pack(mask))
+
+
+def color_histogram(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(256,) float32 share of the masked pixels in each CIELAB bin; zeros without any."""
+    step = max(1, max(rgb.shape[:2]) // (4 * _HISTOGRAM_SIDE))
+    small, inside = rgb[::step, ::step], (mask[::step, ::step] > 160).astype(np.uint8)
+    lab = cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2LAB)
+    counts = cv2.calcHist([lab], [0, 1, 2], inside, list(_BINS), [0, 256, 64, 192, 64, 192])
+    total = float(counts.sum())
+    return (counts.ravel() / total if total > 0 else counts.ravel()).astype(np.float32)
+
+
+def stack_frames(frames: list[RawFrame]) -> RawClip:
+    """Rows to arrays."""
+
+    def part(name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        values = [getattr(f.detection, name) for f in frames]
+        found = np.array([v is not None for v in values], bool)
+        filled = [np.zeros(shape, np.float32) if v is None else v for v in values]
+        return np.stack(filled).astype(np.float32), found
+
+    pose, found = part("pose", (NUM_POSE, 3))
+    world, _ = part("pose_world", (NUM_POSE, 3))
+    left, left_found = part("left_hand", (NUM_HAND, 2))
+    right, right_found = part("right_hand", (NUM_HAND, 2))
+    face, face_found = part("face", (NUM_FACE, 2))
+    return RawClip(
+        frame_index=np.array([f.frame_index for f in frames], np.int64),
+        time=np.array([f.time for f in frames], np.float64),
+        pose=pose,
+        world=world,
+        found=found,
+        left_hand=left,
+        left_found=left_found,
+        right_hand=right,
+        right_found=right_found,
+        face=face,
+        face_found=face_found,
+        colors=np.stack([f.colors for f in frames]),
+        masks=tuple(f.mask for f in frames),
+    )
+
+
+def join_clips(parts: list[RawClip]) -> RawClip:
+    """Chunks, one after the other."""
+    names = [n for n in RawClip.__dataclass_fields__ if n != "masks"]
+    fields: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
+    return RawClip(**fields, masks=tuple(m for p in parts for m in p.masks))
+
+
+def replace_frames(clip: RawClip, rows: dict[int, RawFrame]) -> RawClip:
+    """The clip with some rows exchanged (after a second look at those frames)."""
+    if not rows:
+        return clip
+    order = sorted(rows)
+    new = stack_frames([rows[i] for i in order])
+    fields: dict[str, Any] = {}
+    for name in RawClip.__dataclass_fields__:
+        if name == "masks":
+            continue
+        values = getattr(clip, name).copy()
+        values[order] = getattr(new, name)
+        fields[name] = values
+    masks = list(clip.masks)
+    for i, mask in zip(order, new.masks, strict=True):
+        masks[i] = mask
+    return replace(clip, **fields, masks=tuple(masks))

@@ -1,0 +1,81 @@
+"""The cache on disk: npz files without pickle, written whole or not at all, checked on reading."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_log = logging.getLogger(__name__)
+
+_SAMPLE = 1 << 20
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def content_key(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> str:
+    """32 hex digits naming a file's content and the settings used on it.
+
+    Of the file its size and its first, middle and last MiB count; its name and dates do not,
+    so that a copied or renamed video finds its cache again.
+    """
+    digest = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode())
+    size = os.path.getsize(path)
+    digest.update(str(size).encode())
+    with open(path, "rb") as file:
+        for start in (0, size // 2, size - _SAMPLE):
+            file.seek(max(0, start))
+            digest.update(file.read(_SAMPLE))
+    return digest.hexdigest()[:32]
+
+
+class Store:
+    """Named sets of arrays in one folder; with ``folder=None`` nothing is kept."""
+
+    def __init__(self, folder: str | os.PathLike[str] | None, key: str) -> None:
+        self.folder = None if folder is None else Path(folder) / f"perception-{key}"
+
+    def load(self, name: str) -> dict[str, np.ndarray] | None:
+        """The arrays saved under ``name``; None if there are none or they are damaged."""
+        if self.folder is None:
+            return None
+        file = self.folder / f"{name}.npz"
+        if not file.exists():
+            return None
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return {key: archive[key] for key in archive.files}
+        except _UNREADABLE as error:
+            _log.warning("%s is damaged (%s): it is made again", file, error)
+            return None
+
+    def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep ``arrays`` under ``name``.
+
+        Raises:
+            OSError: the folder cannot be written or the disk is full; nothing half-written stays.
+        """
+        if self.folder is None:
+            return
+        write_arrays(self.folder / f"{name}.npz", arrays)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an npz whole or not at all (OSError if the disk is full)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as stream:
+            np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
