@@ -1,0 +1,1 @@
+"""The ``pear-avatar`` command line: one file a command."""

@@ -1,0 +1,73 @@
+# Everything runs in .venv, which the first target makes; the machine itself is left alone.
+#   make VIDEO=holiday.mp4 demo     the demo on a video of your own
+#   make PYTHON=python3.12 install  another interpreter (3.10 to 3.12)
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= python3
+VIDEO ?=
+JOBS ?= 2
+TORCH := torch==2.13.0
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+NATIVE := $(wildcard pear_avatar/_native/CMakeLists.txt pear_avatar/_native/src/*)
+
+.PHONY: help
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(VENV)/.installed  ## Make .venv with the pear-avatar command in it
+
+.PHONY: demo
+demo: install  ## Fit a synthetic person (or VIDEO=path) and write demo-out/
+	$(BIN)/pear-avatar demo -o demo-out $(if $(VIDEO),--video "$(VIDEO)")
+
+.PHONY: test
+test: lint  ## Run the linter, the type checker and all tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+.PHONY: lint
+lint: install  ## Run only the linter and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: clean
+clean:  ## Remove what the other targets made, .venv included
+	rm -rf $(VENV) build dist demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -f pear_avatar/_native/*.so
+
+# Each step leaves a stamp, so that a second run takes no time and a failed one goes on where it
+# stopped. torch comes first and alone: nothing after it may choose another build of it.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' || { \
+	  echo "pear-avatar needs Python 3.10, 3.11 or 3.12 as $(PYTHON); with another one, say" \
+	       "for instance: make PYTHON=python3.12 install" >&2; exit 1; }
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
+	  echo "a C++ compiler is missing; on Debian or Ubuntu: apt-get install g++" >&2; exit 1; }
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	  $(PYTHON) -m venv --clear $(VENV); \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	  $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; \
+	else \
+	  echo "$(PYTHON) cannot make a virtual environment (no ensurepip, no pip); on Debian or" \
+	       "Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+	fi
+	@touch $@
+
+$(VENV)/.torch: $(VENV)/.created
+	@echo "installing $(TORCH) ..."
+	$(PIP) install "$(TORCH)"
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt $(NATIVE)
+	@echo "building the native core, installing the rest ..."
+	$(PIP) install -c constraints.txt -e ".[test]"
+	$(PIP) install --no-deps -c constraints.txt stlpips_pytorch
+	@touch $@
+	@echo "ready: $(BIN)/pear-avatar --help"

@@ -1,0 +1,106 @@
+"""``pear-avatar fit``: a video goes in, an avatar comes out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pear_avatar.cli.options import (
+    Subparsers,
+    add_command,
+    add_machine_options,
+    positive_int,
+    use_threads,
+)
+from pear_avatar.pipeline.errors import EXIT_OK, require_file
+
+_EXAMPLES = """\
+  pear-avatar fit holiday.mp4
+      writes ./holiday-avatar: avatar.safetensors, track.npz, report.html, preview.mp4, ...
+  pear-avatar fit holiday.mp4 -o me --preset fast
+      a first look within minutes
+  pear-avatar fit holiday.mp4 --set fitting.num_splats=60000 --set fitting.joint_steps=12000
+  pear-avatar fit lab.mp4 --camera cameras.json:cam01
+      a calibrated camera instead of a guessed one
+
+The same command run again continues a fit that was stopped.
+"""
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command and its options."""
+    parser = add_command(commands, "fit", "Fit an avatar to a video of one person.", _EXAMPLES)
+    parser.add_argument("video", type=Path, metavar="VIDEO", help="a video with one person in it")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="result folder (default: ./<name of the video>-avatar)",
+    )
+    parser.add_argument(
+        "--preset",
+        default="default",
+        metavar="NAME",
+        help="fast, default, high, or a YAML file of overrides (default: default)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting; may be given many times (config.yaml in a result lists all)",
+    )
+    parser.add_argument(
+        "--unseen-tail",
+        action="store_true",
+        help="keep the last 20%% of the clip out of the fit and measure it too",
+    )
+    parser.add_argument(
+        "--camera",
+        metavar="FILE:NAME",
+        help="calibration (JSON: K, R_w2c, t_w2c_m, image_wh) and the camera's name in it",
+    )
+    parser.add_argument(
+        "--max-frames", type=positive_int, metavar="N", help="use only the first N frames"
+    )
+    add_machine_options(parser)
+    parser.set_defaults(run=run)
+
+
+def default_output(video: Path) -> Path:
+    """Where results of a video go when no folder is named: beside where the user stands."""
+    return Path.cwd() / f"{video.stem}-avatar"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit and print the figures."""
+    video = require_file(args.video, "video")
+    out_dir: Path = args.output or default_output(video)
+    args.kept_on_interrupt = (
+        f"What was done is kept in {out_dir}; run the same command again to go on."
+    )
+    use_threads(args.threads)
+
+    from pear_avatar.cli.progress import StageProgress
+    from pear_avatar.cli.summary import print_fit_summary
+    from pear_avatar.pipeline.config import load_fit_config
+
+    overrides = list(args.overrides)
+    if args.max_frames:
+        overrides.append(f"clip.max_frames={args.max_frames}")
+    if args.device != "auto":
+        overrides.append(f"device={args.device}")
+    config = load_fit_config(args.preset, overrides)
+
+    from pear_avatar.pipeline.calibration import load_camera
+    from pear_avatar.pipeline.fit import fit_video
+
+    camera = load_camera(args.camera) if args.camera else None
+    with StageProgress() as progress:
+        fit_video(
+            video, out_dir, config, camera=camera, unseen_tail=args.unseen_tail, progress=progress
+        )
+    print_fit_summary(out_dir)
+    return EXIT_OK

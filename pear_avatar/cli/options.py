@@ -1,0 +1,80 @@
+"""Options that several commands share, and their conversion from text."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from pear_avatar.pipeline.machine import available_cores
+
+#: What ``argparse`` calls the object that ``add_subparsers`` returns; it is generic and private.
+Subparsers = Any
+
+
+def add_command(commands: Subparsers, name: str, summary: str, examples: str) -> Any:
+    """A sub-parser with examples under its options and ``-v`` among them."""
+    parser = commands.add_parser(
+        name,
+        help=summary[0].lower() + summary[1:].rstrip("."),
+        description=summary,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell what is being done")
+    return parser
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """``--threads`` and ``--device``."""
+    parser.add_argument(
+        "--threads",
+        type=positive_int,
+        metavar="N",
+        help="processor threads (default: all cores that are granted)",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: auto, a GPU if there is one)",
+    )
+
+
+def use_threads(threads: int | None) -> None:
+    """Limit OpenMP, hence torch and the native core; must come before they are imported."""
+    count = threads or int(os.environ.get("OMP_NUM_THREADS", "0") or 0) or available_cores()
+    os.environ["OMP_NUM_THREADS"] = str(count)
+
+
+def positive_int(text: str) -> int:
+    """A whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """``WxH`` in pixels, such as ``720x1280``; both even, as H.264 wants them."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 720x1280")
+    size = int(width), int(height)
+    if not all(16 <= side <= 8192 and side % 2 == 0 for side in size):
+        raise argparse.ArgumentTypeError(f"{text!r}: sides must be even, from 16 to 8192")
+    return size

@@ -1,0 +1,120 @@
+"""``pear-avatar render``: an avatar in a new motion."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pear_avatar.cli.options import (
+    Subparsers,
+    add_command,
+    add_machine_options,
+    image_size,
+    positive_float,
+    positive_int,
+    use_threads,
+)
+from pear_avatar.pipeline.errors import EXIT_OK, UserError, require_file
+
+AVATAR_FILE = "avatar.safetensors"
+
+_EXAMPLES = """\
+  pear-avatar render --pose dance.npz -o dance.mp4
+      the newest avatar under the current folder dances
+  pear-avatar render holiday-avatar --pose walk.bvh --camera orbit -o walk.mp4
+  pear-avatar render me/avatar.safetensors --pose wave.npz --background transparent -o frames/
+      numbered PNG pictures with alpha
+  pear-avatar render --pose pose.npz --camera turntable --size 720x1280 -o turn.mp4
+
+Poses: track.npz of a fit, AMASS (SMPL-H, SMPL-X) and SMPL-X-style npz files, BVH.
+"""
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command and its options."""
+    parser = add_command(commands, "render", "Render an avatar in a new motion.", _EXAMPLES)
+    parser.add_argument(
+        "avatar",
+        nargs="?",
+        type=Path,
+        metavar="AVATAR",
+        help="avatar file or result folder (default: the newest one under the current folder)",
+    )
+    parser.add_argument("--pose", type=Path, required=True, metavar="FILE", help="the motion")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="an .mp4 file, or a folder for numbered PNG pictures",
+    )
+    parser.add_argument(
+        "--camera",
+        choices=("clip", "orbit", "fixed", "turntable"),
+        default="fixed",
+        help="clip: the video's own camera; fixed: one that sees the whole motion; orbit: circles "
+        "the moving person; turntable: circles the first pose (default: fixed)",
+    )
+    parser.add_argument(
+        "--background",
+        default="white",
+        metavar="WHAT",
+        help="white, #rrggbb, transparent (PNG pictures only) or a picture file (default: white)",
+    )
+    parser.add_argument(
+        "--size", type=image_size, metavar="WxH", help="pixels (default: 512x512, clip: its own)"
+    )
+    parser.add_argument(
+        "--fps", type=positive_float, metavar="F", help="frame rate (default: the motion's)"
+    )
+    parser.add_argument(
+        "--max-frames", type=positive_int, metavar="N", help="render only the first N frames"
+    )
+    add_machine_options(parser)
+    parser.set_defaults(run=run)
+
+
+def find_avatar(named: Path | None, under: Path) -> Path:
+    """The avatar file that is meant: the one named, or the newest one below a folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    if named is not None:
+        return require_file(named / AVATAR_FILE if named.is_dir() else named, "avatar")
+    found = [p for depth in ("", "*/", "*/*/") for p in under.glob(f"{depth}{AVATAR_FILE}")]
+    if not found:
+        raise UserError(
+            f"no {AVATAR_FILE} in {under} or two folders below it: run `pear-avatar fit VIDEO` "
+            "first, or name the avatar"
+        )
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render and say where the result lies."""
+    avatar = find_avatar(args.avatar, Path.cwd())
+    pose = require_file(args.pose, "pose file")
+    use_threads(args.threads)
+    args.kept_on_interrupt = "No video was written; run the same command again."
+
+    from pear_avatar.cli.progress import StageProgress
+    from pear_avatar.pipeline.render import render_motion_file
+
+    print(f"avatar: {avatar}")
+    with StageProgress() as progress:
+        render_motion_file(
+            avatar,
+            pose,
+            args.output,
+            camera=args.camera,
+            background=args.background,
+            size=args.size,
+            fps=args.fps,
+            max_frames=args.max_frames,
+            device=args.device,
+            progress=progress,
+        )
+    print(f"written: {args.output}")
+    return EXIT_OK

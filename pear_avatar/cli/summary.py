@@ -1,0 +1,82 @@
+"""What a finished command prints: its figures, with the protocol's name, and where they lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from pear_avatar.pipeline.demo import DemoResult
+
+_SETS = ("initial", "heldout", "heldout_refit", "unseen")
+_ROWS = (
+    ("psnr_masked", "PSNR masked (dB)", ".2f"),
+    ("psnr_masked_all", "  nothing left out (dB)", ".2f"),
+    ("ssim_masked", "SSIM masked", ".3f"),
+    ("perceptual_masked", "perceptual masked", ".3f"),
+    ("silhouette_iou", "silhouette IoU", ".3f"),
+    ("psnr_frame", "PSNR unmasked (dB)", ".2f"),
+    ("excluded_share", "left out of the box", ".1%"),
+)
+
+
+def print_fit_summary(out_dir: Path) -> None:
+    """Print the figures of a result folder's report.json and name its main files."""
+    report = json.loads((out_dir / "report.json").read_text(encoding="utf-8"))
+    console = Console()
+    console.print(_metrics_table(report))
+    track, seconds = report["track"], sum(report["seconds"].values())
+    error = _format(track["landmark_error_rel"], ".2%")
+    console.print(
+        f"frames trusted {track['frames_trusted']} of {track['frames']}, landmark error {error} of "
+        f"the height, {report['splats']} splats, {seconds:.0f} s on {report['device']}",
+        highlight=False,
+    )
+    for warning in report.get("warnings", []):
+        console.print(f"note: {warning}", style="yellow", markup=False, highlight=False)
+    _print_files(
+        console, out_dir, ("avatar.safetensors", "preview.mp4", "report.html", "overlay.mp4")
+    )
+
+
+def print_demo_summary(result: DemoResult) -> None:
+    """Print the demo's figures, against the truth where there is one."""
+    print_fit_summary(result.out_dir)
+    console = Console()
+    truth = result.truth
+    if truth is not None:
+        table = Table(title="distance to the synthetic truth", title_justify="left")
+        for heading in ("figure", "value", "goal"):
+            table.add_column(heading, justify="left" if heading == "figure" else "right")
+        for line in truth.lines():
+            table.add_row(line.label, line.text, line.goal)
+        console.print(table)
+    _print_files(console, result.out_dir, ("contact_sheet.png", result.motion_video.name))
+
+
+def _metrics_table(report: Mapping[str, Any]) -> Table:
+    table = Table(title="distance to the video", title_justify="left")
+    table.add_column("figure")
+    columns = [name for name in _SETS if report.get(name)]
+    for name in columns:
+        table.add_column(name, justify="right")
+    for key, label, form in _ROWS:
+        table.add_row(label, *(_format(report[name].get(key), form) for name in columns))
+    names = {str(report[name]["perceptual_metric"]) for name in columns} - {"None"}
+    table.caption = f"perceptual: {', '.join(sorted(names)) or 'no metric found'}"
+    return table
+
+
+def _print_files(console: Console, folder: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        if (folder / name).exists():
+            console.print(f"  {folder / name}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _format(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
