@@ -33,8 +33,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "pear_raster_free": (None, [c_void_p]),
     "pear_raster_forward": (
         c_int,
-        [c_void_p, c_int, c_int, *[c_void_p] * 5, *[POINTER(c_float)] * 3, c_int, c_int]
-        + [c_void_p] * 4,
+        [c_void_p, c_int, c_int, *[c_void_p] * 8, c_int, c_int, *[c_void_p] * 4],
     ),
     "pear_raster_backward": (c_int, [c_void_p, c_int, *[c_void_p] * 17]),
     "pear_l1_ssim": (
