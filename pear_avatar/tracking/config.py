@@ -1,0 +1,47 @@
+"""Settings of the tracker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class TrackConfig:
+    """How a clip's detections become a track. Defaults suit hand-held and fixed video.
+
+    The weights multiply squared, sigma-normalised residuals: 1 trusts the noise figures of
+    :mod:`pear_avatar.tracking.priors` as they stand.
+    """
+
+    #: shape and expression coefficients that are solved for; the rest stay 0
+    num_betas: int = 30
+    num_expression: int = 20
+    #: Levenberg-Marquardt steps: body only, then with hands, face and shape
+    coarse_steps: int = 14
+    fine_steps: int = 16
+    #: focal length guess over the longer image side, where no camera is given
+    focal_guess: float = 1.1
+    #: standard deviation of the natural log of the focal length; 0 keeps the guess
+    focal_sigma: float = 0.12
+    #: the body's standing height, metres: monocular video does not reveal scale
+    height_mean: float = 1.70
+    height_sigma: float = 0.10
+    smoothness: float = 1.0
+    pose_prior: float = 1.0
+    #: pull towards the detector's own 3D bone directions once the pose has settled
+    world_directions: float = 0.15
+    #: share of the per-landmark offset that a clip may add to a landmark's place on the body
+    landmark_offsets: float = 1.0
+    #: mean confidence a clip's hands and face need in some frame to be solved at all
+    min_part_confidence: float = 0.3
+    #: frames are solved together in blocks of at most this many
+    max_block_frames: int = 600
+
+    def validate(self) -> None:
+        """Raise ``ValueError`` where a setting makes no sense."""
+        for name in ("num_betas", "num_expression", "coarse_steps", "fine_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"tracking.{name} must be at least 0, got {getattr(self, name)}")
+        for name in ("focal_guess", "height_mean", "height_sigma"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"tracking.{name} must be positive, got {getattr(self, name)}")

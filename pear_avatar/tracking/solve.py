@@ -1,0 +1,54 @@
+"""Levenberg-Marquardt over all frames at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import torch
+
+from pear_avatar.tracking.arrow import solve_arrow
+from pear_avatar.tracking.problem import Problem, energy, linearise
+from pear_avatar.tracking.state import TrackState, retract
+
+logger = logging.getLogger(__name__)
+
+_FIRST_DAMPING = 1e-2
+_MIN_DAMPING = 1e-5
+_MAX_DAMPING = 1e4
+#: relative decrease of the energy below which a step counts as converged
+_TOLERANCE = 3e-4
+
+
+def minimise(
+    problem: Problem,
+    state: TrackState,
+    steps: int,
+    on_step: Callable[[], None] | None = None,
+) -> tuple[TrackState, float]:
+    """At most ``steps`` linearisations from ``state``; the state reached and its energy.
+
+    The energy never rises; the run ends early once two steps running gain next to nothing.
+    """
+    damping, best, idle = _FIRST_DAMPING, float(energy(problem, state)), 0
+    for step in range(steps):
+        system = linearise(problem, state)
+        gain = 0.0
+        while damping <= _MAX_DAMPING:
+            try:
+                candidate = retract(state, problem.layout, *solve_arrow(system, damping))
+                value = float(energy(problem, candidate))
+            except torch.linalg.LinAlgError:
+                value = float("inf")
+            if value < best:
+                gain, best, state = (best - value) / max(best, 1e-12), value, candidate
+                damping = max(damping * 0.25, _MIN_DAMPING)
+                break
+            damping *= 6
+        logger.debug("step %d: energy %.1f, damping %.1e", step, best, damping)
+        if on_step is not None:
+            on_step()
+        idle = idle + 1 if gain < _TOLERANCE else 0
+        if idle >= 2 or damping > _MAX_DAMPING:
+            break
+    return state, best
