@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from pear_avatar.geometry.sparse import SparseMatrix
+
 __all__ = [
-    "Laplacian",
     "face_areas",
     "face_cross",
     "face_normals",
@@ -66,65 +63,21 @@ def mesh_edges(faces: Tensor) -> Tensor:
     return torch.unique(pairs.sort(dim=-1).values, dim=0)
 
 
-@dataclass(frozen=True)
-class Laplacian:
-    """A constant sparse operator on per-vertex values, with its transpose for the gradient.
-
-    matrix, transpose: (V, V) sparse CSR.
-    """
-
-    matrix: Tensor
-    transpose: Tensor
-
-    def to(self, *args: Any, **kwargs: Any) -> Laplacian:
-        """The same operator on another device or in another dtype."""
-        return Laplacian(self.matrix.to(*args, **kwargs), self.transpose.to(*args, **kwargs))
-
-    def __matmul__(self, values: Tensor) -> Tensor:
-        """Differential coordinates of (*B, V, C) per-vertex values, same shape."""
-        v, c = values.shape[-2:]
-        if v != self.matrix.shape[0]:
-            raise ValueError(
-                f"values must have {self.matrix.shape[0]} vertices, got {tuple(values.shape)}"
-            )
-        flat = values.reshape(-1, v, c)
-        columns = flat.permute(1, 0, 2).reshape(v, -1)  # a sparse product takes one dense matrix
-        out: Tensor = _SparseProduct.apply(self.matrix, self.transpose, columns)
-        return out.reshape(v, flat.shape[0], c).permute(1, 0, 2).reshape(values.shape)
-
-
-class _SparseProduct(torch.autograd.Function):
-    """``matrix @ x``; torch's own gradient would transpose the matrix anew at every step."""
-
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, transpose: Tensor, x: Tensor) -> Tensor:
-        ctx.transpose = transpose
-        return matrix @ x
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor]:
-        return None, None, ctx.transpose @ grad
-
-
 def uniform_laplacian(
     faces: Tensor, num_vertices: int, dtype: torch.dtype = torch.float32
-) -> Laplacian:
-    """Each vertex minus the mean of its neighbours; vertices without faces give zero."""
+) -> SparseMatrix:
+    """(V, V): each vertex minus the mean of its neighbours; vertices without faces give zero.
+
+    ``uniform_laplacian(faces, V) @ vertices`` are the differential coordinates (*B, V, 3).
+    """
     edges = mesh_edges(faces)
     if edges.numel() and int(edges.max()) >= num_vertices:
         raise ValueError(f"faces name vertex {int(edges.max())} of only {num_vertices} vertices")
     row, col = torch.cat([edges, edges.flip(-1)]).unbind(-1)
     degree = torch.bincount(row, minlength=num_vertices)
     linked = torch.nonzero(degree).squeeze(-1)
-    index = torch.stack([torch.cat([row, linked]), torch.cat([col, linked])])
     off_diagonal = -1.0 / degree[row].to(dtype)
     values = torch.cat([off_diagonal, torch.ones_like(linked, dtype=dtype)])
-    size = (num_vertices, num_vertices)
-
-    def csr(index: Tensor) -> Tensor:
-        coo = torch.sparse_coo_tensor(index, values, size, check_invariants=False)
-        return coo.coalesce().to_sparse_csr()
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return Laplacian(csr(index), csr(index.flip(0)))
+    return SparseMatrix.from_entries(
+        torch.cat([row, linked]), torch.cat([col, linked]), values, (num_vertices, num_vertices)
+    )

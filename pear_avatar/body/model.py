@@ -1,0 +1,306 @@
+"""The body in stages: model -> shaped -> posed -> mesh or landmarks.
+
+Each stage is a frozen value that knows what the stages before it decided, so work is done once
+and only when asked for::
+
+    shaped = model.shape(betas, expression)         # joints: a small product, no mesh
+    posed = shaped.pose(rotations, transl)          # forward kinematics on 55 joints, no mesh
+    posed.joints, posed.landmarks("coco17")         # still no mesh
+    posed.vertices()                                # linear blend skinning of the whole mesh
+
+Every stage is differentiable in all its inputs and takes any leading batch shape ``*B``;
+batches of the stages broadcast, so one shape can be posed in many frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pear_avatar.body.landmarks import LandmarkPlan, LandmarkSet, combine_sets
+from pear_avatar.body.skinning import (
+    KinematicTree,
+    forward_kinematics,
+    linear_blend_skinning,
+    rest_to_posed,
+)
+
+__all__ = ["BodyModel", "PosedBody", "ShapedBody"]
+
+
+@dataclass(frozen=True)
+class BodyModel:
+    """A linear-blend-skinned body with SMPL-X's joints; sizes V vertices, F faces, J joints.
+
+    v_template:            (V, 3) metres, T-pose.
+    faces:                 (F, 3) int64.
+    shape_dirs:            (V, 3, S) metres per unit of betas.
+    expression_dirs:       (V, 3, E) metres per unit of expression.
+    pose_dirs:             (V, 3, 9 (J - 1)) pose correctives on ``R - I`` of all joints but the
+                           root, as in SMPL-X; None for a body without them.
+    skin_joints:           (V, K) int64, the joints that move each vertex.
+    skin_weights:          (V, K) >= 0, rows summing to 1.
+    tree:                  the skeleton.
+    joint_template:        (J, 3) metres.
+    joint_shape_dirs:      (J, 3, S).
+    joint_expression_dirs: (J, 3, E).
+    uv, uv_faces:          (T, 2) in [0, 1] and (F, 3) int64 into them.
+    part_names, face_part: names of the parts and (F,) int64 into them.
+    eyelid_dirs:           (V, 3, 2) metres, left and right lid closing.
+    arkit_names:           the 52 facial actions.
+    arkit_coef:            (52, E) expression of each action at full strength.
+    arkit_pose:            (52, 9) axis-angle of jaw, left eye, right eye of each action.
+    scalp:                 (V,) bool, where hair grows.
+    landmark_sets:         by name.
+    """
+
+    v_template: Tensor
+    faces: Tensor
+    shape_dirs: Tensor
+    expression_dirs: Tensor
+    pose_dirs: Tensor | None
+    skin_joints: Tensor
+    skin_weights: Tensor
+    tree: KinematicTree
+    joint_template: Tensor
+    joint_shape_dirs: Tensor
+    joint_expression_dirs: Tensor
+    uv: Tensor
+    uv_faces: Tensor
+    part_names: tuple[str, ...]
+    face_part: Tensor
+    eyelid_dirs: Tensor
+    arkit_names: tuple[str, ...]
+    arkit_coef: Tensor
+    arkit_pose: Tensor
+    scalp: Tensor
+    landmark_sets: dict[str, LandmarkSet] = field(default_factory=dict)
+
+    @property
+    def num_vertices(self) -> int:
+        """V."""
+        return int(self.v_template.shape[0])
+
+    @property
+    def num_joints(self) -> int:
+        """J."""
+        return len(self.tree.parents)
+
+    @property
+    def num_betas(self) -> int:
+        """S."""
+        return int(self.shape_dirs.shape[-1])
+
+    @property
+    def num_expression(self) -> int:
+        """E."""
+        return int(self.expression_dirs.shape[-1])
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """Each joint's parent, -1 for the root."""
+        return self.tree.parents
+
+    @cached_property
+    def skin_weights_t(self) -> Tensor:
+        """(J, V) the skinning weights as a dense matrix, as the skinning functions want them."""
+        dense = self.skin_weights.new_zeros(self.num_vertices, self.num_joints)
+        return dense.scatter_add(1, self.skin_joints, self.skin_weights).t().contiguous()
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> BodyModel:
+        """The same body on another device or in another floating-point dtype."""
+
+        def move(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+            if isinstance(value, KinematicTree):
+                return value.to(device)
+            if isinstance(value, dict):
+                return {name: s.to(device, dtype) for name, s in value.items()}
+            return value
+
+        return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
+
+    def landmark_set(self, name: str) -> LandmarkSet:
+        """The landmark set of this name."""
+        if name not in self.landmark_sets:
+            known = ", ".join(sorted(self.landmark_sets)) or "none"
+            raise ValueError(f"no landmark set {name!r} on this body; there are: {known}")
+        return self.landmark_sets[name]
+
+    def landmark_plan(self, *names: str) -> LandmarkPlan:
+        """What the named landmark sets need of the model; made once for each combination."""
+        plan = self._plans.get(names)
+        if plan is None:
+            plan = self._plans[names] = self._make_plan(names)
+        return plan
+
+    @cached_property
+    def _plans(self) -> dict[tuple[str, ...], LandmarkPlan]:
+        return {}
+
+    def _make_plan(self, names: tuple[str, ...]) -> LandmarkPlan:
+        sets = tuple(self.landmark_set(name) for name in names)
+        index, mix = combine_sets(sets, self.num_joints)
+        return LandmarkPlan(
+            index,
+            self.v_template[index],
+            self.shape_dirs[index].flatten(0, 1),
+            self.expression_dirs[index].flatten(0, 1),
+            None if self.pose_dirs is None else self.pose_dirs[index].flatten(0, 1),
+            self.skin_weights_t[:, index].contiguous(),
+            mix,
+            tuple(s.count for s in sets),
+        )
+
+    def shape(
+        self,
+        betas: Tensor | None = None,
+        expression: Tensor | None = None,
+        vertex_offsets: Tensor | None = None,
+        joint_offsets: Tensor | None = None,
+    ) -> ShapedBody:
+        """Give the body a shape.
+
+        Args:
+            betas: (*B, up to S); missing coefficients are zero.
+            expression: (*B, up to E); likewise.
+            vertex_offsets: (*B, V, 3) metres, added to the rest pose; the joints stay put.
+            joint_offsets: (*B, J, 3) metres, added to the joints; the vertices stay put.
+        """
+        joints = self.joint_template
+        joints = joints + _blend("betas", self.joint_shape_dirs.flatten(0, 1), betas)
+        joints = joints + _blend("expression", self.joint_expression_dirs.flatten(0, 1), expression)
+        if joint_offsets is not None:
+            joints = joints + joint_offsets
+        if vertex_offsets is not None and vertex_offsets.shape[-2:] != (self.num_vertices, 3):
+            raise ValueError(
+                f"vertex_offsets must have shape (*B, {self.num_vertices}, 3), "
+                f"got {tuple(vertex_offsets.shape)}"
+            )
+        return ShapedBody(self, betas, expression, vertex_offsets, joints)
+
+
+@dataclass(frozen=True)
+class ShapedBody:
+    """A body of one shape (or a batch of shapes) in its rest pose.
+
+    joints: (*B, J, 3) metres. The other fields are what :meth:`BodyModel.shape` was given.
+    """
+
+    model: BodyModel
+    betas: Tensor | None
+    expression: Tensor | None
+    vertex_offsets: Tensor | None
+    joints: Tensor
+
+    def vertices(self) -> Tensor:
+        """(*B, V, 3) rest-pose vertices in metres; computed at the first call."""
+        return self._vertices
+
+    @cached_property
+    def _vertices(self) -> Tensor:
+        model = self.model
+        vertices = model.v_template + _blend("betas", model.shape_dirs.flatten(0, 1), self.betas)
+        expression_dirs = model.expression_dirs.flatten(0, 1)
+        vertices = vertices + _blend("expression", expression_dirs, self.expression)
+        return vertices if self.vertex_offsets is None else vertices + self.vertex_offsets
+
+    def subset(self, plan: LandmarkPlan) -> Tensor:
+        """(*B, M, 3) rest positions of a plan's vertices only."""
+        vertices = plan.template + _blend("betas", plan.shape_dirs, self.betas)
+        vertices = vertices + _blend("expression", plan.expression_dirs, self.expression)
+        if self.vertex_offsets is None:
+            return vertices
+        return vertices + self.vertex_offsets.index_select(-2, plan.vertex_index)
+
+    def pose(self, rotations: Tensor, transl: Tensor | None = None) -> PosedBody:
+        """Pose the skeleton.
+
+        Args:
+            rotations: (*B, J, 3, 3) local rotations; joint 0 is the global orientation, about
+                the pelvis joint.
+            transl: (*B, 3) metres, added after posing.
+        """
+        T = forward_kinematics(rotations, self.joints, self.model.tree)
+        if transl is not None:
+            R, t = T[..., :3], T[..., 3:] + transl[..., None, :, None]
+            T = torch.cat([R.expand(*t.shape[:-1], 3), t], dim=-1)
+        return PosedBody(self, rotations, T)
+
+
+@dataclass(frozen=True)
+class PosedBody:
+    """A shaped body in a pose; the mesh is made only when asked for.
+
+    joint_transforms: (*B, J, 3, 4), the upper rows of :attr:`T_world_joint`.
+    """
+
+    shaped: ShapedBody
+    rotations: Tensor
+    joint_transforms: Tensor
+
+    @property
+    def joints(self) -> Tensor:
+        """(*B, J, 3) posed joints in metres."""
+        return self.joint_transforms[..., 3]
+
+    @cached_property
+    def T_world_joint(self) -> Tensor:  # noqa: N802 - the name says which frames it joins
+        """(*B, J, 4, 4) rigid transforms from each joint's frame to the world."""
+        T = self.joint_transforms
+        bottom = T.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*T.shape[:-2], 1, 4)
+        return torch.cat([T, bottom], dim=-2)
+
+    @cached_property
+    def rest_to_posed(self) -> Tensor:
+        """(*B, J, 3, 4) transforms that skinning blends; translation included."""
+        return rest_to_posed(self.joint_transforms, self.shaped.joints)
+
+    def vertices(self) -> Tensor:
+        """(*B, V, 3) posed vertices in metres, by linear blend skinning."""
+        model = self.shaped.model
+        dirs = None if model.pose_dirs is None else model.pose_dirs.flatten(0, 1)
+        rest = self._corrected(self.shaped.vertices(), dirs)
+        return linear_blend_skinning(rest, self.rest_to_posed, model.skin_weights_t)
+
+    def landmarks(self, name: str) -> Tensor:
+        """(*B, L, 3) metres: one landmark set, from the few vertices it needs."""
+        return self.landmarks_many(name)[0]
+
+    def landmarks_many(self, *names: str) -> tuple[Tensor, ...]:
+        """Several landmark sets at once, each (*B, L, 3), sharing the vertices they need."""
+        plan = self.shaped.model.landmark_plan(*names)
+        points = self.joints
+        if len(plan.vertex_index):
+            rest = self._corrected(self.shaped.subset(plan), plan.pose_dirs)
+            posed = linear_blend_skinning(rest, self.rest_to_posed, plan.weights_t)
+            points = torch.cat([points, posed], dim=-2)
+        return (plan.mix @ points).split(plan.splits, dim=-2)
+
+    def _corrected(self, rest: Tensor, pose_dirs: Tensor | None) -> Tensor:
+        if pose_dirs is None:
+            return rest
+        bent = self.rotations[..., 1:, :, :]
+        eye = torch.eye(3, dtype=bent.dtype, device=bent.device)
+        return rest + _blend("pose", pose_dirs, (bent - eye).flatten(-3))
+
+
+def _blend(name: str, dirs: Tensor, coefficients: Tensor | None) -> Tensor | float:
+    """(P * 3, C) directions x (*B, up to C) coefficients -> (*B, P, 3); 0 without any."""
+    if coefficients is None:
+        return 0.0
+    given = coefficients.shape[-1]
+    if given > dirs.shape[-1]:
+        raise ValueError(
+            f"{name} has {given} coefficients (shape {tuple(coefficients.shape)}), "
+            f"but this body has only {dirs.shape[-1]}; cut it to the first {dirs.shape[-1]}"
+        )
+    moved = torch.nn.functional.linear(coefficients, dirs[:, :given])
+    return moved.unflatten(-1, (-1, 3))
