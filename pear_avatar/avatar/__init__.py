@@ -1,0 +1,1 @@
+"""The avatar: splats bound to a rigged template, and its file."""

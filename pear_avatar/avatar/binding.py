@@ -61,9 +61,7 @@ def sample_surface(
     uv[folded] = 1 - uv[folded]
     barycentric = torch.cat([1 - uv.sum(1, keepdim=True), uv], 1).to(vertices.dtype)
     spacing = (total / count / density[face_index].double().clamp_min(1e-6)).sqrt()
-    return SplatBinding(
-        face_index, faces[face_index], barycentric, spacing.to(vertices.dtype)
-    )
+    return SplatBinding(face_index, faces[face_index], barycentric, spacing.to(vertices.dtype))
 
 
 def triangle_frames(vertices: Tensor, face_vertices: Tensor) -> Tensor:

@@ -75,9 +75,7 @@ class Avatar:
         binding = SplatBinding(**{k: move(v) for k, v in vars(self.binding).items()})
         splats = SplatSet(**{k: move(v) for k, v in vars(self.splats).items()})
         body = self.body.to(*args, **kwargs)
-        return replace(
-            self, body=body, binding=binding, splats=splats, betas=move(self.betas)
-        )
+        return replace(self, body=body, binding=binding, splats=splats, betas=move(self.betas))
 
 
 def personalise(body: BodyModel, betas: Tensor, vertex_offsets: Tensor) -> BodyModel:

@@ -1,0 +1,1 @@
+"""The joint fit of geometry, appearance, pose and camera to one clip."""

@@ -101,7 +101,7 @@ class SmoothAdam:
 
     def step(self, grad: Tensor, rate: float) -> None:
         """Move the offsets in place; grad (V, 3) is smoothed twice (there and back)."""
-        self.count += 1
+        self.count.add_(1)
         n = float(self.count)
         direction = self.solver(self.solver(grad))
         self.mean.mul_(self.beta1).add_(direction, alpha=1 - self.beta1)

@@ -231,9 +231,5 @@ def load_frames(path: Path) -> FrameSet | None:
     if int(z.get("version", -1)) != FRAMES_VERSION:
         return None
     height, width = z["masks"].shape[1:]
-    camera = Camera(
-        torch.from_numpy(z["K"]), torch.from_numpy(z["T_camera_world"]), width, height
-    )
-    return FrameSet(
-        z["images"], z["targets"], z["masks"], z["valid"], camera, z["row"], z["split"]
-    )
+    camera = Camera(torch.from_numpy(z["K"]), torch.from_numpy(z["T_camera_world"]), width, height)
+    return FrameSet(z["images"], z["targets"], z["masks"], z["valid"], camera, z["row"], z["split"])

@@ -1,0 +1,222 @@
+"""``avatar.safetensors``: one self-contained, versioned file without pickle.
+
+It holds the person's rigged template (no body model file is needed to animate it), the splats
+and their binding. Layout, version 1 (V vertices, F faces, N splats, K influences, E expressions):
+
+==========================  ==================  =======================================
+tensor                      shape, dtype        meaning
+==========================  ==================  =======================================
+template.vertices           (V, 3) f32          rest pose, metres, clothes included
+template.faces              (F, 3) i32
+template.joints             (55, 3) f32         rest joints
+template.skin_joints        (V, K) u8
+template.skin_weights       (V, K) f32          rows sum to 1
+template.expression_dirs    (V, 3, E) f16
+template.arkit_coef         (52, E) f32         ARKit weights -> expression
+template.arkit_pose         (52, 9) f32         ARKit weights -> jaw, left, right eye
+template.eyelid_dirs        (V, 3, 2) f16       left and right lid closing
+template.scalp              (V,) u8             1 where hair grows
+template.uv, .uv_faces      (T, 2) f32, (F, 3) i32
+template.face_part          (F,) u8             index into ``part_names``
+splat.face                  (N,) i32            triangle
+splat.barycentric           (N, 3) f32
+splat.offsets               (N, 3) f32          metres along e, t, n of the triangle
+splat.quats_wxyz            (N, 4) f32          relative to the triangle's frame
+splat.log_scales            (N, 3) f32          log metres
+splat.logit_opacities       (N,) f32
+splat.colors                (N, 3) f32          RGB in [0, 1]
+splat.spacing               (N,) f32            metres
+betas                       (S,) f32            of the body model named in the metadata
+==========================  ==================  =======================================
+
+Metadata (strings): ``format`` = "pear-avatar", ``version``, ``body``, ``joint_names``,
+``parents``, ``part_names`` and ``arkit_names`` (JSON lists), and ``info.*`` from the fit.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pear_avatar.avatar.binding import SplatBinding
+from pear_avatar.avatar.model import Avatar, SplatSet
+from pear_avatar.body.joints import JOINT_NAMES, NUM_JOINTS, PARENTS
+from pear_avatar.body.model import BodyModel
+from pear_avatar.body.skinning import KinematicTree
+from pear_avatar.data.atomic import atomic_path
+
+FORMAT = "pear-avatar"
+VERSION = 1
+_INFO = "info."
+_MAX_BYTES = 1 << 30
+
+
+class AvatarFileError(ValueError):
+    """An avatar file that cannot be used; the message names it and says why."""
+
+
+def save_avatar(path: str | Path, avatar: Avatar) -> None:
+    """Write ``avatar.safetensors``, whole or not at all."""
+    body, splats, binding = avatar.body, avatar.splats, avatar.binding
+    tensors: dict[str, Tensor] = {
+        "template.vertices": body.v_template.float(),
+        "template.faces": body.faces.int(),
+        "template.joints": body.joint_template.float(),
+        "template.skin_joints": body.skin_joints.to(torch.uint8),
+        "template.skin_weights": body.skin_weights.float(),
+        "template.expression_dirs": body.expression_dirs.half(),
+        "template.arkit_coef": body.arkit_coef.float(),
+        "template.arkit_pose": body.arkit_pose.float(),
+        "template.eyelid_dirs": body.eyelid_dirs.half(),
+        "template.scalp": body.scalp.to(torch.uint8),
+        "template.uv": body.uv.float(),
+        "template.uv_faces": body.uv_faces.int(),
+        "template.face_part": body.face_part.to(torch.uint8),
+        "splat.face": binding.face_index.int(),
+        "splat.barycentric": binding.barycentric.float(),
+        "splat.spacing": binding.spacing.float(),
+        "splat.offsets": splats.offsets.float(),
+        "splat.quats_wxyz": splats.local_quats_wxyz.float(),
+        "splat.log_scales": splats.log_scales.float(),
+        "splat.logit_opacities": splats.logit_opacities.float(),
+        "splat.colors": splats.colors.float(),
+        "betas": avatar.betas.float(),
+    }
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "body": "open",
+        "joint_names": json.dumps(JOINT_NAMES),
+        "parents": json.dumps(PARENTS),
+        "part_names": json.dumps(list(body.part_names)),
+        "arkit_names": json.dumps(list(body.arkit_names)),
+        **{_INFO + k: v for k, v in avatar.metadata.items()},
+    }
+    with atomic_path(path) as temporary:
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
+            str(temporary),
+            metadata=metadata,
+        )
+
+
+def load_avatar(path: str | Path) -> Avatar:
+    """Read an avatar file; only its own numbers are used, no body model file is needed.
+
+    Raises FileNotFoundError, or AvatarFileError where the file is not an avatar, is damaged, of
+    a newer version, or inconsistent (indices out of range, NaN, wrong shapes).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no avatar file at {path}")
+    if path.stat().st_size > _MAX_BYTES:
+        raise AvatarFileError(f"{path.name}: larger than {_MAX_BYTES >> 20} MiB, not an avatar")
+    try:
+        with safe_open(str(path), framework="pt") as f:
+            metadata = f.metadata() or {}
+            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise AvatarFileError(f"{path.name}: not a readable safetensors file ({error})") from error
+    _check_header(path, metadata)
+    _check_tensors(path, tensors)
+    return _assemble(tensors, metadata)
+
+
+def _check_header(path: Path, metadata: dict[str, str]) -> None:
+    if metadata.get("format") != FORMAT:
+        raise AvatarFileError(f"{path.name}: a safetensors file, but not a pear-avatar avatar")
+    version = metadata.get("version", "")
+    if version != str(VERSION):
+        raise AvatarFileError(
+            f"{path.name}: avatar format version {version!r}, this program reads {VERSION}; "
+            "fit the video again or update pear-avatar"
+        )
+
+
+def _check_tensors(path: Path, t: dict[str, Tensor]) -> None:
+    """Names, shapes, finite numbers and indices in range."""
+    try:
+        v, f = t["template.vertices"].shape[0], t["template.faces"].shape[0]
+        n, k = t["splat.face"].shape[0], t["template.skin_joints"].shape[1]
+        e, uvs = t["template.expression_dirs"].shape[2], t["template.uv"].shape[0]
+        shapes = {
+            "template.vertices": (v, 3), "template.faces": (f, 3), "template.joints": (55, 3),
+            "template.skin_joints": (v, k), "template.skin_weights": (v, k),
+            "template.expression_dirs": (v, 3, e), "template.arkit_coef": (52, e),
+            "template.arkit_pose": (52, 9), "template.eyelid_dirs": (v, 3, 2),
+            "template.scalp": (v,), "template.uv": (uvs, 2),
+            "template.uv_faces": (f, 3), "template.face_part": (f,),
+            "splat.face": (n,), "splat.barycentric": (n, 3), "splat.spacing": (n,),
+            "splat.offsets": (n, 3), "splat.quats_wxyz": (n, 4), "splat.log_scales": (n, 3),
+            "splat.logit_opacities": (n,), "splat.colors": (n, 3),
+        }  # fmt: skip
+        t["betas"].shape[0]
+    except (KeyError, IndexError) as error:
+        raise AvatarFileError(f"{path.name}: incomplete avatar ({error} is missing)") from error
+    for name, shape in shapes.items():
+        if name not in t or tuple(t[name].shape) != shape:
+            found = tuple(t[name].shape) if name in t else "nothing"
+            raise AvatarFileError(f"{path.name}: {name} should be {shape}, found {found}")
+    for name, tensor in t.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise AvatarFileError(f"{path.name}: {name} holds NaN or infinite numbers")
+    limits = {
+        "template.faces": v, "template.uv_faces": uvs, "template.skin_joints": 55, "splat.face": f,
+    }  # fmt: skip
+    for name, limit in limits.items():
+        if t[name].numel() and not 0 <= int(t[name].min()) <= int(t[name].max()) < limit:
+            raise AvatarFileError(f"{path.name}: {name} has an index outside 0..{limit - 1}")
+
+
+def _assemble(t: dict[str, Tensor], metadata: dict[str, str]) -> Avatar:
+    faces = t["template.faces"].long()
+    face = t["splat.face"].long()
+    expressions = t["template.expression_dirs"].shape[-1]
+    v_template = t["template.vertices"]
+    body = BodyModel(
+        v_template=v_template,
+        faces=faces,
+        shape_dirs=v_template.new_zeros(*v_template.shape, 0),
+        expression_dirs=t["template.expression_dirs"].float(),
+        pose_dirs=None,
+        skin_joints=t["template.skin_joints"].long(),
+        skin_weights=t["template.skin_weights"],
+        tree=KinematicTree.from_parents(PARENTS),
+        joint_template=t["template.joints"],
+        joint_shape_dirs=v_template.new_zeros(NUM_JOINTS, 3, 0),
+        joint_expression_dirs=v_template.new_zeros(NUM_JOINTS, 3, expressions),
+        uv=t["template.uv"],
+        uv_faces=t["template.uv_faces"].long(),
+        part_names=_names(metadata, "part_names"),
+        face_part=t["template.face_part"].long(),
+        eyelid_dirs=t["template.eyelid_dirs"].float(),
+        arkit_names=_names(metadata, "arkit_names"),
+        arkit_coef=t["template.arkit_coef"],
+        arkit_pose=t["template.arkit_pose"],
+        scalp=t["template.scalp"].bool(),
+    )
+    binding = SplatBinding(face, faces[face], t["splat.barycentric"], t["splat.spacing"])
+    splats = SplatSet(
+        t["splat.offsets"],
+        t["splat.quats_wxyz"],
+        t["splat.log_scales"],
+        t["splat.logit_opacities"],
+        t["splat.colors"],
+    )
+    info = {k[len(_INFO) :]: v for k, v in metadata.items() if k.startswith(_INFO)}
+    return replace(Avatar(body, binding, splats, t["betas"]), metadata=info)
+
+
+def _names(metadata: dict[str, str], key: str) -> tuple[str, ...]:
+    """A list of names from the header; empty where it is absent or no list."""
+    try:
+        names = json.loads(metadata.get(key, "[]"))
+    except ValueError:
+        return ()
+    return tuple(str(n) for n in names) if isinstance(names, list) else ()

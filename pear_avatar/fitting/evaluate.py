@@ -1,0 +1,69 @@
+"""Figures of the fit on the frames it did not see, by the protocol of evaluation.metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pear_avatar.evaluation.metrics import MetricDict, average_metrics, masked_crop_metrics
+from pear_avatar.evaluation.perceptual import Perceptual
+from pear_avatar.fitting.config import FittingConfig
+from pear_avatar.fitting.poses import interpolated_pose, refit_pose, zero_pose
+from pear_avatar.fitting.scene import Pose, Scene, leaves_of, render_frame
+from pear_avatar.fitting.state import FitState
+
+#: pixels of a crop whose ``valid`` is below this were left out
+_VALID = 127
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Renders held-out crops and measures them."""
+
+    scene: Scene
+    state: FitState
+    config: FittingConfig
+    perceptual: Perceptual | None
+
+    def frame(self, i: int, pose: Pose) -> MetricDict:
+        """Every figure for crop i in a given pose."""
+        frames = self.scene.frames
+        with torch.no_grad():
+            leaves = leaves_of(self.state, pose, refine=frozenset())
+            out = render_frame(self.scene, self.state, i, leaves)
+        image, mask = frames.image(i)
+        excluded = torch.from_numpy(frames.valid[i] <= _VALID)
+        return masked_crop_metrics(
+            out.color, out.alpha[..., 0], image.permute(1, 2, 0), mask, excluded, self.perceptual
+        )
+
+    def mean(self, indices: list[int], pose_of: Callable[[int], Pose]) -> MetricDict | None:
+        """Mean figures over crops; None without any."""
+        if not indices:
+            return None
+        return average_metrics([self.frame(i, pose_of(i)) for i in indices])
+
+    def tracked(self, indices: list[int]) -> MetricDict | None:
+        """With the poses as tracked."""
+        return self.mean(indices, lambda _: zero_pose())
+
+    def interpolated(self, indices: list[int]) -> MetricDict | None:
+        """With the fitted neighbours' pose corrections."""
+        fitted = self.scene.frames.indices(0)
+        return self.mean(indices, lambda i: interpolated_pose(self.state, fitted, i))
+
+    def refitted(self, indices: list[int]) -> MetricDict | None:
+        """With each pose fitted to its own picture, on at most ``refit_frames`` crops."""
+        if len(indices) > self.config.refit_frames:
+            pick = np.linspace(0, len(indices) - 1, self.config.refit_frames).round().astype(int)
+            indices = [indices[k] for k in pick]
+        fitted = self.scene.frames.indices(0)
+
+        def fit_to_picture(i: int) -> Pose:
+            start = interpolated_pose(self.state, fitted, i)
+            return refit_pose(self.scene, self.state, i, start, self.config)
+
+        return self.mean(indices, fit_to_picture)

@@ -1,0 +1,63 @@
+"""Hard bounds on the splats: flat, near the skin, no larger than their spacing asks for.
+
+Soft penalties lose against a photometric loss exactly where the video shows a splat from one
+side only; a bound does not, and a bounded splat cannot become a spike in a view nobody saw.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pear_avatar.body.model import BodyModel
+from pear_avatar.fitting.config import LimitsConfig
+from pear_avatar.fitting.state import FitState
+
+_HEAD = (12, 15, 22, 23, 24)
+_WRISTS = (20, 21)
+
+
+def joint_mass(body: BodyModel, joints: tuple[int, ...] | range) -> Tensor:
+    """(V,) summed skinning weight of some joints."""
+    chosen = torch.zeros(55)
+    chosen[list(joints)] = 1.0
+    return (body.skin_weights * chosen[body.skin_joints]).sum(1)
+
+
+def head_and_hands(body: BodyModel) -> Tensor:
+    """(V,) in [0, 1], how much a vertex belongs to head or hands."""
+    return (joint_mass(body, _HEAD) + joint_mass(body, (*_WRISTS, *range(25, 55)))).clamp(0, 1)
+
+
+def hands_only(body: BodyModel) -> Tensor:
+    """(V,) in [0, 1], how much a vertex belongs to a hand."""
+    return joint_mass(body, (*_WRISTS, *range(25, 55))).clamp(0, 1)
+
+
+class SplatLimits:
+    """The bounds of one fit, applied in place after each step."""
+
+    def __init__(self, body: BodyModel, state: FitState, config: LimitsConfig) -> None:
+        """Per-splat bounds from the body parts and the spacing of the splats."""
+        fine = head_and_hands(body)[state.binding.face_vertices].mean(1)
+        spacing = state.binding.spacing
+        self._offset = config.offset + (config.offset_head_hands - config.offset) * fine
+        self._offset = self._offset[:, None]
+        center = state.log_scales0[:, :2]
+        self._low = torch.cat([center - config.log_scale_down, (spacing * 0.05).log()[:, None]], 1)
+        self._high = torch.cat(
+            [center + config.log_scale_up, (spacing * config.thickness_max).log()[:, None]], 1
+        )
+        self._tilt = config.tilt
+
+    def apply(self, state: FitState) -> None:
+        """Project every splat into its bounds."""
+        s = state.splats
+        length = s["offsets"].norm(dim=-1, keepdim=True).clamp_min(1e-9)
+        s["offsets"].mul_((self._offset / length).clamp_max(1.0))
+        torch.minimum(torch.maximum(s["log_scales"], self._low), self._high, out=s["log_scales"])
+        quats = s["local_quats"]
+        quats.div_(quats.norm(dim=-1, keepdim=True).clamp_min(1e-9))
+        quats[:, 1:3].clamp_(-self._tilt, self._tilt)
+        s["logit_opacities"].clamp_(-4.0, 6.0)
+        s["colors"].clamp_(0.0, 1.0)

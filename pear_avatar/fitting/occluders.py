@@ -1,0 +1,129 @@
+"""Finding what hides the person, or is stuck to the mask, without knowing what it is.
+
+A thing in front of the person differs from the avatar in a thick blob, and it moves against the
+body: the same place on the person is fine in most other frames. A part of the person that the
+avatar gets wrong (loose hair, an open coat) differs too, but in most frames at the same place.
+Blobs of the first kind are left out of the fit and of the main figures, their share is reported;
+blobs of the second kind stay in, and stay an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from pear_avatar.fitting.frames import FrameSet
+from pear_avatar.fitting.scene import Pose, Scene, leaves_of, render_frame
+from pear_avatar.fitting.state import FitState
+
+#: difference (mean over RGB, worse of black and white background) that starts a blob
+_DIFFERENT = 0.22
+#: blob radius below which it may be a misaligned rim, as a share of the person's height
+_MIN_RADIUS = 0.013
+#: a place that differs in more than this share of the frames is the avatar's own fault
+_PERSISTENT = 0.3
+_COARSE = 8
+
+
+@dataclass(frozen=True)
+class Occluders:
+    """Pixels hidden by something else: (N, h, w) bool, and their share of the person's box (N,)."""
+
+    hidden: np.ndarray
+    share: np.ndarray
+
+
+@torch.no_grad()
+def difference_maps(scene: Scene, state: FitState, poses: dict[int, Pose]) -> dict[int, np.ndarray]:
+    """(h, w) float32 disagreement between avatar and picture for each crop in ``poses``."""
+    out = {}
+    for i, pose in poses.items():
+        leaves = leaves_of(state, pose, refine=frozenset())
+        render = render_frame(scene, state, i, leaves)
+        color, mask, _ = scene.frames.target(i)
+        black = (render.color.permute(2, 0, 1) - color * mask).abs().mean(0)
+        cover = mask - render.alpha[..., 0]
+        white = (render.color.permute(2, 0, 1) - color * mask + cover).abs().mean(0)
+        out[i] = torch.maximum(black, white).numpy()
+    return out
+
+
+def _person_height(masks: np.ndarray) -> float:
+    rows = (masks > 127).any(2).sum(1)
+    return float(np.median(rows)) if len(rows) else 0.0
+
+
+def _disc(radius: float) -> np.ndarray:
+    size = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+
+
+def _thick_blobs(difference: np.ndarray, height: float) -> np.ndarray:
+    """(h, w) int32 labels of blobs too thick to be a shifted rim; 0 is background."""
+    smooth = cv2.GaussianBlur(difference, (0, 0), max(1.0, 0.004 * height))
+    rough = (smooth > _DIFFERENT).astype(np.uint8)
+    rough = cv2.morphologyEx(rough, cv2.MORPH_CLOSE, _disc(0.008 * height))
+    core = cv2.morphologyEx(rough, cv2.MORPH_OPEN, _disc(_MIN_RADIUS * height))
+    _, labels = cv2.connectedComponents(core)
+    return labels
+
+
+def _persistence(labels: dict[int, np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """How often each coarse cell of the person-centred crop lies in a blob, in [0, 1]."""
+    total = np.zeros((-(-shape[0] // _COARSE), -(-shape[1] // _COARSE)))
+    for label in labels.values():
+        small = cv2.resize(
+            (label > 0).astype(np.float32), total.shape[::-1], interpolation=cv2.INTER_AREA
+        )
+        total += small > 0.3
+    return total / max(1, len(labels))
+
+
+def _grow(blob: np.ndarray, difference: np.ndarray, height: float) -> np.ndarray:
+    """The blob with its convex hull's clearly different pixels, and a safety rim."""
+    points = cv2.findNonZero(blob.astype(np.uint8))
+    hull = np.zeros(blob.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    reach = cv2.dilate(blob.astype(np.uint8), _disc(0.02 * height)) > 0
+    grown = blob | (reach & (difference > 0.6 * _DIFFERENT)) | ((hull > 0) & reach)
+    return cv2.dilate(grown.astype(np.uint8), _disc(0.006 * height)) > 0
+
+
+def find_occluders(
+    frames: FrameSet, differences: dict[int, np.ndarray], max_share: float
+) -> Occluders:
+    """Pixels to leave out, at most ``max_share`` of the person's box in each frame.
+
+    differences: crop -> (h, w) from :func:`difference_maps`; frames without one have none.
+    """
+    n, h, w = frames.masks.shape
+    hidden, share = np.zeros((n, h, w), bool), np.zeros(n)
+    height = _person_height(frames.masks)
+    if height < 32 or len(differences) < 4:
+        return Occluders(hidden, share)
+    labels = {i: _thick_blobs(d, height) for i, d in differences.items()}
+    often = cv2.resize(
+        _persistence(labels, (h, w)).astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR
+    )
+    for i, label in labels.items():
+        box = box_area(frames.masks[i])
+        blobs = [label == k for k in range(1, label.max() + 1)]
+        blobs = [b for b in blobs if often[b].mean() < _PERSISTENT]
+        blobs.sort(key=lambda b: -float(differences[i][b].sum()))
+        for blob in blobs:
+            grown = hidden[i] | _grow(blob, differences[i], height)
+            if grown.sum() <= max_share * box:
+                hidden[i] = grown
+        share[i] = hidden[i].sum() / max(1, box)
+    return Occluders(hidden, share)
+
+
+def box_area(mask: np.ndarray) -> int:
+    """Pixels in the bounding box of a mask (h, w) uint8; the whole picture where it is empty."""
+    ys, xs = np.nonzero(mask > 127)
+    if len(xs) == 0:
+        return int(mask.size)
+    return int((xs.max() - xs.min() + 1) * (ys.max() - ys.min() + 1))

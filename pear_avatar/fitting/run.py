@@ -1,0 +1,228 @@
+"""The joint fit from crops and a track to an avatar, resumable at any moment."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pear_avatar.avatar.model import Avatar, SplatSet, personalise
+from pear_avatar.body.model import BodyModel
+from pear_avatar.evaluation.perceptual import Perceptual
+from pear_avatar.fitting.config import FittingConfig
+from pear_avatar.fitting.evaluate import Evaluator
+from pear_avatar.fitting.frames import FrameSet
+from pear_avatar.fitting.poses import interpolated_pose
+from pear_avatar.fitting.scene import Scene, frame_params, make_scene
+from pear_avatar.fitting.stages import (
+    Fitter,
+    color_from_frames,
+    fit_jointly,
+    fit_silhouettes,
+    mark_occluders,
+)
+from pear_avatar.fitting.state import (
+    FitState,
+    full_betas,
+    new_state,
+    restore_checkpoint,
+    save_checkpoint,
+)
+from pear_avatar.types import BodyParams, ClipDetections, Track
+
+logger = logging.getLogger(__name__)
+
+STAGES = ("start", "silhouettes", "joint", "evaluation", "done")
+
+
+@dataclass(frozen=True)
+class FitOutcome:
+    """What a joint fit gives.
+
+    avatar:  the person.
+    params:  refined parameters of every crop (held-out ones interpolated), leading axis N.
+    frames:  the crops, with occluders marked in ``valid``.
+    figures: ``initial``, ``heldout``, ``heldout_tracked``, ``heldout_refit``, ``fitted``,
+             ``unseen``: metric name -> value, None where there was nothing to measure.
+    curves:  name -> [(step, value)].
+    seconds: stage -> seconds spent, interrupted runs included.
+    steps:   optimiser steps done, all stages.
+    focal_scale: refined focal length over the tracked one.
+    """
+
+    avatar: Avatar
+    params: BodyParams
+    frames: FrameSet
+    figures: dict[str, Any]
+    curves: dict[str, list[tuple[float, float]]]
+    seconds: dict[str, float]
+    steps: int
+    focal_scale: float
+
+
+def crop_keypoints(detections: ClipDetections, frames: FrameSet, track: Track) -> torch.Tensor:
+    """(N, 33, 3) detected pose landmarks in crop pixels with confidence."""
+    px = torch.from_numpy(detections.pose_px[frames.row]).float()
+    confidence = torch.from_numpy(detections.pose_confidence[frames.row]).float()
+    full = track.camera.K[torch.from_numpy(frames.row)].float()
+    crop = frames.camera.K.float()
+    scale = crop[:, 0, 0] / full[:, 0, 0]
+    shift = crop[:, :2, 2] - full[:, :2, 2] * scale[:, None]
+    moved = px * scale[:, None, None] + shift[:, None]
+    return torch.cat([moved, confidence[..., None]], -1)
+
+
+def run_fit(
+    body: BodyModel,
+    track: Track,
+    detections: ClipDetections,
+    frames: FrameSet,
+    config: FittingConfig,
+    *,
+    checkpoint: Path,
+    key: str,
+    free_focal: bool,
+    perceptual: Perceptual | None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> FitOutcome:
+    """Fit an avatar to crops of a tracked clip.
+
+    ``checkpoint`` is written every ``config.checkpoint_seconds``; a later call with the same
+    ``key`` goes on from there. ``free_focal``: the camera was guessed, so its focal length may
+    move.
+    """
+    params = track.motion.params[torch.from_numpy(frames.row)]
+    scene = make_scene(
+        body, frames, params, crop_keypoints(detections, frames, track), config.num_betas
+    )
+    state = new_state(body, params.betas, len(frames), config)
+    betas0 = state.betas.clone()
+    if restore_checkpoint(checkpoint, state, key):
+        done = state.progress
+        logger.info("going on from stage %s, step %d", done.stage, done.step)
+    fitter = Fitter(
+        scene,
+        state,
+        config,
+        betas0,
+        free_focal,
+        perceptual,
+        save=lambda: save_checkpoint(checkpoint, state, key),
+        progress=progress or (lambda *_: None),
+    )
+    fitter = _run_stages(fitter)
+    return _outcome(fitter, params)
+
+
+def _enter(fitter: Fitter, stage: str) -> bool:
+    """Whether a stage still has work; moves the bookkeeping on to it and saves."""
+    progress = fitter.state.progress
+    if STAGES.index(progress.stage) > STAGES.index(stage):
+        return False
+    if progress.stage != stage:
+        progress.figures["steps"] = progress.figures.get("steps", 0) + progress.step
+        progress.stage, progress.step = stage, 0
+        fitter.save()
+    return True
+
+
+def _run_stages(fitter: Fitter) -> Fitter:
+    state, config = fitter.state, fitter.config
+    held_out = fitter.scene.frames.indices(1) or fitter.scene.frames.indices(0)[::8]
+    if state.progress.stage == "start":
+        color_from_frames(fitter)
+        evaluator = Evaluator(fitter.scene, state, config, fitter.perceptual)
+        state.progress.figures["initial"] = evaluator.tracked(held_out)
+        state.splats["colors"].fill_(0.5)
+    if _enter(fitter, "silhouettes"):
+        fit_silhouettes(fitter)
+        color_from_frames(fitter)
+    if _enter(fitter, "joint"):
+        fit_jointly(fitter)
+    if config.find_occluders:
+        fitter = mark_occluders(fitter)
+    if _enter(fitter, "evaluation"):
+        _measure(fitter, held_out)
+        _enter(fitter, "done")
+    return fitter
+
+
+def _measure(fitter: Fitter, held_out: list[int]) -> None:
+    evaluator = Evaluator(fitter.scene, fitter.state, fitter.config, fitter.perceptual)
+    frames, figures = fitter.scene.frames, fitter.state.progress.figures
+    report = fitter.progress
+    jobs: list[tuple[str, Callable[[list[int]], Any], list[int]]] = [
+        ("fitted", evaluator.interpolated, frames.indices(0)[::8]),
+        ("heldout", evaluator.interpolated, held_out),
+        ("heldout_tracked", evaluator.tracked, held_out),
+        ("heldout_refit", evaluator.refitted, held_out),
+        ("unseen", evaluator.tracked, frames.indices(2)),
+        ("unseen_refit", evaluator.refitted, frames.indices(2)),
+    ]
+    started = time.monotonic()
+    for k, (name, measure, indices) in enumerate(jobs):
+        report("evaluation", k, len(jobs))
+        figures[name] = measure(indices)
+    report("evaluation", len(jobs), len(jobs))
+    fitter.state.progress.seconds["evaluation"] = time.monotonic() - started
+
+
+def refined_params(scene: Scene, state: FitState) -> BodyParams:
+    """Parameters of every crop with the learnt corrections; shared refined betas."""
+    fitted = scene.frames.indices(0)
+    rows = [
+        frame_params(scene, i, interpolated_pose(state, fitted, i))
+        for i in range(len(scene.frames))
+    ]
+    return BodyParams(
+        full_betas(state, scene.params),
+        torch.stack([r.expression for r in rows]),
+        torch.stack([r.rotations for r in rows]),
+        torch.stack([r.transl for r in rows]),
+    )
+
+
+def avatar_of(scene: Scene, state: FitState) -> Avatar:
+    """Bake the state into an avatar."""
+    betas = full_betas(state, scene.params)
+    splats = {k: v.detach().clone() for k, v in state.splats.items()}
+    return Avatar(
+        body=personalise(scene.body, betas, state.cloth.values),
+        binding=state.binding,
+        splats=SplatSet(
+            splats["offsets"],
+            splats["local_quats"],
+            splats["log_scales"],
+            splats["logit_opacities"],
+            splats["colors"],
+        ),
+        betas=betas,
+    )
+
+
+def _outcome(fitter: Fitter, params: BodyParams) -> FitOutcome:
+    state, scene = fitter.state, fitter.scene
+    progress = state.progress
+    figures = {k: v for k, v in progress.figures.items() if k != "steps"}
+    frames = scene.frames
+    scale = float(state.log_focal.exp())
+    if fitter.free_focal and scale != 1.0:
+        K = frames.camera.K.clone()
+        K[:, 0, 0] *= scale
+        K[:, 1, 1] *= scale
+        frames = replace(frames, camera=replace(frames.camera, K=K))
+    return FitOutcome(
+        avatar=avatar_of(scene, state),
+        params=refined_params(scene, state),
+        frames=frames,
+        figures=figures,
+        curves=progress.curves,
+        seconds=progress.seconds,
+        steps=int(progress.figures.get("steps", 0)),
+        focal_scale=scale,
+    )

@@ -1,0 +1,158 @@
+"""What the video shows of each splat, first colours, and filling what it never shows."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from pear_avatar.avatar.binding import triangle_frames
+from pear_avatar.body.model import BodyModel
+from pear_avatar.fitting.scene import (
+    Scene,
+    leaves_of,
+    refined_camera,
+    stored_pose,
+    world_splats,
+)
+from pear_avatar.fitting.state import FitState
+from pear_avatar.geometry.cameras import project, to_camera
+from pear_avatar.splatting import rasterise
+
+#: cosine between normal and line of sight below which a splat counts as seen edge-on
+_MIN_FACING = 0.3
+#: a splat further behind the drawn surface than this is hidden (m)
+_HIDDEN_DEPTH = 0.03
+#: accumulated facing^2 that makes a splat well seen
+_WELL_SEEN = 1.0
+
+
+def _interior(mask: np.ndarray, valid: np.ndarray, radius: int) -> Tensor:
+    """(h, w) bool: surely the person, away from the rim."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+    inside = cv2.erode((mask > 242).astype(np.uint8), kernel) > 0
+    clear = cv2.erode((valid > 127).astype(np.uint8), kernel) > 0
+    return torch.from_numpy(inside & clear)
+
+
+@torch.no_grad()
+def observe_splats(scene: Scene, state: FitState, indices: list[int]) -> tuple[Tensor, Tensor]:
+    """Gather each splat's evidence and colour over some crops.
+
+    Returns (weight (N,), color (N, 3)): weight sums facing^2 over the crops that show the splat
+    unhidden, from the front and away from the mask's rim; color is the weighted mean of the
+    pixels (0.5 where the weight is 0).
+    """
+    n = state.binding.count
+    weight, color = torch.zeros(n), torch.zeros(n, 3)
+    radius = max(2, round(scene.frames.camera.height / 170))
+    for i in indices:
+        leaves = leaves_of(state, stored_pose(state, i), refine=frozenset())
+        vertices, means, quats = world_splats(scene, state, i, leaves)
+        camera = refined_camera(scene, i, state.log_focal)
+        s = state.splats
+        out = rasterise(
+            means, quats, s["log_scales"].exp(), s["logit_opacities"].sigmoid(),
+            s["colors"], camera,
+        )  # fmt: skip
+        px, _ = project(camera, means)
+        in_camera = to_camera(camera, means)
+        normals = triangle_frames(vertices, state.binding.face_vertices)[..., 2]
+        normals = normals @ camera.T_camera_world[:3, :3].T
+        sight = torch.nn.functional.normalize(in_camera, dim=-1)
+        facing = -(torch.nn.functional.normalize(normals, dim=-1) * sight).sum(-1)
+        x = px[:, 0].long().clamp(0, camera.width - 1)
+        y = px[:, 1].long().clamp(0, camera.height - 1)
+        inside = (px >= 0).all(1) & (px[:, 0] < camera.width) & (px[:, 1] < camera.height)
+        depth = out.expected_depth()[y, x, 0]
+        frames = scene.frames
+        sure = _interior(frames.masks[i], frames.valid[i], radius)[y, x]
+        shown = inside & sure & (in_camera[:, 2] < depth + _HIDDEN_DEPTH)
+        shown &= (facing > _MIN_FACING) & (out.alpha[y, x, 0] > 0.5)
+        w = torch.where(shown, facing.square(), torch.zeros(()))
+        weight += w
+        image = torch.from_numpy(frames.targets[i])[y, x].float() / 255
+        color += w[:, None] * image
+    mean = color / weight[:, None].clamp_min(1e-9)
+    return weight, torch.where(weight[:, None] > 0, mean, torch.full((), 0.5))
+
+
+def seen_share(weight: Tensor) -> Tensor:
+    """(N,) in [0, 1] from the accumulated weight of :func:`observe_splats`."""
+    return (weight / _WELL_SEEN).clamp(0, 1)
+
+
+def _fill_space(body: BodyModel, state: FitState) -> np.ndarray:
+    """(N, D) coordinates in which near splats probably wear the same thing.
+
+    Rest positions, squeezed across the limb and the trunk (cloth goes round a body, rarely along
+    it), joined with skinning weights and the scalp flag so that a sleeve is not coloured from a
+    hip and the back of a head takes hair, not skin.
+    """
+    corners = state.binding.face_vertices
+    points = (body.v_template[corners] * state.binding.barycentric[..., None]).sum(1)
+    weights = torch.zeros(body.num_vertices, 55)
+    weights.scatter_add_(1, body.skin_joints, body.skin_weights)
+    arms = weights[:, [16, 17, 18, 19, 20, 21, *range(25, 55)]].sum(1)
+    arm = arms[corners].mean(1, keepdim=True)
+    squeeze = torch.tensor([0.35, 1.0, 0.35]) * (1 - arm) + torch.tensor([1.0, 0.35, 0.35]) * arm
+    # Left and right wear the same: mirror, so that a hidden side is coloured from the other.
+    mirrored = torch.cat([points[:, :1].abs(), points[:, 1:]], 1) * squeeze
+    side = points[:, :1] * 0.1
+    coarse = weights @ _part_matrix()
+    scalp = body.scalp.float()[corners].mean(1, keepdim=True)
+    return torch.cat([mirrored, side, 0.12 * coarse[corners].mean(1), 0.3 * scalp], 1).numpy()
+
+
+def _part_matrix() -> Tensor:
+    """(55, 8) joints -> trunk, head, upper arm, forearm, hand, thigh, shin, foot."""
+    groups = (
+        (0, 3, 6, 9, 13, 14), (12, 15, 22, 23, 24), (16, 17), (18, 19),
+        (20, 21, *range(25, 55)), (1, 2), (4, 5), (7, 8, 10, 11),
+    )  # fmt: skip
+    matrix = torch.zeros(55, 8)
+    for k, group in enumerate(groups):
+        matrix[list(group), k] = 1.0
+    return matrix
+
+
+def neighbours_on_surface(body: BodyModel, state: FitState, count: int) -> Tensor:
+    """(N, count) nearest splats at rest; neighbours of similar skinning only by nearness."""
+    corners = state.binding.face_vertices
+    points = (body.v_template[corners] * state.binding.barycentric[..., None]).sum(1).numpy()
+    _, index = cKDTree(points).query(points, k=count + 1)
+    return torch.from_numpy(index[:, 1:].astype(np.int64))
+
+
+@torch.no_grad()
+def fill_unseen(body: BodyModel, state: FitState, seen: Tensor, sweeps: int = 8) -> None:
+    """Colour the splats the video never shows from those it does, in place.
+
+    Each takes the median of its nearest well-seen splats in the space of :func:`_fill_space`,
+    then unseen colours diffuse among neighbours while seen ones stay. Shape parameters of
+    unseen splats go back to their start.
+    """
+    known = (seen >= 1.0).numpy()
+    if not known.any():
+        return
+    blend = seen[:, None].clamp(0, 1)
+    space = _fill_space(body, state)
+    colors = state.splats["colors"]
+    sources = colors[torch.from_numpy(np.flatnonzero(known))]
+    count = int(min(15, known.sum()))
+    _, nearest = cKDTree(space[known]).query(space, k=count)
+    guess = sources[torch.from_numpy(nearest.reshape(len(space), count))].median(1).values
+    filled = blend * colors + (1 - blend) * guess
+    ring = neighbours_on_surface(body, state, 8)
+    for _ in range(sweeps):
+        smooth = 0.5 * filled + 0.5 * filled[ring].mean(1)
+        filled = blend * colors + (1 - blend) * smooth
+    colors.copy_(filled)
+    s = state.splats
+    s["offsets"].mul_(blend)
+    s["log_scales"].copy_(blend * s["log_scales"] + (1 - blend) * state.log_scales0)
+    rest = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    s["local_quats"].copy_(blend * s["local_quats"] + (1 - blend) * rest)
+    s["logit_opacities"].copy_(torch.maximum(s["logit_opacities"], 3.0 * (1 - seen.clamp(0, 1))))
