@@ -39,7 +39,8 @@ lint: install  ## Run only the linter and the type checker
 .PHONY: clean
 clean:  ## Remove what the other targets made, .venv included
 	rm -rf $(VENV) build dist demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
-	rm -f pear_avatar/_native/*.so
+	cd pear_avatar/_native && rm -rf *.so CMakeFiles .cmake .ninja_* .skbuild-info.json \
+	  CMakeCache.txt CMakeInit.txt build.ninja cmake_install.cmake
 
 # Each step leaves a stamp, so that a second run takes no time and a failed one goes on where it
 # stopped. torch comes first and alone: nothing after it may choose another build of it.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pear_avatar.cli.options import Subparsers, add_command, add_machine_options, use_threads
+from pear_avatar.cli.options import Subparsers, add_command, add_machine_options
 from pear_avatar.pipeline.errors import EXIT_OK, require_file
+from pear_avatar.pipeline.machine import limit_threads
 
 _EXAMPLES = """\
   pear-avatar demo
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     args.kept_on_interrupt = (
         f"What was done is kept in {args.output}; run the same command again to go on."
     )
-    use_threads(args.threads)
+    limit_threads(args.threads)
 
     from pear_avatar.cli.progress import StageProgress
     from pear_avatar.cli.summary import print_demo_summary

@@ -6,8 +6,9 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from pear_avatar.cli.options import Subparsers, add_command, use_threads
+from pear_avatar.cli.options import Subparsers, add_command
 from pear_avatar.pipeline.errors import EXIT_OK, EXIT_USER_ERROR
+from pear_avatar.pipeline.machine import limit_threads
 
 if TYPE_CHECKING:
     from pear_avatar.pipeline.doctor import Check
@@ -33,7 +34,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the checks; exit code 2 where something needed is missing."""
-    use_threads(None)
+    limit_threads()
 
     from pear_avatar.pipeline.doctor import run_checks
 

@@ -10,9 +10,9 @@ from pear_avatar.cli.options import (
     add_command,
     add_machine_options,
     positive_int,
-    use_threads,
 )
 from pear_avatar.pipeline.errors import EXIT_OK, require_file
+from pear_avatar.pipeline.machine import limit_threads
 
 _EXAMPLES = """\
   pear-avatar fit holiday.mp4
@@ -63,7 +63,10 @@ def add_parser(commands: Subparsers) -> None:
         help="calibration (JSON: K, R_w2c, t_w2c_m, image_wh) and the camera's name in it",
     )
     parser.add_argument(
-        "--max-frames", type=positive_int, metavar="N", help="use only the first N frames"
+        "--max-frames",
+        type=positive_int,
+        metavar="N",
+        help="use at most N frames, evenly over the whole clip",
     )
     add_machine_options(parser)
     parser.set_defaults(run=run)
@@ -81,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     args.kept_on_interrupt = (
         f"What was done is kept in {out_dir}; run the same command again to go on."
     )
-    use_threads(args.threads)
+    limit_threads(args.threads)
 
     from pear_avatar.cli.progress import StageProgress
     from pear_avatar.cli.summary import print_fit_summary

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
-
-from pear_avatar.pipeline.machine import available_cores
 
 #: What ``argparse`` calls the object that ``add_subparsers`` returns; it is generic and private.
 Subparsers = Any
@@ -39,12 +36,6 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="where to compute (default: auto, a GPU if there is one)",
     )
-
-
-def use_threads(threads: int | None) -> None:
-    """Limit OpenMP, hence torch and the native core; must come before they are imported."""
-    count = threads or int(os.environ.get("OMP_NUM_THREADS", "0") or 0) or available_cores()
-    os.environ["OMP_NUM_THREADS"] = str(count)
 
 
 def positive_int(text: str) -> int:

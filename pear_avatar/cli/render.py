@@ -12,9 +12,9 @@ from pear_avatar.cli.options import (
     image_size,
     positive_float,
     positive_int,
-    use_threads,
 )
 from pear_avatar.pipeline.errors import EXIT_OK, UserError, require_file
+from pear_avatar.pipeline.machine import limit_threads
 
 AVATAR_FILE = "avatar.safetensors"
 
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     """Render and say where the result lies."""
     avatar = find_avatar(args.avatar, Path.cwd())
     pose = require_file(args.pose, "pose file")
-    use_threads(args.threads)
+    limit_threads(args.threads)
     args.kept_on_interrupt = "No video was written; run the same command again."
 
     from pear_avatar.cli.progress import StageProgress

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pear_avatar.cli.options import Subparsers, add_command, positive_int, use_threads
+from pear_avatar.cli.options import Subparsers, add_command, positive_int
+from pear_avatar.pipeline.machine import limit_threads
 
 _EXAMPLES = """\
   pear-avatar synthetic -o person
@@ -32,5 +33,5 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the clip and say where it lies."""
-    use_threads(None)
+    limit_threads()
     raise NotImplementedError

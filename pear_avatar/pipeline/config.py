@@ -22,14 +22,13 @@ from pear_avatar.pipeline.errors import ConfigError
 from pear_avatar.tracking.config import TrackConfig
 
 DEVICES = ("auto", "cpu", "cuda")
-_MISSING_KEY = "<missing>"
 
 
 @dataclass
 class ClipConfig:
     """Which part of the video is used."""
 
-    #: read at most this many frames from the start of the video; null reads all
+    #: use at most this many frames, at an even stride over the whole clip; null uses all
     max_frames: int | None = None
 
 
@@ -61,6 +60,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise ConfigError(f"device = {self.device!r}: choose one of {', '.join(DEVICES)}")
+        self.tracking.validate()
         if self.clip.max_frames is not None and self.clip.max_frames < 1:
             raise ConfigError(
                 f"clip.max_frames = {self.clip.max_frames}: give 1 or more, or null for all frames"
@@ -129,7 +129,7 @@ def _writable(schema: type) -> DictConfig:
 def _leaf_keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
     for key in config:
         child = config._get_child(key)
-        name = f"{prefix}{key}"
+        name = prefix + str(key)
         if isinstance(child, DictConfig) and not child._is_none():
             yield from _leaf_keys(child, f"{name}.")
         else:
@@ -181,9 +181,7 @@ def _merge(config: DictConfig, extra: DictConfig, known: list[str], source: str)
     try:
         return cast(DictConfig, OmegaConf.merge(config, extra))
     except OmegaConfBaseException as error:
-        key = error.full_key or _MISSING_KEY
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{source}: {key}: {reason}") from error
+        raise ConfigError(f"{source}: {_describe(error)}") from error
 
 
 def _check_branch(key: str, known: list[str], source: str) -> None:
@@ -202,12 +200,18 @@ def _nearest(name: str, known: list[str]) -> str:
     return f" (nearest: {' or '.join(best)})" if best else ""
 
 
+def _describe(error: OmegaConfBaseException) -> str:
+    """The key and OmegaConf's reason, which names the value, without its block of details."""
+    key = str(error.full_key or "configuration")
+    return f"{key}: {str(error).splitlines()[0]}"
+
+
 def _build(config: DictConfig) -> object:
     """Instances of the dataclasses, with lists turned back into the tuples they declare."""
     try:
         built = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(_describe(error)) from error
     _restore_tuples(built)
     return built
 

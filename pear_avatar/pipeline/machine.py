@@ -1,9 +1,11 @@
-"""The machine the process may use: processor cores, memory. Standard library only."""
+"""The machine the process may use: processor cores and memory. Quick to import."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from pear_avatar import _native
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
@@ -19,6 +21,20 @@ def available_cores() -> int:
     quota = _cgroup_quota()
     limit = max(int(quota + 0.5), 1) if quota else cores
     return max(min(cores or 1, limit or 1), 1)
+
+
+def limit_threads(count: int | None = None) -> int:
+    """Let OpenMP (hence torch) and the native core use ``count`` threads; returns the count.
+
+    Call it before torch is imported. Without ``count``, ``OMP_NUM_THREADS`` is obeyed where it
+    is set, and all granted cores are used where it is not.
+    """
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    threads = count or (int(wish) if wish.isdigit() and int(wish) > 0 else available_cores())
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if _native.is_available():
+        _native.set_num_threads(threads)
+    return threads
 
 
 def _cgroup_quota() -> float | None:

@@ -1,0 +1,160 @@
+"""The layout of the package: who may import whom, how long a file may be, where a backend lives."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "pear_avatar"
+MAX_LINES = 500
+
+_BASE = {"types"}
+_MATHS = _BASE | {"geometry"}
+_DEVICES = _MATHS | {"body", "splatting", "data"}
+_PERSON = _DEVICES | {"avatar", "perception"}
+_WORK = _PERSON | {"tracking", "fitting", "evaluation", "viewer", "recovery"}
+
+#: What each part may import, itself aside. Imports go downward only; parts of one row do not
+#: know each other, except that data reads and makes motions of the body and the fit uses the
+#: pure metrics.
+ALLOWED: dict[str, set[str]] = {
+    "types": set(),
+    "_native": set(),
+    "geometry": _BASE,
+    "body": _MATHS | {"_native"},
+    "splatting": _MATHS | {"_native"},
+    "data": _MATHS | {"body"},
+    "avatar": _DEVICES | {"_native"},
+    "perception": _DEVICES,
+    "tracking": _PERSON,
+    "recovery": _PERSON,
+    "viewer": _PERSON,
+    "evaluation": _PERSON | {"_native"},
+    "fitting": _PERSON | {"evaluation", "_native"},
+    "pipeline": _WORK | {"_native"},
+    "cli": _WORK | {"pipeline"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+#: Third-party packages that only one place may import.
+CONFINED = {"gsplat": "splatting/gsplat_backend.py", "anny": "body/build/", "roma": "body/build/"}
+FORBIDDEN = {"smplx"}
+
+
+def modules() -> list[Path]:
+    return sorted((ROOT / PACKAGE).rglob("*.py"))
+
+
+def imported_names(path: Path, source: str) -> Iterator[str]:
+    """Absolute dotted names that a module imports anywhere, functions included."""
+    package = (PACKAGE, *path.relative_to(ROOT / PACKAGE).parts[:-1])
+    for node in ast.walk(ast.parse(source, str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            # `from pear_avatar import body` names a part in its alias.
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
+
+
+def violations(path: Path, source: str) -> list[str]:
+    """Everything in one module's imports that the layout forbids."""
+    part = part_of(path)
+    where = path.relative_to(ROOT / PACKAGE).as_posix()
+    found = []
+    for name in imported_names(path, source):
+        top, *rest = name.split(".")
+        if top == PACKAGE:
+            target = rest[0] if rest else "__init__"
+            if target in ALLOWED and target not in ALLOWED[part] | {part, "__init__"}:
+                found.append(f"{where} imports {name}: {part} must not know {target}")
+        elif top in FORBIDDEN:
+            found.append(f"{where} imports {name}, whose licence the package cannot carry")
+        elif top in CONFINED and not where.startswith(CONFINED[top]):
+            found.append(f"{where} imports {name}: only {CONFINED[top]} may")
+    return found
+
+
+def test_every_part_has_a_place_in_the_layout() -> None:
+    unknown = {part_of(path) for path in modules()} - set(ALLOWED)
+    assert not unknown, f"say in ALLOWED what {sorted(unknown)} may import"
+
+
+def test_imports_go_downward_only() -> None:
+    found = [line for path in modules() for line in violations(path, path.read_text("utf-8"))]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("geometry/x.py", "from pear_avatar.body import load_body"),
+        ("geometry/x.py", "from ..body import load_body"),
+        ("tracking/x.py", "from pear_avatar import fitting"),
+        ("body/x.py", "import pear_avatar.splatting.api"),
+        ("fitting/x.py", "def f():\n    import gsplat.rendering"),
+        ("body/x.py", "from smplx import SMPLX"),
+        ("perception/x.py", "from pear_avatar.avatar.model import Avatar"),
+        ("types.py", "from pear_avatar.geometry import cameras"),
+    ],
+)
+def test_the_check_itself_sees_a_violation(module: str, line: str) -> None:
+    assert violations(ROOT / PACKAGE / module, line)
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("fitting/x.py", "from pear_avatar.evaluation.metrics import psnr"),
+        ("splatting/gsplat_backend.py", "import gsplat"),
+        ("body/build/x.py", "import anny"),
+        ("body/x.py", "from . import skinning\nfrom .joints import PARENTS"),
+        ("pipeline/x.py", "import pear_avatar"),
+    ],
+)
+def test_the_check_itself_accepts_what_is_allowed(module: str, line: str) -> None:
+    assert not violations(ROOT / PACKAGE / module, line)
+
+
+def test_no_module_is_called_utils() -> None:
+    names = ("util", "utils", "helpers", "misc", "common")
+    assert not [str(path) for path in modules() if path.stem in names or path.parent.name in names]
+
+
+def test_no_file_is_too_long() -> None:
+    paths = [*modules(), *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    paths += [p for kind in ("*.cpp", "*.h") for p in (ROOT / PACKAGE / "_native").rglob(kind)]
+    lengths = {str(p.relative_to(ROOT)): len(p.read_text("utf-8").splitlines()) for p in paths}
+    assert not {path: n for path, n in lengths.items() if n > MAX_LINES}
+
+
+def test_print_is_left_to_the_command_line() -> None:
+    found = []
+    for path in modules():
+        if part_of(path) == "cli" or "build" in path.relative_to(ROOT / PACKAGE).parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not found, f"use logging below cli/: {found}"
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, pear_avatar.cli.main; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {"torch", "numpy", "mediapipe", "cv2", "av", "omegaconf", "rich"}
+    assert not heavy & set(loaded)
