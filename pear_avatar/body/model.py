@@ -45,7 +45,9 @@ class BodyModel:
     skin_joints:           (V, K) int64, the joints that move each vertex.
     skin_weights:          (V, K) >= 0, rows summing to 1.
     tree:                  the skeleton.
-    joint_template:        (J, 3) metres.
+    joint_index:           (J, Q) int64, the vertices each joint is regressed from.
+    joint_weight:          (J, Q) >= 0, rows summing to 1.
+    joint_template:        (J, 3) metres, the regressed joints of the template; likewise below.
     joint_shape_dirs:      (J, 3, S).
     joint_expression_dirs: (J, 3, E).
     uv, uv_faces:          (T, 2) in [0, 1] and (F, 3) int64 into them.
@@ -66,6 +68,8 @@ class BodyModel:
     skin_joints: Tensor
     skin_weights: Tensor
     tree: KinematicTree
+    joint_index: Tensor
+    joint_weight: Tensor
     joint_template: Tensor
     joint_shape_dirs: Tensor
     joint_expression_dirs: Tensor
@@ -110,6 +114,12 @@ class BodyModel:
         """(J, V) the skinning weights as a dense matrix, as the skinning functions want them."""
         dense = self.skin_weights.new_zeros(self.num_vertices, self.num_joints)
         return dense.scatter_add(1, self.skin_joints, self.skin_weights).t().contiguous()
+
+    @cached_property
+    def expression_rows(self) -> tuple[Tensor, Tensor]:
+        """The vertices (M,) that any expression moves, and their directions (M * 3, E)."""
+        index = torch.nonzero(self.expression_dirs.abs().amax((1, 2))).squeeze(-1)
+        return index, self.expression_dirs[index].flatten(0, 1)
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -208,8 +218,12 @@ class ShapedBody:
     def _vertices(self) -> Tensor:
         model = self.model
         vertices = model.v_template + _blend("betas", model.shape_dirs.flatten(0, 1), self.betas)
-        expression_dirs = model.expression_dirs.flatten(0, 1)
-        vertices = vertices + _blend("expression", expression_dirs, self.expression)
+        if self.expression is not None:
+            index, dirs = model.expression_rows
+            moved = _blend("expression", dirs, self.expression)
+            batch = torch.broadcast_shapes(vertices.shape[:-2], moved.shape[:-2])
+            vertices = vertices.expand(*batch, *vertices.shape[-2:])
+            vertices = vertices.index_add(-2, index, moved.expand(*batch, *moved.shape[-2:]))
         return vertices if self.vertex_offsets is None else vertices + self.vertex_offsets
 
     def subset(self, plan: LandmarkPlan) -> Tensor:
@@ -292,10 +306,10 @@ class PosedBody:
         return rest + _blend("pose", pose_dirs, (bent - eye).flatten(-3))
 
 
-def _blend(name: str, dirs: Tensor, coefficients: Tensor | None) -> Tensor | float:
-    """(P * 3, C) directions x (*B, up to C) coefficients -> (*B, P, 3); 0 without any."""
+def _blend(name: str, dirs: Tensor, coefficients: Tensor | None) -> Tensor:
+    """(P * 3, C) directions x (*B, up to C) coefficients -> (*B, P, 3); zeros without any."""
     if coefficients is None:
-        return 0.0
+        return dirs.new_zeros(())
     given = coefficients.shape[-1]
     if given > dirs.shape[-1]:
         raise ValueError(

@@ -187,6 +187,8 @@ def _build(arrays: dict[str, np.ndarray]) -> BodyModel:
         skin_joints=whole("skin_joints"),
         skin_weights=rows_to_one("skin_weights"),
         tree=KinematicTree.from_parents(PARENTS),
+        joint_index=index,
+        joint_weight=weight,
         joint_template=regress(template),
         joint_shape_dirs=regress(shape_dirs),
         joint_expression_dirs=regress(expression_dirs),

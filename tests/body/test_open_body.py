@@ -9,6 +9,7 @@ import torch
 from pear_avatar.body import load_body, load_open_body
 from pear_avatar.body.joints import NUM_JOINTS, PARENTS
 from pear_avatar.body.open_body import open_body_meta
+from pear_avatar.body.smplx_layout import to_smplx_arrays
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 
 
@@ -69,42 +70,6 @@ def test_missing_truncated_and_pickled_files(tmp_path, small_arrays, small_file)
         load_open_body(write(tmp_path, small_arrays, uv=np.array([object()], dtype=object)))
 
 
-def smplx_arrays(body):
-    """The open body in the layout of an SMPL-X file, as the smplx package reads it."""
-    v, j = body.num_vertices, body.num_joints
-    shape_dirs = np.zeros((v, 3, 400), np.float64)
-    shape_dirs[..., : body.num_betas] = body.shape_dirs.double().numpy()
-    shape_dirs[..., 300 : 300 + body.num_expression] = body.expression_dirs.double().numpy()
-    regressor = np.zeros((j, v))
-    with np.load(open_body_path(), allow_pickle=False) as archive:
-        index, weight = archive["joint_regressor_index"], archive["joint_regressor_weight"]
-    weight = weight.astype(np.float64)
-    np.add.at(regressor, (np.arange(j)[:, None], index), weight / weight.sum(-1, keepdims=True))
-    return {
-        "v_template": body.v_template.double().numpy(),
-        "f": body.faces.numpy().astype(np.uint32),
-        "shapedirs": shape_dirs,
-        "posedirs": np.zeros((v, 3, 486)),
-        "J_regressor": regressor,
-        "weights": body.skin_weights_t.T.double().numpy(),
-        "kintree_table": np.array([[2**32 - 1, *PARENTS[1:]], range(j)], dtype=np.int64),
-        "hands_meanl": np.zeros(45),
-        "hands_meanr": np.zeros(45),
-        "hands_componentsl": np.eye(45),
-        "hands_componentsr": np.eye(45),
-        "lmk_faces_idx": np.zeros(51, np.int64),
-        "lmk_bary_coords": np.full((51, 3), 1 / 3),
-        "dynamic_lmk_faces_idx": np.zeros((79, 17), np.int64),
-        "dynamic_lmk_bary_coords": np.full((79, 17, 3), 1 / 3),
-    }
-
-
-def open_body_path():
-    from importlib import resources
-
-    return resources.files("pear_avatar.body").joinpath("assets/open_body.npz")
-
-
 def test_shipped_body_equals_the_smplx_package(tmp_path):
     """The smplx package reads the open body as SMPL-X and gives the same vertices and joints.
 
@@ -112,7 +77,7 @@ def test_shipped_body_equals_the_smplx_package(tmp_path):
     """
     smplx = pytest.importorskip("smplx", reason="the smplx package is not installed")
     body, num = load_body(), 4
-    np.savez(tmp_path / "SMPLX_NEUTRAL.npz", **smplx_arrays(body))
+    np.savez(tmp_path / "SMPLX_NEUTRAL.npz", **to_smplx_arrays(body))
     peer = smplx.SMPLX(
         str(tmp_path), gender="neutral", num_betas=100, num_expression_coeffs=52, use_pca=False,
         flat_hand_mean=True, batch_size=num, dtype=torch.float32,
