@@ -56,19 +56,16 @@ const int32_t* sort_by_depth(int num_splats, const SplatRecord* projected, Binni
   return order;
 }
 
-// Counts the pairs of every tile into offsets[tile + 1] and of every record into pair_offsets.
+// Counts the pairs of every tile and turns them into offsets.
 bool count_pairs(const Frame& frame, const SplatRecord* records, Binning& b) {
   const int tiles = frame.tiles_x * frame.tiles_y;
   int* offsets = b.tile_offsets.reserve(tiles + 1);
-  int* pair_offsets = b.pair_offsets.reserve(b.num_records + 1);
   std::memset(offsets, 0, (tiles + 1) * sizeof(int));
   int64_t total = 0;
-  pair_offsets[0] = 0;
   for (int i = 0; i < b.num_records; ++i) {
     const TileRange range = tiles_of(records[i].box);
     total += range.count();
     if (total > std::numeric_limits<int>::max()) return false;
-    pair_offsets[i + 1] = static_cast<int>(total);
     for (int y = range.y0; y <= range.y1; ++y)
       for (int x = range.x0; x <= range.x1; ++x) ++offsets[y * frame.tiles_x + x + 1];
   }
@@ -82,29 +79,27 @@ bool count_pairs(const Frame& frame, const SplatRecord* records, Binning& b) {
 bool bin_splats(const Frame& frame, const SplatRecord* projected, Binning& b) {
   const int32_t* order = sort_by_depth(frame.num_splats, projected, b);
   SplatRecord* records = b.records.reserve(b.num_records);
-  int* rank = b.rank.reserve(frame.num_splats);
-  std::memset(rank, -1, frame.num_splats * sizeof(int));
   parallel_for(b.num_records, 8192, [&](int begin, int end) {
-    for (int i = begin; i < end; ++i) {
-      records[i] = projected[order[i]];
-      rank[order[i]] = i;
-    }
+    for (int i = begin; i < end; ++i) records[i] = projected[order[i]];
   });
 
   if (!count_pairs(frame, records, b)) return false;
   const int tiles = frame.tiles_x * frame.tiles_y;
   int* list = b.tile_list.reserve(b.num_pairs);
   int* slots = b.pair_slots.reserve(b.num_pairs);
+  PairRange* ranges = b.ranges.reserve(frame.num_splats);
+  std::memset(ranges, 0, frame.num_splats * sizeof(PairRange));
   int* cursor = b.tile_cursor.reserve(tiles);
   std::memcpy(cursor, b.tile_offsets.data(), tiles * sizeof(int));
   int pair = 0;
   for (int i = 0; i < b.num_records; ++i) {
     const TileRange range = tiles_of(records[i].box);
+    ranges[order[i]] = {pair, pair + range.count()};
     for (int y = range.y0; y <= range.y1; ++y)
       for (int x = range.x0; x <= range.x1; ++x) {
-        const int slot = cursor[y * frame.tiles_x + x]++;
-        list[slot] = i;
-        slots[pair++] = slot;
+        const int entry = cursor[y * frame.tiles_x + x]++;
+        list[entry] = i;
+        slots[entry] = pair++;
       }
   }
   return true;

@@ -31,11 +31,10 @@ struct Binning {
   int64_t num_pairs = 0;
   Buffer<SplatRecord> records;    // in depth order
   Buffer<int32_t> order;          // splat of each record
-  Buffer<int> rank;               // record of each splat, -1 where culled
+  Buffer<PairRange> ranges;       // pairs of each splat, in the caller's order
   Buffer<int> tile_offsets;       // (tiles + 1,)
   Buffer<int> tile_list;          // (pairs,) records by tile, in depth order within one
-  Buffer<int> pair_offsets;       // (records + 1,)
-  Buffer<int> pair_slots;         // (pairs,) slots in tile_list by record
+  Buffer<int> pair_slots;         // (pairs,) by tile: place of the pair among its record's pairs
   Buffer<uint32_t> keys, keys_other;
   Buffer<int32_t> order_other;
   Buffer<int> tile_cursor;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kPitch = kTileWidth + kLanes;
 constexpr int kPlane = kTileHeight * kPitch;
+constexpr int kPrefetchDistance = 6;
 
 struct Tile {
   int x0, y0, x1, y1;  // pixels
@@ -56,6 +57,14 @@ PEAR_INLINE Sweep sweep_of(const Tile& t, const PixelBox& box) {
           min_int(box.y1, t.y1)};
 }
 
+// The list jumps about in the records, so ask for them some splats ahead.
+PEAR_INLINE void prefetch_record(const CompositeArgs& args, const Tile& t, int k) {
+  const char* ahead = reinterpret_cast<const char*>(
+      args.records + args.tile_list[min_int(k + kPrefetchDistance, t.end - 1)]);
+  __builtin_prefetch(ahead);
+  __builtin_prefetch(ahead + sizeof(SplatRecord) - 1);
+}
+
 // Which channels a pass carries. Count > 0: the record's own features. Count == 0: `count`
 // channels from `first` on, out of the caller's colours.
 template <int Count>
@@ -80,28 +89,30 @@ PEAR_INLINE void composite_tile(const CompositeArgs& args, const Tile& t,
   fill(planes, size * kPlane, 0.f);
   int until_check = kFinishedCheckInterval;
   for (int k = t.begin; k < t.end; ++k) {
+    prefetch_record(args, t, k);
     const int record = args.tile_list[k];
     const SplatRecord& r = args.records[record];
     const float* feature = features_of(args, channels, record);
     const Sweep s = sweep_of(t, r.box);
+    const VecF c = broadcast(r.c);
     for (int x = s.x0; x < s.x1; x += kLanes) {
       const VecF dx = lane + (x + 0.5f - r.x);
       const VecF at_row = dx * dx * r.a + r.log2_opacity, slope = dx * r.b;
-      float dy = s.y0 + 0.5f - r.y;
+      VecF dy = broadcast(s.y0 + 0.5f - r.y);
       int at = (s.y0 - t.y0) * kPitch + x - t.x0;
       // No branch on "does any lane count": it costs more than the arithmetic it saves.
       for (int y = s.y0; y < s.y1; ++y, at += kPitch, dy += 1.f) {
         const VecF before = load(T + at);
-        const VecF log2_alpha = at_row + dy * (slope + dy * r.c);
-        const VecI active = (log2_alpha >= kLog2AlphaMin) & (before > kTransmittanceMin);
-        const VecF alpha =
-            zero_unless(active, min(exp2(log2_alpha), broadcast(kAlphaMax)));
+        const VecF log2_alpha = at_row + dy * (slope + dy * c);
+        const VecF alpha = zero_unless(log2_alpha >= kLog2AlphaMin,
+                                       min(exp2(log2_alpha), broadcast(kAlphaMax)));
+        // Where the pixel is finished, T and so "after" are negative: nothing is drawn.
         const VecF after = before - before * alpha;
         const VecI drawn = after > kTransmittanceMin;
         const VecF weight = zero_unless(drawn, before * alpha);
-        store(T + at, drawn ? after : -abs(before));
-        for (int c = 0; c < size; ++c)
-          store(planes + c * kPlane + at, load(planes + c * kPlane + at) + weight * feature[c]);
+        store(T + at, drawn ? after : negative_abs(before));
+        for (int i = 0; i < size; ++i)
+          store(planes + i * kPlane + at, load(planes + i * kPlane + at) + weight * feature[i]);
       }
     }
     if (--until_check == 0) {
@@ -236,46 +247,50 @@ PEAR_INLINE void backward_tile(const CompositeArgs& args, const Tile& t,
   int until_check = kFinishedCheckInterval;
   bool done = false;
   for (int k = t.begin; k < t.end; ++k) {
-    PairGradient& pair = args.pairs[k];
-    float* pair_color =
-        kFirst ? pair.feature
-               : args.pair_extra + k * static_cast<int64_t>(extra) + channels.first - kFirstChannels;
+    const int slot = args.pair_slots[k];
+    PairGradient& pair = args.pairs[slot];
+    float* pair_color = kFirst ? pair.feature
+                               : args.pair_extra + slot * static_cast<int64_t>(extra) +
+                                     channels.first - kFirstChannels;
+    __builtin_prefetch(args.pairs + args.pair_slots[min_int(k + kPrefetchDistance, t.end - 1)], 1);
     if (kFirst) pair = PairGradient{};
     if (!kFirst) fill(pair_color, size, 0.f);
     if (done) continue;
+    prefetch_record(args, t, k);
     const int record = args.tile_list[k];
     const SplatRecord& r = args.records[record];
     const float* feature = features_of(args, channels, record);
     const Sweep s = sweep_of(t, r.box);
+    const VecF c = broadcast(r.c);
     VecF sum_g = {}, sum_gx = {}, sum_gy = {}, sum_gxx = {}, sum_gxy = {}, sum_gyy = {};
     VecF sum_feature[kMaxSize];
-    for (int c = 0; c < size; ++c) sum_feature[c] = VecF{};
+    for (int i = 0; i < size; ++i) sum_feature[i] = VecF{};
     bool hit = false;
     for (int x = s.x0; x < s.x1; x += kLanes) {
       const VecF dx = lane + (x + 0.5f - r.x);
       const VecF at_row = dx * dx * r.a + r.log2_opacity, slope = dx * r.b;
-      float dy = s.y0 + 0.5f - r.y;
+      VecF dy = broadcast(s.y0 + 0.5f - r.y);
       int at = (s.y0 - t.y0) * kPitch + x - t.x0;
       VecF column_g = {}, column_gy = {}, column_gyy = {};
       for (int y = s.y0; y < s.y1; ++y, at += kPitch, dy += 1.f) {
         const VecF before = load(T + at);
-        const VecF log2_alpha = at_row + dy * (slope + dy * r.c);
+        const VecF log2_alpha = at_row + dy * (slope + dy * c);
         const VecI active = (log2_alpha >= kLog2AlphaMin) & (before > kTransmittanceMin);
         if (!any(active)) continue;
         hit = true;
         const VecF unclamped = exp2(log2_alpha);
         const VecI free = unclamped < kAlphaMax;
-        const VecF alpha = zero_unless(active, free ? unclamped : broadcast(kAlphaMax));
+        const VecF alpha = zero_unless(active, min(unclamped, broadcast(kAlphaMax)));
         const VecF after = before - before * alpha;
         const VecI drawn = after > kTransmittanceMin;
         const VecF weight = zero_unless(drawn, before * alpha);
-        store(T + at, drawn ? after : -abs(before));
+        store(T + at, drawn ? after : negative_abs(before));
         VecF shade = load(v + at) * feature[0];
         sum_feature[0] += weight * load(v + at);
-        for (int c = 1; c < size; ++c) {
-          const VecF grad = load(v + c * kPlane + at);
-          shade += grad * feature[c];
-          sum_feature[c] += weight * grad;
+        for (int i = 1; i < size; ++i) {
+          const VecF grad = load(v + i * kPlane + at);
+          shade += grad * feature[i];
+          sum_feature[i] += weight * grad;
         }
         const VecF rest = load(behind + at) - weight * shade;
         store(behind + at, rest);
@@ -301,7 +316,7 @@ PEAR_INLINE void backward_tile(const CompositeArgs& args, const Tile& t,
       pair.gxx += sum(sum_gxx);
       pair.gxy += sum(sum_gxy);
       pair.gyy += sum(sum_gyy);
-      for (int c = 0; c < size; ++c) pair_color[c] = sum(sum_feature[c]);
+      for (int i = 0; i < size; ++i) pair_color[i] = sum(sum_feature[i]);
     }
     if (--until_check == 0) {
       done = finished(t, T);

@@ -173,13 +173,11 @@ PEAR_INLINE VecI gather_pairs(const ProjectBackwardArgs& args, int first, int co
   VecI drawn = VecI{};
   for (int lane = 0; lane < kLanes; ++lane) {
     float sums[kPairFloats] = {};
-    const int rank = lane < count ? args.rank[first + lane] : -1;
-    if (rank >= 0) {
-      drawn[lane] = -1;
-      for (int k = args.pair_offsets[rank]; k < args.pair_offsets[rank + 1]; ++k) {
-        const float* pair = reinterpret_cast<const float*>(args.pairs + args.pair_slots[k]);
-        for (int d = 0; d < kPairFloats; ++d) sums[d] += pair[d];
-      }
+    const PairRange range = lane < count ? args.ranges[first + lane] : PairRange{0, 0};
+    if (range.begin < range.end) drawn[lane] = -1;
+    for (int k = range.begin; k < range.end; ++k) {
+      const float* pair = reinterpret_cast<const float*>(args.pairs + k);
+      for (int d = 0; d < kPairFloats; ++d) sums[d] += pair[d];
     }
     for (int d = 0; d < kPairFloats; ++d) lanes[d][lane] = sums[d];
     if (lane >= count) continue;
@@ -189,9 +187,8 @@ PEAR_INLINE VecI gather_pairs(const ProjectBackwardArgs& args, int first, int co
     for (int c = 0; c < min_int(channels, kFirstChannels); ++c) grad_color[c] = pair.feature[c];
     float* grad_extra = grad_color + kFirstChannels;
     for (int c = 0; c < extra; ++c) grad_extra[c] = 0;
-    if (rank < 0 || extra == 0) continue;
-    for (int k = args.pair_offsets[rank]; k < args.pair_offsets[rank + 1]; ++k) {
-      const float* from = args.pair_extra + args.pair_slots[k] * static_cast<int64_t>(extra);
+    for (int k = range.begin; k < range.end && extra > 0; ++k) {
+      const float* from = args.pair_extra + k * static_cast<int64_t>(extra);
       for (int c = 0; c < extra; ++c) grad_extra[c] += from[c];
     }
   }
@@ -281,6 +278,8 @@ void project_backward(const ProjectBackwardArgs& args, int begin, int end) {
   for (int first = begin; first < end; first += kLanes) {
     const int count = min_int(kLanes, end - first);
     VecF pair[kPairFloats];
+    for (int i = first + 2 * kLanes; i < min_int(first + 3 * kLanes, end); ++i)
+      __builtin_prefetch(args.pairs + args.ranges[i].begin);
     const VecI drawn = gather_pairs(args, first, count, pair);
     VecF g_mean[3] = {}, g_quat[4] = {}, g_scale[3] = {}, g_opacity = VecF{};
     if (any(drawn)) {

@@ -55,6 +55,11 @@ struct PairGradient {
   float feature[kFirstChannels + 1];
 };
 
+// The pairs [begin, end) of one splat; empty where it was culled.
+struct PairRange {
+  int begin, end;
+};
+
 struct ProjectArgs {
   Frame frame;
   Splats splats;
@@ -66,6 +71,7 @@ struct CompositeArgs {
   const SplatRecord* records;  // in depth order
   const int* tile_offsets;     // (tiles + 1,) into tile_list
   const int* tile_list;        // records of each tile in depth order
+  const int* pair_slots;       // where in `pairs` each entry of tile_list belongs
   const int32_t* order;        // index of each record's splat in the caller's arrays
   const float* colors;
   int channels;
@@ -82,9 +88,7 @@ struct CompositeArgs {
 struct ProjectBackwardArgs {
   Frame frame;
   Splats splats;
-  const int* rank;          // record of each splat, -1 where culled
-  const int* pair_offsets;  // (records + 1,) into pair_slots
-  const int* pair_slots;    // where the pairs of a record lie in `pairs`
+  const PairRange* ranges;  // (num_splats,) the pairs of each splat
   const PairGradient* pairs;
   const float* pair_extra;
   float *grad_means, *grad_quats, *grad_scales, *grad_opacities, *grad_colors;

@@ -30,6 +30,7 @@ CompositeArgs composite_args(State& s, const Splats& splats, const float* backgr
   args.records = s.binning.records.data();
   args.tile_offsets = s.binning.tile_offsets.data();
   args.tile_list = s.binning.tile_list.data();
+  args.pair_slots = s.binning.pair_slots.data();
   args.order = s.binning.order.data();
   args.colors = splats.colors;
   args.channels = splats.channels;
@@ -75,9 +76,7 @@ void backward(State& s, const Splats& splats, const float* color, const float* a
   const int blocks = (n + kProjectBlock - 1) / kProjectBlock;
   const ProjectBackwardArgs project = {s.frame,
                                        splats,
-                                       s.binning.rank.data(),
-                                       s.binning.pair_offsets.data(),
-                                       s.binning.pair_slots.data(),
+                                       s.binning.ranges.data(),
                                        args.pairs,
                                        args.pair_extra,
                                        grad.means,

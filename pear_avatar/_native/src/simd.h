@@ -31,10 +31,32 @@ typedef float VecFUnaligned __attribute__((vector_size(kLanes * 4), aligned(4), 
 PEAR_INLINE VecF load(const float* p) { return *reinterpret_cast<const VecFUnaligned*>(p); }
 PEAR_INLINE void store(float* p, VecF v) { *reinterpret_cast<VecFUnaligned*>(p) = v; }
 PEAR_INLINE VecF broadcast(float x) { return x - VecF{}; }
-PEAR_INLINE VecF min(VecF a, VecF b) { return a < b ? a : b; }
-PEAR_INLINE VecF max(VecF a, VecF b) { return a > b ? a : b; }
+// a < b ? a : b and a > b ? a : b (so b where either is NaN), which is what the instructions do.
+PEAR_INLINE VecF min(VecF a, VecF b) {
+#if defined(__AVX512F__)
+  return (VecF)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  return (VecF)_mm256_min_ps((__m256)a, (__m256)b);
+#elif defined(__SSE4_1__)
+  return (VecF)_mm_min_ps((__m128)a, (__m128)b);
+#else
+  return a < b ? a : b;
+#endif
+}
+PEAR_INLINE VecF max(VecF a, VecF b) {
+#if defined(__AVX512F__)
+  return (VecF)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  return (VecF)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__SSE4_1__)
+  return (VecF)_mm_max_ps((__m128)a, (__m128)b);
+#else
+  return a > b ? a : b;
+#endif
+}
 PEAR_INLINE VecF zero_unless(VecI mask, VecF v) { return mask ? v : VecF{}; }
 PEAR_INLINE VecF abs(VecF v) { return (VecF)((VecI)v & 0x7fffffff); }
+PEAR_INLINE VecF negative_abs(VecF v) { return (VecF)((VecI)v | INT32_MIN); }
 // True where v is neither NaN nor infinite.
 PEAR_INLINE VecI is_finite(VecF v) { return (v - v) == VecF{}; }
 
