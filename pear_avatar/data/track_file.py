@@ -1,0 +1,104 @@
+"""``track.npz``: a tracked person and the clip's cameras, readable by others as AMASS-like.
+
+The motion's keys are those of AMASS for SMPL-X (``poses``, ``trans``, ``betas``, ...), with
+``up_axis`` saying that y is up and ``pelvis_rest`` that ``trans`` is where the pelvis is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pear_avatar.data.npz import save_npz
+from pear_avatar.data.pose_arrays import PoseArrays, PoseFileError, read_pose_arrays
+from pear_avatar.data.pose_files import load_motion, motion_arrays
+from pear_avatar.types import Camera, Track
+
+__all__ = ["TRACK_VERSION", "load_track", "save_track"]
+
+TRACK_VERSION = 1
+
+_NEEDED = ("K", "T_camera_world", "width", "height", "frame_index", "trusted", "landmark_error")
+
+
+def save_track(path: str | Path, track: Track) -> None:
+    """Write a track; the whole file appears at once or not at all."""
+    params, camera = track.motion.params, track.camera
+    count = params.num_frames
+    for name, found in (
+        ("camera.K", camera.K.shape[:-2]),
+        ("camera.T_camera_world", camera.T_camera_world.shape[:-2]),
+        ("frame_index", track.frame_index.shape),
+        ("trusted", track.trusted.shape),
+        ("landmark_error", track.landmark_error.shape),
+    ):
+        if tuple(found) != (count,):
+            raise ValueError(f"{name} must have {count} frames like the motion, got {tuple(found)}")
+    arrays = {
+        **motion_arrays(track.motion, params.rotations, params.transl),
+        "up_axis": np.array("y"),
+        "pelvis_rest": np.zeros(3),
+        "pear_track_version": np.array(TRACK_VERSION),
+        "name": np.array(track.motion.name),
+        "K": camera.K.detach().double().cpu().numpy(),
+        "T_camera_world": camera.T_camera_world.detach().double().cpu().numpy(),
+        "width": np.array(camera.width),
+        "height": np.array(camera.height),
+        "frame_index": np.asarray(track.frame_index, np.int64),
+        "trusted": np.asarray(track.trusted, bool),
+        "landmark_error": np.asarray(track.landmark_error, np.float64),
+    }
+    save_npz(path, arrays)
+
+
+def load_track(path: str | Path) -> Track:
+    """Read what :func:`save_track` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        PoseFileError: not a track, damaged, or of a newer version.
+    """
+    arrays = read_pose_arrays(path)
+    if "pear_track_version" not in arrays:
+        raise arrays.error("holds a motion but no track (cameras); render it with --pose instead")
+    version = arrays.whole_number("pear_track_version")
+    if version > TRACK_VERSION:
+        raise arrays.error(
+            f"written by a newer program (track version {version}, this one reads "
+            f"{TRACK_VERSION}); update pear-avatar"
+        )
+    missing = [key for key in _NEEDED if key not in arrays]
+    if missing:
+        raise arrays.error(f"lacks {', '.join(missing)}; run the fit again")
+    motion = load_motion(path)
+    motion = type(motion)(motion.params, motion.time, arrays.text("name", motion.name))
+    count = motion.params.num_frames
+    return Track(
+        motion,
+        _camera(arrays, count),
+        _per_frame(arrays, "frame_index", count).astype(np.int64),
+        _per_frame(arrays, "trusted", count).astype(bool),
+        _per_frame(arrays, "landmark_error", count).astype(np.float64),
+    )
+
+
+def _camera(arrays: PoseArrays, count: int) -> Camera:
+    K, T = arrays.numbers("K"), arrays.numbers("T_camera_world")
+    for key, found, shape in (("K", K, (count, 3, 3)), ("T_camera_world", T, (count, 4, 4))):
+        if found.shape != shape:
+            raise arrays.error(f"{key} must have shape {shape}, got {found.shape}")
+    width, height = (arrays.whole_number(key) for key in ("width", "height"))
+    if width < 1 or height < 1:
+        raise arrays.error(f"width and height must be positive, got {width} x {height}")
+    return Camera(torch.from_numpy(K).float(), torch.from_numpy(T).float(), width, height)
+
+
+def _per_frame(arrays: PoseArrays, key: str, count: int) -> np.ndarray:
+    found = arrays.arrays[key]  # landmark_error is NaN where nothing was observed
+    if found.shape != (count,) or found.dtype.kind not in "fiub":
+        raise PoseFileError(
+            f"{arrays.name}: {key} must be ({count},) numbers, got {found.dtype} {found.shape}"
+        )
+    return found
