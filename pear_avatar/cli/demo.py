@@ -31,6 +31,9 @@ def add_parser(commands: Subparsers) -> None:
         help="result folder (default: ./demo-out)",
     )
     parser.add_argument("--video", type=Path, metavar="PATH", help="a video of your own")
+    parser.add_argument(
+        "--preset", default="default", metavar="NAME", help="as for `fit` (default: default)"
+    )
     add_machine_options(parser)
     parser.set_defaults(run=run)
 
@@ -48,6 +51,12 @@ def run(args: argparse.Namespace) -> int:
     from pear_avatar.pipeline.demo import run_demo
 
     with StageProgress() as progress:
-        result = run_demo(args.output, video=video, device=args.device, progress=progress)
+        result = run_demo(
+            args.output,
+            video=video,
+            preset=args.preset,
+            device=args.device,
+            progress=progress,
+        )
     print_demo_summary(result)
     return EXIT_OK

@@ -97,10 +97,13 @@ def run(args: argparse.Namespace) -> int:
         overrides.append(f"device={args.device}")
     config = load_fit_config(args.preset, overrides)
 
+    # Bad settings are told before the heavy imports are waited for.
     from pear_avatar.pipeline.calibration import load_camera
-    from pear_avatar.pipeline.fit import fit_video
 
     camera = load_camera(args.camera) if args.camera else None
+
+    from pear_avatar.pipeline.fit import fit_video
+
     with StageProgress() as progress:
         fit_video(
             video, out_dir, config, camera=camera, unseen_tail=args.unseen_tail, progress=progress

@@ -12,6 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from pear_avatar.pipeline.demo import DemoResult
+    from pear_avatar.pipeline.truth import TruthFigures
 
 _SETS = ("initial", "heldout", "heldout_refit", "unseen")
 _ROWS = (
@@ -46,17 +47,34 @@ def print_fit_summary(out_dir: Path) -> None:
 
 def print_demo_summary(result: DemoResult) -> None:
     """Print the demo's figures, against the truth where there is one."""
-    print_fit_summary(result.out_dir)
+    print_fit_summary(result.fit.folder)
     console = Console()
-    truth = result.truth
-    if truth is not None:
-        table = Table(title="distance to the synthetic truth", title_justify="left")
-        for heading in ("figure", "value", "goal"):
-            table.add_column(heading, justify="left" if heading == "figure" else "right")
-        for line in truth.lines():
-            table.add_row(line.label, line.text, line.goal)
-        console.print(table)
-    _print_files(console, result.out_dir, ("contact_sheet.png", result.motion_video.name))
+    if result.truth is not None:
+        console.print(_truth_table(result.truth))
+    _print_files(console, result.fit.folder, (result.motion_video.name, result.sheet.name))
+
+
+def _truth_table(truth: TruthFigures) -> Table:
+    table = Table(title="distance to the synthetic truth", title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    rows = (
+        ("joint error, root-aligned, 22 body joints", f"{truth.mpjpe_mm:.1f} mm"),
+        ("joint error, Procrustes-aligned, 22 body joints", f"{truth.pa_mpjpe_mm:.1f} mm"),
+        ("joint error, root-aligned, all 55", f"{truth.mpjpe_all_mm:.1f} mm"),
+        ("joint error, Procrustes-aligned, all 55", f"{truth.pa_mpjpe_all_mm:.1f} mm"),
+        ("PSNR in unseen poses, masked", f"{truth.psnr_unseen_poses:.2f} dB"),
+        ("SSIM in unseen poses, masked", f"{truth.ssim_unseen_poses:.3f}"),
+        ("silhouette IoU in unseen poses", f"{truth.silhouette_iou_unseen_poses:.3f}"),
+        (
+            f"perceptual in unseen poses ({truth.perceptual_metric or 'no metric found'})",
+            _format(truth.perceptual_unseen_poses, ".3f"),
+        ),
+        ("estimated / true distance to the camera", f"{truth.depth_ratio:.3f}"),
+    )
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _metrics_table(report: Mapping[str, Any]) -> Table:

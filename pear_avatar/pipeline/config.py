@@ -38,12 +38,8 @@ class OutputConfig:
 
     #: a video of the input with landmarks drawn in, saying which frames were trusted
     overlay: bool = True
-    #: a turntable of the avatar beside the input
+    #: a video of the input, the avatar in the same poses, and the avatar turning
     preview: bool = True
-    preview_size: int = 512
-    preview_seconds: float = 6.0
-    #: rows of the contact sheet
-    sheet_frames: int = 4
 
 
 @dataclass

@@ -58,12 +58,6 @@ _PROTOCOL = (
     "test picture first, so this column measures appearance only. Last 20 %: the end of the clip, "
     "kept out of the fit altogether."
 )
-_TRUTH_ROWS = (
-    ("mpjpe_mm", "Joint error, root-aligned", "mm"),
-    ("pa_mpjpe_mm", "Joint error, Procrustes-aligned", "mm"),
-    ("psnr_unseen_poses", "PSNR in unseen poses, masked", "dB"),
-    ("ssim_unseen_poses", "SSIM in unseen poses, masked", ""),
-)
 
 
 @dataclass(frozen=True)
@@ -117,8 +111,7 @@ def write_report_html(
     Args:
         path: where to.
         report: as for :func:`write_report_json`; ``title``, ``subtitle``, ``warnings`` (list of
-            lines), ``truth`` (distances to a synthetic truth), ``config`` and ``evaluator``
-            are shown where present.
+            lines), ``config`` and ``evaluator`` are shown where present.
         images: pictures; may be empty.
         curves: name -> (step, value) points; ``"psnr/train"`` and ``"psnr/heldout"`` share a
             chart.
@@ -134,7 +127,6 @@ def write_report_html(
         tiles=_tiles(report),
         warnings=_warnings(report.get("warnings") or ()),
         pictures=_pictures(images),
-        truth=_truth(report.get("truth")),
         metrics=_metrics_table(report),
         charts=_charts(curves),
         seconds=_seconds(report["seconds"]),
@@ -233,33 +225,24 @@ def _pictures(images: ReportImages) -> str:
         )
         parts.append(f'<h2>The avatar beside the video</h2><div class="card rows">{rows}</div>')
     if images.novel:
-        row = _picture_row(list(images.novel), "")
-        parts.append(f'<h2>What the video does not show</h2><div class="card">{row}</div>')
+        figures = _figures(list(images.novel), "")
+        parts.append(
+            "<h2>What the video does not show</h2>"
+            f'<div class="card"><div class="row wall">{figures}</div></div>'
+        )
     return "".join(parts)
 
 
 def _picture_row(pictures: Sequence[tuple[str, np.ndarray]], title: str) -> str:
-    figures = "".join(
+    columns = f"grid-template-columns:repeat({len(pictures)},1fr)"
+    return f'<div class="row" style="{columns}">{_figures(pictures, title)}</div>'
+
+
+def _figures(pictures: Sequence[tuple[str, np.ndarray]], title: str) -> str:
+    return "".join(
         f'<figure><img alt="{_text(label)}" src="{data_uri(picture)}">'
         f"<figcaption>{_text(f'{title}, {label}' if title else label)}</figcaption></figure>"
         for label, picture in pictures
-    )
-    columns = min(len(pictures), 6)
-    return f'<div class="row" style="grid-template-columns:repeat({columns},1fr)">{figures}</div>'
-
-
-def _truth(truth: Mapping[str, Any] | None) -> str:
-    if not truth:
-        return ""
-    rows = "".join(
-        f"<tr><th>{label}</th><td>{_number(truth[key], '.3f' if not unit else '.1f')} {unit}</td>"
-        "</tr>"
-        for key, label, unit in _TRUTH_ROWS
-        if key in truth
-    )
-    return (
-        '<h2>Distance to the truth</h2><div class="card scroll"><table><tbody>'
-        f"{rows}</tbody></table></div>"
     )
 
 

@@ -149,11 +149,6 @@ def test_sets_that_do_not_apply_are_left_out(tmp_path: Path) -> None:
     assert "last 20 %" in page(tmp_path, sample(unseen=metrics()))
 
 
-def test_truth_is_shown_where_there_is_one(tmp_path: Path) -> None:
-    assert "Distance to the truth" not in page(tmp_path, sample())
-    assert "38.2 mm" in page(tmp_path, sample(truth={"mpjpe_mm": 38.21}))
-
-
 def test_contact_sheet_keeps_proportions_and_order() -> None:
     red, blue = np.zeros((2, 60, 30, 3), np.uint8)
     red[..., 0], blue[..., 2] = 255, 255
