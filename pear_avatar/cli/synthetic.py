@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pear_avatar.cli.options import Subparsers, add_command, positive_int
+from pear_avatar.cli.options import Subparsers, add_command, image_size, positive_int
+from pear_avatar.pipeline.errors import EXIT_OK
 from pear_avatar.pipeline.machine import limit_threads
 
 _EXAMPLES = """\
@@ -26,7 +27,20 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="result folder"
     )
-    parser.add_argument("--frames", type=positive_int, metavar="N", help="length of the clip")
+    parser.add_argument(
+        "--frames",
+        type=positive_int,
+        default=120,
+        metavar="N",
+        help="length of the clip (default: 120)",
+    )
+    parser.add_argument(
+        "--size",
+        type=image_size,
+        default=(512, 640),
+        metavar="WxH",
+        help="pixels (default: 512x640)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="another person (default: 0)")
     parser.set_defaults(run=run)
 
@@ -34,4 +48,21 @@ def add_parser(commands: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the clip and say where it lies."""
     limit_threads()
-    raise NotImplementedError
+    args.kept_on_interrupt = "No clip was written; run the same command again."
+
+    from pear_avatar.body import load_body
+    from pear_avatar.cli.progress import StageProgress
+    from pear_avatar.data.synthetic.clip import TRUTH_NAME, UNSEEN_NAME, make_synthetic_clip
+
+    with StageProgress() as progress:
+        clip = make_synthetic_clip(
+            args.output,
+            load_body(),
+            seed=args.seed,
+            num_frames=args.frames,
+            size=args.size,
+            progress=progress,
+        )
+    print(f"video: {clip.video}")
+    print(f"truth: {args.output / TRUTH_NAME} and {args.output / UNSEEN_NAME}")
+    return EXIT_OK
