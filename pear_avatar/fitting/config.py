@@ -76,8 +76,6 @@ class FittingConfig:
     silhouette_steps: int = 1200
     #: then everything together
     joint_steps: int = 7000
-    #: stop the joint stage after this many seconds, finishing its schedule early (0: never)
-    max_seconds: float = 0.0
     #: every n-th frame is left out of the appearance fit and measured
     holdout_every: int = 8
     #: at most this many frames are fitted (evenly spread)

@@ -44,7 +44,9 @@ def update_dense(
     count: int,
     seen: Tensor | None,
 ) -> None:
-    """Adam on splats, betas and focal length; ``seen`` (N,) scales the splats' gradients.
+    """Adam on splats, betas and focal length; ``seen`` (N,) scales the splats' steps.
+
+    The steps, not the gradients: Adam would undo a scaled gradient.
 
     rates: name -> learning rate; names that are absent, or whose leaf has no gradient, stay.
     """
@@ -53,13 +55,14 @@ def update_dense(
         grad = source.grad
         if grad is None:
             continue
-        if seen is not None and name in leaves.splats:
-            grad = grad * seen.view(-1, *([1] * (grad.dim() - 1)))
         mean, square = state.moments[name]
         mean.lerp_(grad, 1 - _BETA1)
         square.mul_(_BETA2).addcmul_(grad, grad, value=1 - _BETA2)
         denominator = square.sqrt().div_((1 - _BETA2**count) ** 0.5).add_(1e-12)
-        parameter(state, name).addcdiv_(mean, denominator, value=-rate / (1 - _BETA1**count))
+        direction = mean / denominator
+        if seen is not None and name in leaves.splats:
+            direction *= seen.view(-1, *([1] * (grad.dim() - 1)))
+        parameter(state, name).add_(direction, alpha=-rate / (1 - _BETA1**count))
 
 
 @torch.no_grad()

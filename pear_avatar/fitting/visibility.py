@@ -25,8 +25,11 @@ from pear_avatar.splatting import rasterise
 _MIN_FACING = 0.3
 #: a splat further behind the drawn surface than this is hidden (m)
 _HIDDEN_DEPTH = 0.03
-#: accumulated facing^2 that makes a splat well seen
-_WELL_SEEN = 1.0
+#: mean over the frames of facing^4 that makes a splat well seen: one frame in fifty from the
+#: front will do, glancing views in all of them will not (their colour is the background's)
+_WELL_SEEN = 0.02
+#: splats averaged when a colour is made up
+_FILL_SOURCES = 100
 
 
 def _interior(mask: np.ndarray, valid: np.ndarray, radius: int) -> Tensor:
@@ -41,9 +44,9 @@ def _interior(mask: np.ndarray, valid: np.ndarray, radius: int) -> Tensor:
 def observe_splats(scene: Scene, state: FitState, indices: list[int]) -> tuple[Tensor, Tensor]:
     """Gather each splat's evidence and colour over some crops.
 
-    Returns (weight (N,), color (N, 3)): weight sums facing^2 over the crops that show the splat
-    unhidden, from the front and away from the mask's rim; color is the weighted mean of the
-    pixels (0.5 where the weight is 0).
+    Returns (weight (N,), color (N, 3)): weight is the mean of facing^4 over the crops, counting
+    those that show the splat unhidden, from the front and away from the mask's rim; color is the
+    mean of the pixels under that weight (0.5 where it is 0).
     """
     n = state.binding.count
     weight, color = torch.zeros(n), torch.zeros(n, 3)
@@ -71,16 +74,17 @@ def observe_splats(scene: Scene, state: FitState, indices: list[int]) -> tuple[T
         sure = _interior(frames.masks[i], frames.valid[i], radius)[y, x]
         shown = inside & sure & (in_camera[:, 2] < depth + _HIDDEN_DEPTH)
         shown &= (facing > _MIN_FACING) & (out.alpha[y, x, 0] > 0.5)
-        w = torch.where(shown, facing.square(), torch.zeros(()))
+        w = torch.where(shown, facing**4, torch.zeros(()))
         weight += w
         image = torch.from_numpy(frames.targets[i])[y, x].float() / 255
         color += w[:, None] * image
     mean = color / weight[:, None].clamp_min(1e-9)
-    return weight, torch.where(weight[:, None] > 0, mean, torch.full((), 0.5))
+    color = torch.where(weight[:, None] > 0, mean, torch.full((), 0.5))
+    return weight / max(1, len(indices)), color
 
 
 def seen_share(weight: Tensor) -> Tensor:
-    """(N,) in [0, 1] from the accumulated weight of :func:`observe_splats`."""
+    """(N,) in [0, 1] from the weight of :func:`observe_splats`."""
     return (weight / _WELL_SEEN).clamp(0, 1)
 
 
@@ -141,9 +145,11 @@ def fill_unseen(body: BodyModel, state: FitState, seen: Tensor, sweeps: int = 8)
     space = _fill_space(body, state)
     colors = state.splats["colors"]
     sources = colors[torch.from_numpy(np.flatnonzero(known))]
-    count = int(min(15, known.sum()))
-    _, nearest = cKDTree(space[known]).query(space, k=count)
-    guess = sources[torch.from_numpy(nearest.reshape(len(space), count))].median(1).values
+    count = int(min(_FILL_SOURCES, known.sum()))
+    unknown = np.flatnonzero(~known)
+    _, nearest = cKDTree(space[known]).query(space[unknown], k=count)
+    guess = colors.clone()
+    guess[unknown] = sources[torch.from_numpy(nearest.reshape(-1, count))].median(1).values
     filled = blend * colors + (1 - blend) * guess
     ring = neighbours_on_surface(body, state, 8)
     for _ in range(sweeps):
