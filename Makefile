@@ -5,7 +5,11 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-PYTHON ?= python3
+# The first interpreter of a version that the dependencies support; python3 where there is none,
+# so that the message names it.
+SUITS := 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))'
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+  $$p -c $(SUITS) 2>/dev/null && echo $$p && exit; done; echo python3)
 VIDEO ?=
 JOBS ?= 2
 TORCH := torch==2.13.0
@@ -45,7 +49,7 @@ clean:  ## Remove what the other targets made, .venv included
 # Each step leaves a stamp, so that a second run takes no time and a failed one goes on where it
 # stopped. torch comes first and alone: nothing after it may choose another build of it.
 $(VENV)/.created:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' || { \
+	@$(PYTHON) -c $(SUITS) || { \
 	  echo "pear-avatar needs Python 3.10, 3.11 or 3.12 as $(PYTHON); with another one, say" \
 	       "for instance: make PYTHON=python3.12 install" >&2; exit 1; }
 	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
