@@ -1,0 +1,7 @@
+"""One person's motion, shape and camera from the detections of a whole clip."""
+
+from pear_avatar.tracking.config import TrackConfig
+from pear_avatar.tracking.report import track_report
+from pear_avatar.tracking.track import track_clip
+
+__all__ = ["TrackConfig", "track_clip", "track_report"]

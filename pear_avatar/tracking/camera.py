@@ -40,7 +40,7 @@ def check_camera(camera: Camera, detections: ClipDetections) -> None:
 
 
 def solver_camera(
-    camera: Camera, num_frames: int, dtype: torch.dtype
+    camera: Camera, num_frames: int, dtype: torch.dtype = torch.float32
 ) -> tuple[ClipCamera, Tensor]:
     """The clip's cameras in the solver's world, and ``T_world_solver`` (4, 4)."""
     T = camera.T_camera_world.to(torch.float64).expand(num_frames, 4, 4)

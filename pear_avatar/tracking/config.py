@@ -14,11 +14,13 @@ class TrackConfig:
     """
 
     #: shape and expression coefficients that are solved for; the rest stay 0
-    num_betas: int = 30
+    num_betas: int = 24
     num_expression: int = 20
-    #: Levenberg-Marquardt steps: body only, then with hands, face and shape
-    coarse_steps: int = 14
+    #: most Levenberg-Marquardt steps: body only on few frames, then everything on all frames
+    coarse_steps: int = 30
     fine_steps: int = 16
+    #: frames of the coarse stage, evenly spread
+    coarse_frames: int = 60
     #: focal length guess over the longer image side, where no camera is given
     focal_guess: float = 1.1
     #: standard deviation of the natural log of the focal length; 0 keeps the guess
@@ -34,8 +36,6 @@ class TrackConfig:
     landmark_offsets: float = 1.0
     #: mean confidence a clip's hands and face need in some frame to be solved at all
     min_part_confidence: float = 0.3
-    #: frames are solved together in blocks of at most this many
-    max_block_frames: int = 600
 
     def validate(self) -> None:
         """Raise ``ValueError`` where a setting makes no sense."""

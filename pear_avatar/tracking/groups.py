@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pear_avatar.body.joints import PARENTS
 from pear_avatar.geometry.rotations import skew
-from pear_avatar.tracking.rig import PointRig, PosedRig, ancestors
+from pear_avatar.tracking.rig import PointRig, PosedRig, ShapeBasis, ancestors, shape_basis
 from pear_avatar.tracking.state import ANGLES, ROOT, TRANSL, Layout
 
 
@@ -36,6 +36,7 @@ class Group:
     entry_point: Tensor
     entry_column: Tensor
     num_expression: int
+    shape: ShapeBasis
 
     @property
     def points(self) -> slice:
@@ -80,6 +81,7 @@ def make_group(rig: PointRig, layout: Layout, start: int, stop: int, expression:
         pair_of,
         *table.unbind(1),
         E,
+        shape_basis(rig, start, stop, layout.num_betas),
     )
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.geometry.rotations import rotation_between
+from pear_avatar.geometry.rotations import (
+    matrix_to_quat_wxyz,
+    quat_wxyz_to_matrix,
+    rotation_between,
+    slerp_wxyz,
+)
 from pear_avatar.tracking.observations import (
     LEFT_HIP,
     LEFT_SHOULDER,
+    OFFSET_LANDMARKS,
     RIGHT_HIP,
     RIGHT_SHOULDER,
     Observations,
@@ -17,7 +25,7 @@ from pear_avatar.tracking.observations import (
 )
 from pear_avatar.tracking.priors import rest_pose
 from pear_avatar.tracking.problem import ClipCamera
-from pear_avatar.tracking.rig import PointRig, pose_rig
+from pear_avatar.tracking.rig import PointRig
 from pear_avatar.tracking.state import TrackState
 from pear_avatar.types import ClipDetections
 
@@ -103,10 +111,10 @@ def initial_state(
         expression=torch.zeros(N, rig.pair_expression.shape[-1], dtype=dtype),
         betas=torch.zeros(rig.joint_shape.shape[-1], dtype=dtype),
         log_focal=torch.zeros((), dtype=dtype),
-        offsets=torch.zeros(33, 3, dtype=dtype),
+        offsets=torch.zeros(len(OFFSET_LANDMARKS), 3, dtype=dtype),
     )
     transl = _place(state, observations, camera, rig, observed)
-    return TrackState(**{**vars(state), "transl": transl[source]})
+    return replace(state, transl=transl[source])
 
 
 def _place(
@@ -117,7 +125,7 @@ def _place(
     observed: np.ndarray,
 ) -> Tensor:
     """(N, 3): depth from the trunk's apparent size, then the shift that centres it."""
-    posed = pose_rig(rig, state.rotations(), state.transl, state.betas, state.expression)
+    posed = state.pose(rig)
     trunk = list(_TRUNK)
     points = posed.points[:, trunk] @ camera.R.transpose(1, 2)  # camera axes, body at origin
     weight = observations.pose_weight[:, trunk, None]
@@ -135,3 +143,20 @@ def _place(
     wanted = torch.cat([ray * depth[:, None], depth[:, None]], dim=1)
     in_camera = wanted - middle[:, 0] - camera.t
     return (in_camera[:, None] @ camera.R)[:, 0]
+
+
+def spread_state(state: TrackState, known: np.ndarray, time: np.ndarray) -> TrackState:
+    """Interpolate a state solved at times ``known`` (K,) to all times (N,), seconds."""
+    right = np.searchsorted(known, time).clip(min(1, len(known) - 1), len(known) - 1)
+    left = (right - 1).clip(0)
+    span = np.maximum(known[right] - known[left], 1e-9)
+    share = torch.as_tensor(((time - known[left]) / span).clip(0, 1), dtype=state.transl.dtype)
+    a, b = torch.from_numpy(left), torch.from_numpy(right)
+    quats = matrix_to_quat_wxyz(state.root)
+    return replace(
+        state,
+        root=quat_wxyz_to_matrix(slerp_wxyz(quats[a], quats[b], share)),
+        transl=torch.lerp(state.transl[a], state.transl[b], share[:, None]),
+        theta=torch.lerp(state.theta[a], state.theta[b], share[:, None, None]),
+        expression=torch.lerp(state.expression[a], state.expression[b], share[:, None]),
+    )

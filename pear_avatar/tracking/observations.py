@@ -32,6 +32,10 @@ FACE_OVAL: frozenset[int] = frozenset(
 )
 IRIS_POINTS: tuple[int, ...] = tuple(range(468, 478))
 
+#: Pose landmarks whose place on the body may be shifted for a clip: limbs and trunk. The head's
+#: and fingers' have better models of their own.
+OFFSET_LANDMARKS: tuple[int, ...] = (*range(11, 17), *range(23, NUM_POSE))
+
 #: Bones whose direction the detector's own 3D estimate hints at (pose landmarks).
 DIRECTION_BONES: tuple[tuple[int, int], ...] = (
     (11, 13), (13, 15), (12, 14), (14, 16), (23, 25), (25, 27), (24, 26), (26, 28),

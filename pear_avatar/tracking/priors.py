@@ -144,9 +144,7 @@ def _signs(name: str) -> tuple[float, float, float]:
     return (1.0, -1.0, -1.0) if name.startswith("right_") else (1.0, 1.0, 1.0)
 
 
-def make_dofs(
-    *, hands: tuple[bool, bool], face: bool, dtype: torch.dtype = torch.float32
-) -> Dofs:
+def make_dofs(*, hands: tuple[bool, bool], face: bool, dtype: torch.dtype = torch.float32) -> Dofs:
     """Angles of the body and of those hands (left, right) and face that the clip shows."""
     wanted = {0, *(p for p, on in ((1, hands[0]), (2, hands[1]), (3, face)) if on)}
     rows: list[tuple[float, ...]] = []
@@ -170,7 +168,5 @@ def make_dofs(
 def eye_pairs(dofs: Dofs) -> list[tuple[int, int]]:
     """Pairs of angles (left eye, right eye) about the same axis."""
     left, right = JOINT_INDEX["left_eye"], JOINT_INDEX["right_eye"]
-    place = {
-        (j, a): i for i, (j, a) in enumerate(zip(dofs.joint.tolist(), dofs.axis.tolist()))
-    }
+    place = {(j, a): i for i, (j, a) in enumerate(zip(dofs.joint.tolist(), dofs.axis.tolist(), strict=True))}
     return [(place[left, a], place[right, a]) for a in range(3) if (left, a) in place]

@@ -10,9 +10,14 @@ from torch import Tensor
 from pear_avatar.tracking.arrow import ArrowSystem
 from pear_avatar.tracking.config import TrackConfig
 from pear_avatar.tracking.groups import Group, point_jacobian, rotation_axes
-from pear_avatar.tracking.observations import DIRECTION_BONES
+from pear_avatar.tracking.observations import DIRECTION_BONES, OFFSET_LANDMARKS
 from pear_avatar.tracking.priors import EYE_VERGENCE_SIGMA, LIMIT_SIGMA, eye_pairs
-from pear_avatar.tracking.rig import PointRig, PosedRig, pose_rig, shape_jacobian
+from pear_avatar.tracking.rig import (
+    PointRig,
+    PosedRig,
+    joint_shape_jacobian,
+    shape_jacobian,
+)
 from pear_avatar.tracking.state import ANGLES, Layout, TrackState, frame_steps
 from pear_avatar.tracking.temporal import Smoothness
 
@@ -33,6 +38,10 @@ class ClipCamera:
     K: Tensor
     R: Tensor
     t: Tensor
+
+    def frames(self, index: Tensor) -> ClipCamera:
+        """The cameras of some of the frames."""
+        return ClipCamera(self.K[index], self.R[index], self.t[index])
 
     def focal(self, log_focal: Tensor) -> Tensor:
         """(N, 2) pixels."""
@@ -80,12 +89,6 @@ class Problem:
         """How strongly priors on shared unknowns stand against N frames of measurements."""
         return 1.0 + _INDEPENDENT_SHARE * self.num_frames
 
-    def pose(self, state: TrackState) -> PosedRig:
-        """Forward kinematics at ``state``."""
-        return pose_rig(
-            self.rig, state.rotations(), state.transl, state.betas, state.expression
-        )
-
 
 def robust(square: Tensor, kernel: float) -> tuple[Tensor, Tensor]:
     """Geman-McClure of squared residuals: value and its derivative (the weight)."""
@@ -120,23 +123,26 @@ def _projection_jacobian(problem: Problem, state: TrackState, points: Tensor) ->
 def _term_points(problem: Problem, state: TrackState, posed: PosedRig, term: PointTerm) -> Tensor:
     points = posed.points[:, term.group.points]
     if term.group.start == 0:  # the pose landmarks come first and alone carry offsets
-        G = posed.G[:, problem.rig.main_bone[term.group.points]]
-        points = points + (G @ state.offsets[..., None])[..., 0]
+        index = torch.tensor(OFFSET_LANDMARKS)
+        G = posed.G[:, problem.rig.main_bone[index]]
+        points = points.index_add(1, index, (G @ state.offsets[..., None])[..., 0])
     return points
 
 
 def energy(problem: Problem, state: TrackState) -> Tensor:
     """The scalar that the solver lowers; () of the problem's dtype."""
-    posed = problem.pose(state)
+    posed = state.pose(problem.rig)
     total = state.transl.new_zeros(())
     for term in problem.terms:
         px = project(problem.camera, state.log_focal, _term_points(problem, state, posed, term))
         square = ((px - term.px) / term.sigma_px[..., None]).square().sum(-1)
         total = total + 0.5 * (term.weight * robust(square, term.kernel)[0]).sum()
     residual, _ = _direction_residual(problem, posed)
-    total = total + 0.5 * (
-        problem.direction_weight * robust(residual.square().sum(-1), _DIRECTION_KERNEL)[0]
-    ).sum()
+    total = (
+        total
+        + 0.5
+        * (problem.direction_weight * robust(residual.square().sum(-1), _DIRECTION_KERNEL)[0]).sum()
+    )
     value, _, _ = _prior_terms(problem, state)
     total = total + value + _shared_prior(problem, state)[0]
     if problem.num_frames > 1:
@@ -184,7 +190,7 @@ def _shared_prior(problem: Problem, state: TrackState) -> tuple[Tensor, Tensor, 
     layout, config, rig = problem.layout, problem.config, problem.rig
     S = layout.num_betas
     betas = state.betas[:S]
-    tall = (rig.height_rest + rig.height_shape @ state.betas - config.height_mean)
+    tall = rig.height_rest + rig.height_shape @ state.betas - config.height_mean
     slope = rig.height_shape[:S] / config.height_sigma**2
     size = layout.shared_size(len(state.offsets))
     gradient, hessian = betas.new_zeros(size), betas.new_zeros(size, size)
@@ -205,20 +211,27 @@ def _shared_prior(problem: Problem, state: TrackState) -> tuple[Tensor, Tensor, 
     return w * value, w * gradient, w * hessian
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Whitened residual rows: r (N, R), by columns (N, R, C), by shared unknowns (N, R, S')."""
+
+    residual: Tensor
+    by_frame: Tensor
+    columns: Tensor
+    by_shared: Tensor
+
+
 def linearise(problem: Problem, state: TrackState) -> ArrowSystem:
     """Gauss-Newton system whose solution is the step that :func:`.state.retract` takes."""
-    layout, N, P = problem.layout, problem.num_frames, problem.layout.frame_size
-    posed = problem.pose(state)
-    axes = rotation_axes(posed, state.theta)
-    H = state.transl.new_zeros(N, P, P)
-    g = state.transl.new_zeros(N, P)
+    layout, N = problem.layout, problem.num_frames
+    rows = _all_rows(problem, state)
     _, shared_g, shared_H = _shared_prior(problem, state)
-    border = state.transl.new_zeros(N, P, len(shared_g))
-    for term in problem.terms:
-        J3 = point_jacobian(problem.rig, posed, axes, term.group)
-        _add_points(problem, state, posed, term, J3, (H, g, border, shared_H, shared_g))
-        if term.group.start == 0:
-            _add_directions(problem, posed, term.group, J3, H, g)
+    J, Js, r = _stack(rows, layout.frame_size, len(shared_g))
+    Jt = J.transpose(1, 2)
+    H, border, g = Jt @ J, Jt @ Js, (Jt @ r[..., None])[..., 0]
+    flat = Js.flatten(0, 1)
+    shared_H = shared_H + flat.T @ flat
+    shared_g = shared_g + flat.T @ r.flatten()
     _, prior_g, prior_h = _prior_terms(problem, state)
     g[:, ANGLES:] += prior_g
     diagonal = torch.diagonal(H, dim1=1, dim2=2)
@@ -227,6 +240,7 @@ def linearise(problem: Problem, state: TrackState) -> ArrowSystem:
     for left, right in eye_pairs(layout.dofs):
         H[:, ANGLES + left, ANGLES + right] -= 1 / EYE_VERGENCE_SIGMA**2
         H[:, ANGLES + right, ANGLES + left] -= 1 / EYE_VERGENCE_SIGMA**2
+    P = layout.frame_size
     first, second = g.new_zeros(max(N - 1, 0), P), g.new_zeros(max(N - 2, 0), P)
     if N > 1:
         bands = problem.smoothness.bands()
@@ -236,73 +250,77 @@ def linearise(problem: Problem, state: TrackState) -> ArrowSystem:
     return ArrowSystem(H, first, second, border, shared_H, -g, -shared_g)
 
 
-def _add_points(
+def _all_rows(problem: Problem, state: TrackState) -> list[_Rows]:
+    posed = state.pose(problem.rig)
+    axes = rotation_axes(posed, state.theta)
+    by_joints = joint_shape_jacobian(problem.rig, posed, problem.layout.num_betas)
+    rows = []
+    for term in problem.terms:
+        J3 = point_jacobian(problem.rig, posed, axes, term.group)
+        rows.append(_reprojection_rows(problem, state, posed, term, J3, by_joints))
+        if term.group.start == 0:
+            rows.append(_direction_rows(problem, posed, term.group, J3))
+    return rows
+
+
+def _stack(rows: list[_Rows], frame_size: int, shared_size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Dense Jacobians (N, R, P) and (N, R, S) and residual (N, R) of all rows."""
+    r = torch.cat([block.residual for block in rows], dim=1)
+    J = r.new_zeros(*r.shape, frame_size)
+    Js = r.new_zeros(*r.shape, shared_size)
+    start = 0
+    for block in rows:
+        stop = start + block.residual.shape[1]
+        J[:, start:stop].index_copy_(2, block.columns, block.by_frame)
+        Js[:, start:stop, : block.by_shared.shape[2]] = block.by_shared
+        start = stop
+    return J, Js, r
+
+
+def _reprojection_rows(
     problem: Problem,
     state: TrackState,
     posed: PosedRig,
     term: PointTerm,
     J3: Tensor,
-    system: tuple[Tensor, Tensor, Tensor, Tensor, Tensor],
-) -> None:
-    """Accumulate one group's reprojection into (H, g, border, shared_H, shared_g)."""
-    H, g, border, shared_H, shared_g = system
+    by_joints: Tensor,
+) -> _Rows:
     layout, group = problem.layout, term.group
     points = _term_points(problem, state, posed, term)
-    residual = (project(problem.camera, state.log_focal, points) - term.px) / term.sigma_px[
-        ..., None
-    ]
+    px = project(problem.camera, state.log_focal, points)
+    residual = (px - term.px) / term.sigma_px[..., None]
     root_weight = (term.weight * robust(residual.square().sum(-1), term.kernel)[1]).sqrt()
-    r = (residual * root_weight[..., None]).flatten(1)
-    D = _projection_jacobian(problem, state, points)
-    D = D * (root_weight / term.sigma_px)[..., None, None]
-    J = (D @ J3).flatten(1, 2)  # (N, 2M, C)
-    Jt = J.transpose(1, 2)
-    columns = group.columns
-    H[:, columns[:, None], columns] += Jt @ J
-    g[:, columns] += (Jt @ r[..., None])[..., 0]
-    shared = []
-    if layout.num_betas:
-        by_shape = shape_jacobian(problem.rig, posed, group.points)[..., : layout.num_betas]
-        shared.append((D @ by_shape).flatten(1, 2))
+    scale = root_weight / term.sigma_px
+    D = _projection_jacobian(problem, state, points) * scale[..., None, None]
+    shared = [(D @ shape_jacobian(posed, group.shape, by_joints)).flatten(1, 2)]
     if layout.focal:
-        centred = project(problem.camera, state.log_focal, points) - problem.camera.K[:, None, :2, 2]
-        shared.append(
-            (centred * (root_weight / term.sigma_px)[..., None]).flatten(1)[..., None]
-        )
+        centred = px - problem.camera.K[:, None, :2, 2]
+        shared.append((centred * scale[..., None]).flatten(1)[..., None])
     if layout.offsets and group.start == 0:
-        O = D @ posed.G[:, problem.rig.main_bone[group.points]]  # (N, M, 2, 3)
-        M = O.shape[1]
-        block = O.new_zeros(len(O), M, 2, M, 3)
-        index = torch.arange(M)
-        block[:, index, :, index] = O.transpose(0, 1)
+        index = torch.tensor(OFFSET_LANDMARKS)
+        moved = D[:, index] @ posed.G[:, problem.rig.main_bone[index]]  # (N, O, 2, 3)
+        block = moved.new_zeros(len(moved), D.shape[1], 2, len(index), 3)
+        block[:, index, :, torch.arange(len(index))] = moved.transpose(0, 1)
         shared.append(block.flatten(1, 2).flatten(2))
-    if not shared:
-        return
-    Js = torch.cat(shared, dim=2)  # (N, 2M, S')
-    size = Js.shape[2]
-    border[:, columns, :size] += Jt @ Js
-    flat = Js.flatten(0, 1)
-    shared_H[:size, :size] += flat.T @ flat
-    shared_g[:size] += flat.T @ r.flatten()
+    return _Rows(
+        (residual * root_weight[..., None]).flatten(1),
+        (D @ J3).flatten(1, 2),
+        group.columns,
+        torch.cat(shared, dim=2),
+    )
 
 
-def _add_directions(
-    problem: Problem, posed: PosedRig, group: Group, J3: Tensor, H: Tensor, g: Tensor
-) -> None:
-    """Accumulate the detector's 3D bone directions (their dependence on shape is left out)."""
+def _direction_rows(problem: Problem, posed: PosedRig, group: Group, J3: Tensor) -> _Rows:
+    """The detector's 3D bone directions (their dependence on the shape is left out)."""
     a, b = torch.tensor(DIRECTION_BONES).unbind(1)
     residual, bone = _direction_residual(problem, posed)
-    root_weight = (
-        problem.direction_weight * robust(residual.square().sum(-1), _DIRECTION_KERNEL)[1]
-    ).sqrt()
+    weight = robust(residual.square().sum(-1), _DIRECTION_KERNEL)[1]
+    root_weight = (problem.direction_weight * weight).sqrt()
     length = bone.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     unit = bone / length
     eye = torch.eye(3, dtype=unit.dtype)
     across = (eye - unit[..., None] * unit[..., None, :]) / length[..., None]
-    scale = (root_weight / _DIRECTION_SIGMA)[..., None, None]
-    J = (scale * (across @ (J3[:, b] - J3[:, a]))).flatten(1, 2)
+    across = across * (root_weight / _DIRECTION_SIGMA)[..., None, None]
     r = (residual * root_weight[..., None]).flatten(1)
-    Jt = J.transpose(1, 2)
-    columns = group.columns
-    H[:, columns[:, None], columns] += Jt @ J
-    g[:, columns] += (Jt @ r[..., None])[..., 0]
+    by_frame = (across @ (J3[:, b] - J3[:, a])).flatten(1, 2)
+    return _Rows(r, by_frame, group.columns, r.new_zeros(*r.shape, 0))

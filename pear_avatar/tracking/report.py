@@ -43,7 +43,7 @@ def confident_landmarks(detections: ClipDetections) -> np.ndarray:
 def project_landmarks(track: Track, body: BodyModel) -> dict[str, np.ndarray]:
     """Projected landmarks of every frame by part: (N, L, 2) pixels."""
     params = track.motion.params
-    with torch.inference_mode():
+    with torch.no_grad():
         shaped = body.shape(params.betas, params.expression)
         posed = shaped.pose(params.rotations, params.transl)
         return {
@@ -54,7 +54,7 @@ def project_landmarks(track: Track, body: BodyModel) -> dict[str, np.ndarray]:
 
 def body_height(track: Track, body: BodyModel) -> float:
     """Standing height of the shaped body in its T-pose, metres."""
-    with torch.inference_mode():
+    with torch.no_grad():
         y = body.shape(track.motion.params.betas).vertices()[..., 1]
         return float(y.max() - y.min())
 
@@ -72,7 +72,7 @@ def image_height(track: Track, detections: ClipDetections, body: BodyModel) -> f
         y = detections.pose_px[trusted, :, 1]
         return float(np.median(y.max(1) - y.min(1)))
     params = track.motion.params
-    with torch.inference_mode():
+    with torch.no_grad():
         pelvis = body.shape(params.betas).pose(params.rotations, params.transl).joints[:, :1]
         depth = project(track.camera, pelvis)[1][:, 0].numpy()[trusted]
     focal = track.camera.K[:, 1, 1].numpy()[trusted]
@@ -81,9 +81,7 @@ def image_height(track: Track, detections: ClipDetections, body: BodyModel) -> f
 
 def frame_errors(track: Track, detections: ClipDetections, body: BodyModel) -> np.ndarray:
     """(N,) mean 2D distance of confident pose landmarks over the person's image height."""
-    distance = np.linalg.norm(
-        project_landmarks(track, body)["pose"] - detections.pose_px, axis=-1
-    )
+    distance = np.linalg.norm(project_landmarks(track, body)["pose"] - detections.pose_px, axis=-1)
     sure = confident_landmarks(detections)
     count = sure.sum(1)
     mean = (distance * sure).sum(1) / np.maximum(count, 1)
@@ -109,9 +107,7 @@ def track_report(track: Track, detections: ClipDetections, body: BodyModel) -> d
     }
     trusted = np.asarray(detections.trusted, bool)
     for part in ("left_hand", "right_hand", "face"):
-        found = np.linalg.norm(
-            projected[part] - getattr(detections, f"{part}_px"), axis=-1
-        )
+        found = np.linalg.norm(projected[part] - getattr(detections, f"{part}_px"), axis=-1)
         seen = (getattr(detections, f"{part}_confidence") > 0) & trusted
         parts[part] = _mean(found, np.broadcast_to(seen[:, None], found.shape))
     mean = _mean(distance, sure)

@@ -215,22 +215,49 @@ def _sum_pairs(values: Tensor, index: Tensor, count: int) -> Tensor:
     return out.index_add_(1, index, values)
 
 
-def shape_jacobian(rig: PointRig, posed: PosedRig, points: slice) -> Tensor:
-    """Derivative of ``points`` by the betas: (N, M, 3, S)."""
-    G = posed.G
-    S = rig.joint_shape.shape[-1]
-    dp = G.new_zeros(G.shape[0], NUM_JOINTS, 3, S)
-    dp[:, 0] = rig.joint_shape[0]
-    for joints, parents in _LEVELS:
-        bone = rig.joint_shape[joints] - rig.joint_shape[parents]
-        dp[:, joints] = dp[:, parents] + G[:, parents] @ bone
-    start, stop = points.start, points.stop
+@dataclass(frozen=True)
+class ShapeBasis:
+    """How M of a rig's points depend on the betas, gathered by the B bones that carry them.
+
+    bones (B,) int64; local (3 B, M S): shape change in each bone's frame; mass (M, B).
+    """
+
+    bones: Tensor
+    local: Tensor
+    mass: Tensor
+
+
+def shape_basis(rig: PointRig, start: int, stop: int, num_betas: int) -> ShapeBasis:
+    """Gather the shape directions of points ``start:stop``, the first ``num_betas`` of them."""
     chosen = ((rig.pair_point >= start) & (rig.pair_point < stop)).nonzero()[:, 0]
-    bone_of = rig.pair_bone[chosen]
-    mass = rig.pair_mass[chosen][:, None, None]
-    local = rig.pair_shape[chosen] - mass * rig.joint_shape[bone_of]
-    pairs = G[:, bone_of] @ local + mass * dp[:, bone_of]
-    return _sum_pairs(pairs, rig.pair_point[chosen] - start, stop - start)
+    bones, place = torch.unique(rig.pair_bone[chosen], return_inverse=True)
+    point, mass = rig.pair_point[chosen] - start, rig.pair_mass[chosen]
+    moved = rig.pair_shape[chosen] - mass[:, None, None] * rig.joint_shape[rig.pair_bone[chosen]]
+    local = mass.new_zeros(len(bones), 3, stop - start, num_betas)
+    local[place, :, point] = moved[..., :num_betas]
+    table = mass.new_zeros(stop - start, len(bones))
+    table[point, place] = mass
+    return ShapeBasis(bones, local.flatten(2).flatten(0, 1), table)
+
+
+def joint_shape_jacobian(rig: PointRig, posed: PosedRig, num_betas: int) -> Tensor:
+    """Derivative of the joints' places by the betas: (N, 55, 3, S)."""
+    G = posed.G
+    dp = G.new_zeros(G.shape[0], NUM_JOINTS, 3, num_betas)
+    dp[:, 0] = rig.joint_shape[0, :, :num_betas]
+    for joints, parents in _LEVELS:
+        bone = rig.joint_shape[joints, :, :num_betas] - rig.joint_shape[parents, :, :num_betas]
+        dp[:, joints] = dp[:, parents] + G[:, parents] @ bone
+    return dp
+
+
+def shape_jacobian(posed: PosedRig, basis: ShapeBasis, joints: Tensor) -> Tensor:
+    """Derivative of a basis' points by the betas, (N, M, 3, S); ``joints`` as above."""
+    N, (M, B), S = len(posed.G), basis.mass.shape, joints.shape[-1]
+    G = posed.G[:, basis.bones].transpose(1, 2).reshape(3 * N, 3 * B)
+    turned = (G @ basis.local).reshape(N, 3, M, S).transpose(1, 2)
+    carried = basis.mass @ joints[:, basis.bones].flatten(2)
+    return turned + carried.reshape(N, M, 3, S)
 
 
 _LEVELS = _levels()

@@ -14,21 +14,21 @@ from pear_avatar.tracking.state import TrackState, retract
 logger = logging.getLogger(__name__)
 
 _FIRST_DAMPING = 1e-2
-_MIN_DAMPING = 1e-5
+_MIN_DAMPING = 1e-4
 _MAX_DAMPING = 1e4
-#: relative decrease of the energy below which a step counts as converged
-_TOLERANCE = 3e-4
 
 
 def minimise(
     problem: Problem,
     state: TrackState,
     steps: int,
+    tolerance: float,
     on_step: Callable[[], None] | None = None,
 ) -> tuple[TrackState, float]:
     """At most ``steps`` linearisations from ``state``; the state reached and its energy.
 
-    The energy never rises; the run ends early once two steps running gain next to nothing.
+    The energy never rises; the run ends early once two steps running lower it by less than the
+    share ``tolerance``.
     """
     damping, best, idle = _FIRST_DAMPING, float(energy(problem, state)), 0
     for step in range(steps):
@@ -48,7 +48,7 @@ def minimise(
         logger.debug("step %d: energy %.1f, damping %.1e", step, best, damping)
         if on_step is not None:
             on_step()
-        idle = idle + 1 if gain < _TOLERANCE else 0
+        idle = idle + 1 if gain < tolerance else 0
         if idle >= 2 or damping > _MAX_DAMPING:
             break
     return state, best

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from pear_avatar.tracking.priors import Dofs
+from pear_avatar.tracking.rig import PointRig, PosedRig, pose_rig
 
 ROOT, TRANSL, ANGLES = 0, 3, 6
 """First columns of the root's turn, the translation and the joint angles in a frame's step."""
@@ -22,7 +23,7 @@ class TrackState:
     theta:      (N, 55, 3) local axis-angle of every joint; row 0 is zero (see ``root``).
     expression: (N, E); betas (S,).
     log_focal:  () change of the focal length's natural log.
-    offsets:    (33, 3) metres, where the clip's pose landmarks lie off the body's own, in the
+    offsets:    (O, 3) metres, where the clip's pose landmarks lie off the body's own, in the
                 axes of the bone that carries each.
     """
 
@@ -38,6 +39,10 @@ class TrackState:
         """(N, 55, 3, 3) local rotations, the root first."""
         local = axis_angle_to_matrix(self.theta[:, 1:])
         return torch.cat([self.root[:, None], local], dim=1)
+
+    def pose(self, rig: PointRig) -> PosedRig:
+        """Forward kinematics of a rig's points."""
+        return pose_rig(rig, self.rotations(), self.transl, self.betas, self.expression)
 
     def frames(self, index: slice | Tensor) -> TrackState:
         """The same clip cut down to some frames."""
