@@ -218,14 +218,14 @@ def _pictures(images: ReportImages) -> str:
     if images.rows:
         rows = "".join(
             _picture_row(
-                [(label, picture) for label, picture in zip(images.labels, row, strict=False)],
+                list(zip(images.labels, row, strict=False)),
                 images.row_titles[index] if index < len(images.row_titles) else "",
             )
             for index, row in enumerate(images.rows)
         )
         parts.append(f'<h2>The avatar beside the video</h2><div class="card rows">{rows}</div>')
     if images.novel:
-        figures = _figures(list(images.novel), "")
+        figures = _figures(images.novel)
         parts.append(
             "<h2>What the video does not show</h2>"
             f'<div class="card"><div class="row wall">{figures}</div></div>'
@@ -234,14 +234,15 @@ def _pictures(images: ReportImages) -> str:
 
 
 def _picture_row(pictures: Sequence[tuple[str, np.ndarray]], title: str) -> str:
+    heading = f'<div class="frame">{_text(title)}</div>' if title else ""
     columns = f"grid-template-columns:repeat({len(pictures)},1fr)"
-    return f'<div class="row" style="{columns}">{_figures(pictures, title)}</div>'
+    return f'<div>{heading}<div class="row" style="{columns}">{_figures(pictures)}</div></div>'
 
 
-def _figures(pictures: Sequence[tuple[str, np.ndarray]], title: str) -> str:
+def _figures(pictures: Sequence[tuple[str, np.ndarray]]) -> str:
     return "".join(
         f'<figure><img alt="{_text(label)}" src="{data_uri(picture)}">'
-        f"<figcaption>{_text(f'{title}, {label}' if title else label)}</figcaption></figure>"
+        f"<figcaption>{_text(label)}</figcaption></figure>"
         for label, picture in pictures
     )
 
