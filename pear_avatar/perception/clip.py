@@ -1,19 +1,17 @@
-"""From a video file to landmarks, masks and trust, one person, cached and resumable."""
+"""From a video file to landmarks, masks and trust: one person, cached and resumable."""
 
 from __future__ import annotations
 
 import logging
 import os
-import queue
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pear_avatar.data.video import MediaError, VideoInfo, pick_frames, probe_video, read_frames
+from pear_avatar.data.video import MediaError, pick_frames, probe_video
 from pear_avatar.perception.cleaning import (
     face_confidence,
     find_flips,
@@ -22,9 +20,19 @@ from pear_avatar.perception.cleaning import (
     undo_flips,
 )
 from pear_avatar.perception.holistic import Detector, HolisticDetector
+from pear_avatar.perception.identity import lock_person
 from pear_avatar.perception.masks import PersonMasks, masks_from_arrays, masks_to_arrays
-from pear_avatar.perception.measure import SEEN, inside_image, landmark_box, pixels_per_metre
-from pear_avatar.perception.raw import RawClip, join_clips, raw_frame, stack_frames
+from pear_avatar.perception.matting import BodyHints
+from pear_avatar.perception.measure import SEEN, inside_image, person_boxes, pixels_per_metre
+from pear_avatar.perception.passes import (
+    Frames,
+    Progress,
+    detect_all,
+    find_again,
+    refine_masks,
+    search_missing_parts,
+)
+from pear_avatar.perception.raw import RawClip
 from pear_avatar.perception.store import Store, content_key, write_arrays
 from pear_avatar.perception.trust import judge_frames, summarise
 from pear_avatar.types import ClipDetections
@@ -32,13 +40,9 @@ from pear_avatar.types import ClipDetections
 _log = logging.getLogger(__name__)
 
 #: Part of the cache key: raise it whenever results change.
-VERSION = 1
-#: Frames between two saves; also how often the detector starts afresh, so that a run that was
-#: interrupted and one that was not give the same result.
-CHUNK = 64
+VERSION = 2
+#: Below this share of trusted frames the user is warned.
 _FEW_TRUSTED = 0.5
-
-Progress = Callable[[str, int, int], None]
 
 
 def detect_clip(
@@ -77,19 +81,23 @@ def detect_clip(
             return _from_arrays(cached)
         except (KeyError, ValueError) as error:
             _log.warning("the cached detections are damaged (%s): made again", error)
+    frames = Frames(video_path, pick_frames(info.num_frames, max_frames), max_side)
     report = progress or _no_progress
-    raw = _detect_all(video_path, info, store, max_frames, max_side, report, detector)
+    raw = detect_all(frames, store, detector, report)
     if not raw.found.any():
         raise MediaError(
             f"no person found in {raw.num_frames} frames of {video_path}: "
             "one person should be well lit and fill a good part of the picture"
         )
-    width, height = info.scaled_size(max_side)
-    detections, masks = _assemble(raw, width, height)
+    size = info.scaled_size(max_side)
+    raw, is_other = _one_person(raw, frames, store, *size, report)
+    detections, masks = _assemble(raw, is_other, frames, store, *size, report)
     quality = summarise(detections)
     level = logging.WARNING if quality.trusted < _FEW_TRUSTED * quality.frames else logging.INFO
     _log.log(level, "%s: %s", video_path, quality)
     store.save("person", _to_arrays(detections, masks))
+    for unfinished in ("raw-", "mask-", "checked"):
+        store.remove(unfinished)
     return detections, masks
 
 
@@ -122,9 +130,7 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> tuple[ClipDetections, PersonM
     values: dict[str, Any] = {f.name: arrays[f.name] for f in fields(ClipDetections)}
     values |= {"width": int(values["width"]), "height": int(values["height"])}
     detections = ClipDetections(**values)
-    masks = PersonMasks(
-        detections.height, detections.width, tuple(masks_from_arrays(arrays))
-    )
+    masks = PersonMasks(detections.height, detections.width, tuple(masks_from_arrays(arrays)))
     if len(masks) != detections.num_frames:
         raise ValueError(f"{len(masks)} masks for {detections.num_frames} frames")
     return detections, masks
@@ -134,100 +140,66 @@ def _no_progress(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
 
-def _detect_all(
-    path: str | os.PathLike[str],
-    info: VideoInfo,
-    store: Store,
-    max_frames: int | None,
-    max_side: int | None,
-    progress: Progress,
-    make_detector: Callable[[], Detector],
-) -> RawClip:
-    """Run the detector over the clip, chunk by chunk; chunks on disk are not run again."""
-    wanted = pick_frames(info.num_frames, max_frames)
-    starts = range(0, len(wanted), CHUNK)
-    chunks: dict[int, RawClip] = {}
-    for start in starts:
-        arrays = store.load(f"raw-{start:06d}")
-        if arrays is not None:
-            try:
-                chunks[start] = RawClip.from_arrays(arrays)
-            except (KeyError, ValueError) as error:
-                _log.warning("cached chunk %d is damaged (%s): made again", start, error)
-    missing = [s for s in starts if s not in chunks]
-    if missing:
-        detector = make_detector()
+def _one_person(
+    raw: RawClip, frames: Frames, store: Store, width: int, height: int, progress: Progress
+) -> tuple[RawClip, np.ndarray]:
+    """Keep one person, put left and right in order, look again for what was missed.
+
+    Returns the clip, in which ``found`` now means "the locked person was found", and (N,) bool
+    frames that show somebody else instead.
+    """
+    saved = store.load("checked")
+    if saved is not None and "is_other" in saved:
         try:
-            done = sum(c.num_frames for c in chunks.values())
-            for start in missing:
-                rows = wanted[start : start + CHUNK]
-                detector.reset()
-                frames = []
-                for index, time, rgb in read_ahead(path, rows, max_side):
-                    frames.append(raw_frame(index, time, rgb, detector.detect(rgb)))
-                    done += 1
-                    progress("detect", done, len(wanted))
-                if frames:
-                    chunks[start] = stack_frames(frames)
-                    store.save(f"raw-{start:06d}", chunks[start].to_arrays())
-        finally:
-            detector.close()
-    return join_clips([chunks[s] for s in sorted(chunks)])
+            return RawClip.from_arrays(saved), saved["is_other"]
+        except (KeyError, ValueError) as error:
+            _log.warning("cached second look is damaged (%s): made again", error)
+    boxes = person_boxes(raw.pose, raw.found, width, height)
+    lock = lock_person(raw, boxes, _scale(raw, width, height), width, height)
+    if lock.others:
+        _log.info("%d stretches of the clip show somebody else", lock.others)
+    raw, is_person = find_again(raw, lock, frames, width, height, progress)
+    is_other = raw.found & ~is_person
+    raw = replace(raw, found=is_person)
+    raw = undo_flips(raw, find_flips(raw, _scale(raw, width, height)))
+    raw = search_missing_parts(raw, frames, width, height, progress)
+    store.save("checked", raw.to_arrays() | {"is_other": is_other})
+    return raw, is_other
 
 
-def read_ahead(
-    path: str | os.PathLike[str], indices: np.ndarray, max_side: int | None, depth: int = 4
-) -> Iterator[tuple[int, float, np.ndarray]]:
-    """:func:`read_frames` decoding in a thread of its own, ``depth`` frames ahead."""
-    ready: queue.Queue[Any] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-
-    def put(item: Any) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def decode() -> None:
-        try:
-            for item in read_frames(path, indices=indices, max_side=max_side):
-                if not put(item):
-                    return
-            put(None)
-        except BaseException as error:  # handed to the reader, which raises it
-            put(error)
-
-    worker = threading.Thread(target=decode, name="decode", daemon=True)
-    worker.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        worker.join()
+def _scale(raw: RawClip, width: int, height: int) -> np.ndarray:
+    """(N,) pixels per metre."""
+    return pixels_per_metre(raw.pose[..., :2], pose_confidence(raw, width, height), raw.world)
 
 
 def _assemble(
-    raw: RawClip, width: int, height: int
+    raw: RawClip,
+    is_other: np.ndarray,
+    frames: Frames,
+    store: Store,
+    width: int,
+    height: int,
+    progress: Progress,
 ) -> tuple[ClipDetections, PersonMasks]:
+    """Confidences, refined masks and trust."""
     confidence = pose_confidence(raw, width, height)
-    scale = pixels_per_metre(raw.pose[..., :2], confidence, raw.world)
-    raw = undo_flips(raw, find_flips(raw, scale))
-    confidence = pose_confidence(raw, width, height)
+    scale = _scale(raw, width, height)
     left, right = hand_confidence(raw, scale, width, height)
     face = face_confidence(raw, scale, width, height)
-    boxes, agreement = _boxes(raw, confidence, scale, width, height)
-    locked = raw.found
-    reason = judge_frames(raw, confidence, face, scale, agreement, locked, boxes, height)
+    hints: list[BodyHints | None] = []
+    for i in range(raw.num_frames):
+        pairs = ((raw.left_hand[i], left[i]), (raw.right_hand[i], right[i]))
+        hands = tuple(points for points, sure in pairs if sure > 0)
+        hint = BodyHints(raw.pose[i, :, :2], confidence[i], hands, float(scale[i]))
+        hints.append(hint if raw.found[i] else None)
+    agreement = _mask_agreement(raw, confidence, width, height)
+    packed = refine_masks(raw, hints, frames, store, (height, width), progress)
+    boxes = person_boxes(raw.pose, raw.found, width, height)
+    reason = judge_frames(raw, confidence, face, scale, agreement, is_other, boxes, height)
     detections = ClipDetections(
         frame_index=raw.frame_index,
         time=raw.time,
-        pose_px=raw.pose[..., :2],
+        pose_px=raw.pose[..., :2].copy(),
         pose_confidence=confidence,
         pose_world=raw.world,
         left_hand_px=raw.left_hand,
@@ -242,22 +214,16 @@ def _assemble(
         width=width,
         height=height,
     )
-    return detections, PersonMasks(height, width, raw.masks)
+    return detections, PersonMasks(height, width, tuple(packed))
 
 
-def _boxes(
-    raw: RawClip, confidence: np.ndarray, scale: np.ndarray, width: int, height: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 4) boxes around seen landmarks, and the share of those landmarks on the mask."""
-    boxes = np.zeros((raw.num_frames, 4), np.float32)
+def _mask_agreement(raw: RawClip, confidence: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(N,) share of the landmarks in sight that lie on the detector's own mask."""
     agreement = np.zeros(raw.num_frames, np.float32)
     for i in np.flatnonzero(raw.found):
         points = raw.pose[i, :, :2]
         seen = (confidence[i] > SEEN) & inside_image(points, width, height)
-        if not seen.any():
-            continue
-        boxes[i] = landmark_box(points[seen], 0.12 * scale[i], width, height)
-        mask = raw.masks[i].unpack(height, width)
-        columns, rows = points[seen].astype(int).T
-        agreement[i] = (mask[rows, columns] > 100).mean()
-    return boxes, agreement
+        if seen.any():
+            columns, rows = points[seen].astype(int).T
+            agreement[i] = (raw.masks[i].unpack(height, width)[rows, columns] > 100).mean()
+    return agreement

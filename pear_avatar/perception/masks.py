@@ -28,9 +28,7 @@ class PackedMask:
         if len(rows) == 0:
             return PackedMask((0, 0, 0, 0), b"")
         x0, y0, x1, y1 = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-        return PackedMask(
-            (x0, y0, x1, y1), zlib.compress(np.ascontiguousarray(mask[y0:y1, x0:x1]), _LEVEL)
-        )
+        return PackedMask((x0, y0, x1, y1), zlib.compress(mask[y0:y1, x0:x1].tobytes(), _LEVEL))
 
     def unpack(self, height: int, width: int) -> np.ndarray:
         """The (height, width) uint8 mask."""

@@ -59,6 +59,22 @@ def landmark_box(points: np.ndarray, margin: float, width: int, height: int) -> 
     return np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)]).astype(np.float32)
 
 
+def person_boxes(pose: np.ndarray, found: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(N, 4) boxes around the landmarks in sight, with some room; zeros where nobody was found.
+
+    Args:
+        pose: (N, 33, 3) x, y, visibility. found: (N,) bool.
+    """
+    boxes = np.zeros((len(pose), 4), np.float32)
+    for i in np.flatnonzero(found):
+        points = pose[i, :, :2]
+        seen = (pose[i, :, 2] > SEEN) & inside_image(points, width, height)
+        if seen.sum() >= 2:
+            size = float(np.ptp(points[seen], axis=0).max())
+            boxes[i] = landmark_box(points[seen], 0.07 * size, width, height)
+    return boxes
+
+
 def box_overlap(a: np.ndarray, b: np.ndarray) -> float:
     """Intersection over union of two (4,) boxes."""
     width = min(a[2], b[2]) - max(a[0], b[0])

@@ -66,6 +66,12 @@ class Store:
             return
         write_arrays(self.folder / f"{name}.npz", arrays)
 
+    def remove(self, prefix: str) -> None:
+        """Delete the sets whose names begin with ``prefix``."""
+        if self.folder is not None and self.folder.is_dir():
+            for file in self.folder.glob(f"{prefix}*.npz"):
+                file.unlink(missing_ok=True)
+
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write an npz whole or not at all (OSError if the disk is full)."""

@@ -38,7 +38,7 @@ def judge_frames(
     face_confidence: np.ndarray,
     scale: np.ndarray,
     mask_agreement: np.ndarray,
-    is_locked_person: np.ndarray,
+    is_other: np.ndarray,
     boxes: np.ndarray,
     height: int,
 ) -> np.ndarray:
@@ -50,15 +50,16 @@ def judge_frames(
     Args:
         raw: the cleaned clip. confidence: (N, 33). face_confidence: (N,).
         scale: (N,) pixels per metre. mask_agreement: (N,) share of the seen landmarks on the mask.
-        is_locked_person: (N,) bool. boxes: (N, 4). height: of the picture, pixels.
+        is_other: (N,) bool frames that show somebody else instead. boxes: (N, 4).
+        height: of the picture, pixels.
     """
     reason = np.full(raw.num_frames, "", dtype="<U40")
 
     def mark(where: np.ndarray, text: str) -> None:
         reason[where & (reason == "")] = text
 
+    mark(is_other, OTHER_PERSON)
     mark(~raw.found, NO_PERSON)
-    mark(~is_locked_person, OTHER_PERSON)
     shoulders = confidence[:, [LEFT_SHOULDER, RIGHT_SHOULDER]]
     hips = confidence[:, [LEFT_HIP, RIGHT_HIP]]
     # One shoulder may be hidden in profile; then the hips or the face must carry the frame.
