@@ -133,9 +133,9 @@ void project(const ProjectArgs& args, int begin, int end) {
     const VecI x1 = __builtin_convertvector(min(max(x + reach_x, zero), width), VecI);
     const VecI y0 = __builtin_convertvector(min(max(y - reach_y + 1.f, zero), height), VecI);
     const VecI y1 = __builtin_convertvector(min(max(y + reach_y, zero), height), VecI);
-    const VecF a = -0.5f * kLog2E * p.c * p.inv_det;
-    const VecF b = kLog2E * p.b * p.inv_det;
-    const VecF c = -0.5f * kLog2E * p.a * p.inv_det;
+    // One common factor: its rounding scales the splat, where three would also shear it.
+    const VecF factor = kLog2E * p.inv_det;
+    const VecF a = -0.5f * p.c * factor, b = p.b * factor, c = -0.5f * p.a * factor;
     // Comparisons with NaN are false, so whatever is not a number is culled here.
     const VecI visible = p.valid & (opacity >= kAlphaMin) & is_finite(opacity) & is_finite(x) &
                          is_finite(y) & is_finite(a) & is_finite(b) & is_finite(c) & (x1 > x0) &
