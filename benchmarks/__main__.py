@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import pkgutil
 import sys
 from pathlib import Path
@@ -34,6 +35,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run one workload, print its table and optionally save it."""
     args = _parse(argv)
+    # OpenMP's threads spin while they wait, which ruins the peers' times on a busy machine. Read
+    # when torch is loaded, so before the workload is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module = importlib.import_module(f"benchmarks.{args.name}")
     results: list[Result] = module.run(Options(quick=args.quick, threads=args.threads))
     print(format_table(results))
