@@ -168,8 +168,13 @@ def undo_flips(raw: RawClip, flips: FlipReport) -> RawClip:
 
 
 def pose_confidence(raw: RawClip, width: int, height: int) -> np.ndarray:
-    """(N, 33) visibility, 0 outside the picture (where the network only extrapolates)."""
-    visible = raw.pose[..., 2] * inside_image(raw.pose[..., :2], width, height)
+    """(N, 33) visibility, 0 outside the picture, where the network only extrapolates.
+
+    A rim of 2 % counts as inside: a shoulder on the picture's edge wavers across it.
+    """
+    rim = 0.02 * max(width, height)
+    inside = inside_image(raw.pose[..., :2] + rim, width + 2 * rim, height + 2 * rim)
+    visible = raw.pose[..., 2] * inside
     return np.where(raw.found[:, None], np.clip(visible, 0.0, 1.0), 0.0).astype(np.float32)
 
 
@@ -229,8 +234,18 @@ def face_confidence(raw: RawClip, scale: np.ndarray, width: int, height: int) ->
     inside = inside_image(raw.face, width, height).mean(1)
     good = raw.face_found & raw.found & (nose < _FACE_GAP_M) & (inside > 0.7)
     good &= (length > _FACE_SIZE_M[0]) & (length < _FACE_SIZE_M[1])
+    good &= ~_strays(good)
     fit = 1.0 - 0.5 * nose / _FACE_GAP_M
     return np.nan_to_num(np.where(good, fit, 0.0)).astype(np.float32)
+
+
+def _strays(good: np.ndarray, reach: int = 4, company: int = 2) -> np.ndarray:
+    """(N,) bool: finds with fewer than ``company`` others within ``reach`` frames; a face does
+    not appear for a frame and vanish. Clips too short to tell have none."""
+    if len(good) <= 2 * reach:
+        return np.zeros(len(good), bool)
+    window = np.convolve(good.astype(int), np.ones(2 * reach + 1, int), mode="same")
+    return good & (window - 1 < company)
 
 
 def shows_back(raw: RawClip, scale: np.ndarray) -> np.ndarray:

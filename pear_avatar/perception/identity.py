@@ -39,7 +39,7 @@ class Lock:
     others: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Stretch:
     """Frames [start, stop) without a jump, all with a person."""
 

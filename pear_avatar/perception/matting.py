@@ -34,6 +34,7 @@ _PRIOR_GAIN, _PRIOR_LIMIT, _LOCAL_LIMIT, _PLATE_LIMIT = 1.0, 4.0, 1.5, 5.0
 _UNIFORM = -3.0 * float(np.log(256.0))
 #: A shadow keeps the colour and darkens it to no less than this share.
 _SHADOW_DARKEST = 0.4
+_HOLE_M = 0.05
 _GUIDE_EPS = (6.0 / 255.0) ** 2
 
 
@@ -115,7 +116,7 @@ def _refine_crop(
     radius = max(2, round(0.008 * hints.scale))
     alpha = _guided_filter(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), alpha, radius)
     alpha = np.clip((alpha - 0.08) / 0.84, 0.0, 1.0)
-    return (alpha * 255.0 + 0.5).astype(np.uint8)
+    return _fill_holes((alpha * 255.0 + 0.5).astype(np.uint8), mask, hints.scale)
 
 
 def _sure_regions(mask: np.ndarray, hints: BodyHints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -183,6 +184,20 @@ def _plate_votes(
     density = np.logaddexp(density, _UNIFORM + np.log(0.02))
     votes = np.clip(person - density, -_PLATE_LIMIT, _PLATE_LIMIT)
     return np.where(known, votes, 0.0).astype(np.float32)
+
+
+def _fill_holes(refined: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
+    """Close holes of a few centimetres that the network's mask does not have."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((refined < 128).astype(np.uint8))
+    small = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < (_HOLE_M * scale) ** 2)
+    for k in small[small > 0]:
+        x, y, w, h = stats[k, : cv2.CC_STAT_AREA]
+        part = slice(y, y + h), slice(x, x + w)
+        hole = labels[part] == k
+        touches_edge = x == 0 or y == 0 or x + w == mask.shape[1] or y + h == mask.shape[0]
+        if not touches_edge and mask[part][hole].mean() > 100:
+            refined[part][hole] = 255
+    return refined
 
 
 def _below_knees(hints: BodyHints, shape: tuple[int, ...]) -> np.ndarray:

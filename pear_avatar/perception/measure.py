@@ -46,7 +46,7 @@ def pixels_per_metre(pose_px: np.ndarray, confidence: np.ndarray, world: np.ndar
     return np.where(usable, scale, np.median(scale[usable]))
 
 
-def inside_image(points: np.ndarray, width: int, height: int) -> np.ndarray:
+def inside_image(points: np.ndarray, width: float, height: float) -> np.ndarray:
     """(...,) bool: which (..., 2) points lie in the picture."""
     x, y = points[..., 0], points[..., 1]
     return (x >= 0) & (x < width) & (y >= 0) & (y < height)

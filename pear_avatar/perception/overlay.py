@@ -144,9 +144,9 @@ def _draw_hand(
     canvas: np.ndarray, hand: np.ndarray, color: tuple[int, int, int], line: int
 ) -> None:
     for finger in (*_FINGERS, _PALM):
-        _stroke(canvas, hand[list(finger)], (0, 0, 0), line + 1)
+        _stroke(canvas, hand[list(finger)], (0, 0, 0), line + 2)
     for finger in (*_FINGERS, _PALM):
-        _stroke(canvas, hand[list(finger)], color, max(1, line - 1))
+        _stroke(canvas, hand[list(finger)], color, line)
 
 
 def _draw_face(canvas: np.ndarray, face: np.ndarray) -> None:

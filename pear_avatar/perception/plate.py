@@ -50,7 +50,7 @@ def camera_motion(frames: list[np.ndarray], near_person: list[np.ndarray]) -> fl
         return float("inf")
     worst = 0.0
     for grey in greys[1:]:
-        moved, status, _ = cv2.calcOpticalFlowPyrLK(greys[0], grey, corners, None)
+        moved, status, _ = cv2.calcOpticalFlowPyrLK(greys[0], grey, corners, corners.copy())
         followed = status.ravel() == 1
         if followed.sum() < _MIN_CORNERS // 2:
             return float("inf")

@@ -79,7 +79,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     part = path.with_name(f".{path.stem}.{os.getpid()}.part")
     try:
         with open(part, "wb") as stream:
-            np.savez(stream, **dict(arrays))  # type: ignore[arg-type]
+            np.savez(stream, **dict(arrays))
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(part, path)

@@ -66,6 +66,7 @@ def judge_frames(
     carried = (hips.max(1) > SEEN) | (face_confidence > 0)
     carried |= confidence[:, list(HEAD)].mean(1) > SEEN
     clear = (shoulders.min(1) > SEEN) | ((shoulders.max(1) > SEEN) & carried)
+    clear |= face_confidence > SEEN
     mark(~clear, BODY_UNCLEAR)
     tall = boxes[:, 3] - boxes[:, 1]
     mark(tall < max(_MIN_HEIGHT_PX, _MIN_HEIGHT_SHARE * height), TOO_SMALL)
