@@ -139,9 +139,12 @@ def _load_bvh_motion(path: Path, rest_joints: np.ndarray | None) -> Motion:
     from pear_avatar.data.bvh import load_bvh
     from pear_avatar.data.retarget import retarget
 
+    source = load_bvh(path)
+    sole_height = None
     if rest_joints is None:
-        rest_joints = load_body().joint_template.numpy()
-    motion, report = retarget(load_bvh(path), rest_joints)
+        body = load_body()
+        rest_joints, sole_height = body.joint_template.numpy(), float(body.v_template[:, 1].min())
+    motion, report = retarget(source, rest_joints, sole_height=sole_height)
     logger.info("%s: %s", path.name, report.summary())
     return motion
 
