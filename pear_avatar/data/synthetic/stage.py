@@ -43,13 +43,13 @@ class Stage:
 def make_stage(width: int, height: int, person_height: float, seed: int) -> Stage:
     """A set in which somebody of ``person_height`` metres fills most of the picture's height."""
     focal = 1.15 * max(width, height)
-    floor = -0.545 * person_height
+    floor = -0.525 * person_height
     return Stage(focal, width, height, floor, _backdrop(width, height, focal, floor, seed))
 
 
 def person_distance(stage: Stage, person_height: float) -> float:
-    """Metres from the camera at which the person takes 81 % of the picture's height."""
-    return stage.focal * person_height / (0.81 * stage.height)
+    """Metres from the camera at which the person takes 79 % of the picture's height."""
+    return stage.focal * person_height / (0.79 * stage.height)
 
 
 def film(
