@@ -24,6 +24,7 @@ from torch.nn.functional import normalize
 from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS
 from pear_avatar.body.skinning import KinematicTree, forward_kinematics
 from pear_avatar.data.bvh import BvhMotion
+from pear_avatar.data.pose_arrays import PoseFileError
 from pear_avatar.data.skeleton_map import SkeletonMap, map_skeleton
 from pear_avatar.geometry.rotations import (
     matrix_to_quat_wxyz,
@@ -74,10 +75,16 @@ class RetargetReport:
 
 @dataclass(frozen=True)
 class _Source:
-    """The source skeleton as tensors: rest positions (J, 3) and world motion."""
+    """The source skeleton as tensors.
+
+    rest:    (J, 3) positions in the zero pose; rest_up: (3,) its upward axis.
+    R, p:    (N, J, 3, 3), (N, J, 3) world motion; up: (3,) the world's upward axis.
+    U:       (3, 3) from the source's world to ours.
+    """
 
     skeleton: SkeletonMap
     rest: Tensor
+    rest_up: Tensor
     R: Tensor
     p: Tensor
     up: Tensor
@@ -143,14 +150,35 @@ def _prepare(bvh: BvhMotion) -> _Source:
     for j, parent in enumerate(bvh.parents):
         rest[j] = bvh.offsets[j] + (rest[parent] if parent >= 0 else 0)
     R, p = bvh.world()
+    _check_size(bvh.source, skeleton, rest)
     feet = [skeleton.limbs[f"{side}_ankle"] for side in _SIDES]
-    body = (p[:, skeleton.head] - p[:, feet].mean(1)).mean(0)
-    up = torch.zeros(3, dtype=_F64)
-    strongest = int(np.abs(body).argmax())
-    up[strongest] = 1.0 if body[strongest] > 0 else -1.0
+    rest_up = _nearest_axis(rest[skeleton.head] - rest[feet].mean(0))
+    upright = p[:, skeleton.head] - p[:, feet].mean(1)
+    mean = (upright / np.linalg.norm(upright, axis=-1, keepdims=True).clip(1e-9)).mean(0)
+    # Somebody who crawls or tumbles does not show which way is up; the zero pose does.
+    up = _nearest_axis(mean) if np.abs(mean).max() > 0.7 else rest_up
     U = rotation_between(up, torch.tensor([0.0, 1.0, 0.0], dtype=_F64))
     rest_t, R_t, p_t = (torch.from_numpy(np.ascontiguousarray(a)) for a in (rest, R, p))
-    return _Source(skeleton, rest_t, R_t, p_t, up, U)
+    return _Source(skeleton, rest_t, rest_up, R_t, p_t, up, U)
+
+
+def _check_size(name: str, skeleton: SkeletonMap, rest: np.ndarray) -> None:
+    limbs = skeleton.limbs
+    pairs = {"hips": ("left_hip", "right_hip"), "shoulders": ("left_shoulder", "right_shoulder")}
+    pairs |= {f"{s} leg": (f"{s}_hip", f"{s}_ankle") for s in _SIDES}
+    for what, (a, b) in pairs.items():
+        if np.linalg.norm(rest[limbs[a]] - rest[limbs[b]]) < 1e-6:
+            raise PoseFileError(
+                f"{name}: the {what} have no extent in the file's zero pose (joints at one "
+                "place); export the skeleton with its bone lengths"
+            )
+
+
+def _nearest_axis(direction: np.ndarray) -> Tensor:
+    axis = torch.zeros(3, dtype=_F64)
+    strongest = int(np.abs(direction).argmax())
+    axis[strongest] = 1.0 if direction[strongest] > 0 else -1.0
+    return axis
 
 
 def _axis_name(up: Tensor) -> str:
@@ -171,8 +199,8 @@ def _rest_is_standing(source: _Source) -> bool:
         for side in _SIDES
     ]
     return bool(
-        torso @ source.up > 0.7
-        and all(leg @ source.up < -0.7 for leg in legs)
+        torso @ source.rest_up > 0.7
+        and all(leg @ source.rest_up < -0.7 for leg in legs)
         and across[0] @ across[1] > 0.5
     )
 
@@ -190,7 +218,7 @@ def _chain_frames(source: _Source, standing: bool) -> dict[str, Tensor]:
     across_hips = source.bone(limbs["right_hip"], limbs["left_hip"])
     names = ("pelvis", "torso", *(f"{s}_{c}" for s in _SIDES for c in ("arm", "leg")))
     if standing:
-        return dict.fromkeys(names, _frame(across_hips, source.up))
+        return dict.fromkeys(names, _frame(across_hips, source.rest_up))
     first = skeleton.spine[1] if len(skeleton.spine) > 1 else skeleton.chest
     across = source.bone(*(limbs.get(f"{s}_collar", limbs[f"{s}_shoulder"]) for s in _SIDES[::-1]))
     neck = skeleton.neck[0] if skeleton.neck else skeleton.head

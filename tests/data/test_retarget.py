@@ -94,6 +94,26 @@ def test_joints_without_a_source_stay_at_rest():
     assert "driven" in report.summary()
 
 
+def test_a_world_that_lies_differently_than_the_skeleton():
+    """Some exporters keep the skeleton y-up and turn only the root into a z-up world."""
+    source, local = moving_body()
+    R = source.rotations.copy()
+    R[:, 0] = Z_UP @ R[:, 0]
+    positions = source.positions.copy()
+    positions[:, 0] = positions[:, 0] @ Z_UP.T
+    motion, report = retarget(replace(source, rotations=R, positions=positions), REST)
+    assert (report.up_axis, report.reference) == ("z", "rest pose")
+    hips = motion.params.rotations[:, 0].double()
+    assert torch.rad2deg(geodesic_angle(hips, local[:, 0])).max() < 0.1
+
+
+def test_collapsed_skeletons_are_refused():
+    source = moving_body()[0]
+    offsets = np.zeros_like(source.offsets)
+    with pytest.raises(PoseFileError, match=r"self\.bvh: the hips have no extent"):
+        retarget(replace(source, offsets=offsets), REST)
+
+
 def test_unknown_skeletons_are_named():
     source = replace(moving_body()[0], names=tuple(f"bone{j}" for j in range(22)))
     with pytest.raises(PoseFileError, match=r"self\.bvh: cannot tell which joint is left_elbow"):
