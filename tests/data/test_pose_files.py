@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -216,4 +218,15 @@ def test_a_damaged_byte_is_noticed(tmp_path):
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
     with pytest.raises(PoseFileError, match="truncated or damaged"):
+        load_motion(path)
+
+
+def test_a_header_that_claims_absurd_sizes_is_refused(tmp_path):
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000, 63), }"
+    header += b" " * (118 - len(header) - 1) + b"\n"
+    array = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    path = tmp_path / "motion.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("body_pose.npy", array)
+    with pytest.raises(PoseFileError, match="body_pose claims more memory than there is"):
         load_motion(path)
