@@ -40,7 +40,7 @@ from pear_avatar.types import ClipDetections
 _log = logging.getLogger(__name__)
 
 #: Part of the cache key: raise it whenever results change.
-VERSION = 2
+VERSION = 3
 #: Below this share of trusted frames the user is warned.
 _FEW_TRUSTED = 0.5
 

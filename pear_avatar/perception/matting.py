@@ -29,12 +29,14 @@ _FEET = (27, 28, 29, 30, 31, 32)
 _COLOR_NOISE = 7.0
 _PLATE_NOISE = 5.0
 #: Limits of the three votes (log-likelihood ratios).
-_PRIOR_GAIN, _PRIOR_LIMIT, _LOCAL_LIMIT, _PLATE_LIMIT = 1.0, 4.0, 1.5, 5.0
+_PRIOR_LIMIT, _LOCAL_LIMIT, _PLATE_LIMIT = 4.0, 1.5, 5.0
 #: log-density of a colour about which nothing is known: uniform over 256^3.
 _UNIFORM = -3.0 * float(np.log(256.0))
 #: A shadow keeps the colour and darkens it to no less than this share.
 _SHADOW_DARKEST = 0.4
 _HOLE_M = 0.05
+#: Pixels per metre above which the judging is done on a smaller picture.
+_JUDGE_SCALE = 450.0
 _GUIDE_EPS = (6.0 / 255.0) ** 2
 
 
@@ -50,6 +52,15 @@ class BodyHints:
     confidence: np.ndarray
     hands: tuple[np.ndarray, ...]
     scale: float
+
+    def moved(self, origin: np.ndarray, zoom: float) -> BodyHints:
+        """The same hints in a picture that starts at ``origin`` and is ``zoom`` times as large."""
+        return BodyHints(
+            (self.pose - origin) * zoom,
+            self.confidence,
+            tuple((hand - origin) * zoom for hand in self.hands),
+            self.scale * zoom,
+        )
 
 
 def near_person(mask: np.ndarray, hints: BodyHints | None, reach_m: float = 0.04) -> np.ndarray:
@@ -79,15 +90,8 @@ def refine_mask(
     if region is None:
         return mask
     rows, columns = region
-    local = BodyHints(
-        hints.pose - (columns.start, rows.start),
-        hints.confidence,
-        tuple(h - (columns.start, rows.start) for h in hints.hands),
-        hints.scale,
-    )
-    crop_plate = None
-    if plate is not None:
-        crop_plate = Plate(plate.color[region], plate.noise[region], plate.known[region])
+    local = hints.moved(np.array([columns.start, rows.start], np.float32), 1.0)
+    crop_plate = None if plate is None else plate.cut(region)
     refined = _refine_crop(np.ascontiguousarray(rgb[region]), mask[region], local, crop_plate)
     out = np.zeros((height, width), np.uint8)
     out[region] = keep_person(refined, _sure_points(local))
@@ -97,26 +101,46 @@ def refine_mask(
 def _refine_crop(
     rgb: np.ndarray, mask: np.ndarray, hints: BodyHints, plate: Plate | None
 ) -> np.ndarray:
-    sure_in, sure_out, ends = _sure_regions(mask, hints)
-    alpha = np.where(sure_in, np.float32(1), np.float32(0))
-    open_ = ~(sure_in | sure_out)
-    if open_.any():
-        pixels = rgb.astype(np.float32)
-        prior = np.clip(mask[open_] / np.float32(255), 0.01, 0.99)
-        odds = np.clip(_PRIOR_GAIN * np.log(prior / (1 - prior)), -_PRIOR_LIMIT, _PRIOR_LIMIT)
-        odds = np.where(ends[open_], 0.5 * odds, odds)
-        reach = max(5, round(_LOCAL_M * hints.scale))
-        inside = _local_log_density(pixels, sure_in, open_, reach)
-        outside = _local_log_density(pixels, sure_out, open_, reach)
-        odds += np.clip(0.5 * (inside - outside), -_LOCAL_LIMIT, _LOCAL_LIMIT)
-        if plate is not None:
-            shadows = _below_knees(hints, mask.shape)[open_] & (prior < 0.6)
-            odds += _plate_votes(pixels[open_], plate, open_, inside, shadows)
-        alpha[open_] = 1.0 / (1.0 + np.exp(-odds))
+    zoom = min(1.0, _JUDGE_SCALE / hints.scale)
+    if zoom > 0.8:
+        alpha = _judge_pixels(rgb, mask, hints, plate)
+    else:  # a person this large is judged on a smaller picture; the filter restores the edge
+        size = (max(8, round(rgb.shape[1] * zoom)), max(8, round(rgb.shape[0] * zoom)))
+        small = _judge_pixels(
+            cv2.resize(rgb, size, interpolation=cv2.INTER_AREA),
+            cv2.resize(mask, size, interpolation=cv2.INTER_AREA),
+            hints.moved(np.zeros(2, np.float32), zoom),
+            None if plate is None else plate.resized(size),
+        )
+        alpha = cv2.resize(small, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
     radius = max(2, round(0.008 * hints.scale))
     alpha = _guided_filter(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), alpha, radius)
     alpha = np.clip((alpha - 0.08) / 0.84, 0.0, 1.0)
     return _fill_holes((alpha * 255.0 + 0.5).astype(np.uint8), mask, hints.scale)
+
+
+def _judge_pixels(
+    rgb: np.ndarray, mask: np.ndarray, hints: BodyHints, plate: Plate | None
+) -> np.ndarray:
+    """(H, W) float32 probability that each pixel is the person."""
+    sure_in, sure_out, ends = _sure_regions(mask, hints)
+    alpha = np.where(sure_in, np.float32(1), np.float32(0))
+    open_ = ~(sure_in | sure_out)
+    if not open_.any():
+        return alpha
+    pixels = rgb.astype(np.float32)
+    prior = np.clip(mask[open_] / np.float32(255), 0.01, 0.99)
+    odds = np.clip(np.log(prior / (1 - prior)), -_PRIOR_LIMIT, _PRIOR_LIMIT)
+    odds = np.where(ends[open_], 0.5 * odds, odds)
+    reach = max(5, round(_LOCAL_M * hints.scale))
+    inside = _local_log_density(pixels, sure_in, open_, reach)
+    outside = _local_log_density(pixels, sure_out, open_, reach)
+    odds += np.clip(0.5 * (inside - outside), -_LOCAL_LIMIT, _LOCAL_LIMIT)
+    if plate is not None:
+        shadows = _below_knees(hints, mask.shape)[open_] & (prior < 0.6)
+        odds += _plate_votes(pixels[open_], plate, open_, inside, shadows)
+    alpha[open_] = 1.0 / (1.0 + np.exp(-odds))
+    return alpha
 
 
 def _sure_regions(mask: np.ndarray, hints: BodyHints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

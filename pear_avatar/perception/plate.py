@@ -28,6 +28,19 @@ class Plate:
     noise: np.ndarray
     known: np.ndarray
 
+    def cut(self, region: tuple[slice, slice]) -> Plate:
+        """Part of the plate."""
+        return Plate(self.color[region], self.noise[region], self.known[region])
+
+    def resized(self, size: tuple[int, int]) -> Plate:
+        """The plate scaled down to (width, height); what was partly unknown becomes unknown."""
+        known = cv2.resize(self.known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        return Plate(
+            cv2.resize(self.color, size, interpolation=cv2.INTER_AREA),
+            cv2.resize(self.noise, size, interpolation=cv2.INTER_AREA),
+            known > 0.99,
+        )
+
 
 def camera_motion(frames: list[np.ndarray], near_person: list[np.ndarray]) -> float:
     """Median displacement of background corners from the first frame to the worst other frame.
