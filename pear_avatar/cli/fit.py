@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pear_avatar.cli.options import (
     Subparsers,
@@ -13,6 +14,9 @@ from pear_avatar.cli.options import (
 )
 from pear_avatar.pipeline.errors import EXIT_OK, require_file
 from pear_avatar.pipeline.machine import limit_threads
+
+if TYPE_CHECKING:
+    from pear_avatar.types import Camera
 
 _EXAMPLES = """\
   pear-avatar fit holiday.mp4
@@ -60,7 +64,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--camera",
         metavar="FILE:NAME",
-        help="calibration (JSON: K, R_w2c, t_w2c_m, image_wh) and the camera's name in it",
+        help="calibration (JSON: K, R, t, image_wh; OpenCV axes) and the camera's name in it",
     )
     parser.add_argument(
         "--max-frames",
@@ -75,6 +79,16 @@ def add_parser(commands: Subparsers) -> None:
 def default_output(video: Path) -> Path:
     """Where results of a video go when no folder is named: beside where the user stands."""
     return Path.cwd() / f"{video.stem}-avatar"
+
+
+def read_camera(spec: str) -> Camera:
+    """The camera of ``FILE:NAME``, or of ``FILE`` where it holds only one."""
+    from pear_avatar.tracking.calibration import load_camera
+
+    path, colon, name = spec.rpartition(":")
+    if not colon or Path(spec).is_file():
+        path, name = spec, ""
+    return load_camera(require_file(path, "camera file"), name or None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -98,9 +112,7 @@ def run(args: argparse.Namespace) -> int:
     config = load_fit_config(args.preset, overrides)
 
     # Bad settings are told before the heavy imports are waited for.
-    from pear_avatar.pipeline.calibration import load_camera
-
-    camera = load_camera(args.camera) if args.camera else None
+    camera = read_camera(args.camera) if args.camera else None
 
     from pear_avatar.pipeline.fit import fit_video
 
