@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -118,3 +120,16 @@ def test_shipped_landmarks_equal_those_of_the_whole_mesh():
 
 def test_load_body_is_read_once():
     assert load_body() is load_body()
+
+
+def test_skinning_one_body_takes_less_than_ten_milliseconds():
+    """The best of many runs, so that a busy machine does not decide."""
+    body = load_body()
+    shaped, rotations = body.shape(), torch.eye(3).expand(NUM_JOINTS, 3, 3)
+    shaped.vertices()
+    seconds = []
+    for _ in range(20):
+        start = time.perf_counter()
+        shaped.pose(rotations).vertices()
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.010
