@@ -89,33 +89,58 @@ def _pairs(
     visible = (radii > 0).all(dim=1).nonzero()[:, 0]
     order = visible[torch.argsort(depths[visible], stable=True)]
     size = torch.tensor([width, height])
-    low = (means2d[order] - radii[order]).floor().long().clamp(min=0).minimum(size)
-    high = (means2d[order] + radii[order]).ceil().long().clamp(min=0).minimum(size)
-    extent = high - low
-    count = extent.prod(dim=1)
-    rank = torch.repeat_interleave(torch.arange(len(order)), count)
-    within = torch.arange(len(rank)) - (count.cumsum(0) - count)[rank]
-    row = within // extent[rank, 0]
-    x = low[rank, 0] + within - row * extent[rank, 0]
-    y = low[rank, 1] + row
-    splat = order[rank]
-    dx, dy = x + 0.5 - means2d[splat, 0], y + 0.5 - means2d[splat, 1]
-    a, b, c = conics[splat].unbind(1)
-    alpha = opacities[splat] * torch.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)
-    keep = alpha >= ALPHA_MIN
-    pixel, splat, alpha = (y * width + x)[keep], splat[keep], alpha[keep].clamp(max=ALPHA_MAX)
+    reach = _reach(conics[order], opacities[order])
+    low = (means2d[order] - reach - 0.5).ceil().long().clamp(min=0).minimum(size)
+    high = (means2d[order] + reach + 0.5).floor().long().clamp(min=0).minimum(size)
+    extent = (high - low).clamp(min=0)
+    # One row per (splat, image row), then one entry per pixel: 32-bit, few and wide gathers.
+    rank, row = _ranges(extent[:, 1] * (extent[:, 0] > 0))
+    y = (low[rank, 1] + row).int()
+    line, column = _ranges(extent[rank, 0])
+    a, b, c = conics[order].unbind(1)
+    dy = y + 0.5 - means2d[order[rank], 1]
+    # -log(alpha / opacity) along a row is (a / 2) dx^2 + (b dy) dx + (c / 2) dy^2.
+    per_line = torch.stack(
+        (
+            low[rank, 0] + 0.5 - means2d[order[rank], 0],
+            -0.5 * a[rank],
+            -b[rank] * dy,
+            opacities[order[rank]].log() - 0.5 * c[rank] * dy * dy,
+        ),
+        dim=1,
+    )
+    start, square, linear, constant = per_line.index_select(0, line).unbind(1)
+    dx = start + column
+    alpha = torch.addcmul(constant, torch.addcmul(linear, square, dx), dx).exp_()
+    keep = (alpha >= ALPHA_MIN).nonzero()[:, 0]
+    line, column, alpha = line[keep], column[keep], alpha[keep].clamp_(max=ALPHA_MAX)
+    pixel = ((y * width + low[rank, 0]).int())[line] + column.int()
+    splat = order[rank].int()[line]
 
     # A counting sort by pixel that keeps the order of depth within one.
     entries = np.arange(len(pixel), dtype=np.int32)
     by_pixel = coo_matrix(
-        (entries, (pixel.numpy().astype(np.int32), entries)),
+        (entries, (pixel.numpy(), entries)),
         shape=(width * height, len(entries)),
     ).tocsr()
-    sort = torch.from_numpy(by_pixel.data).long()
+    sort = torch.from_numpy(by_pixel.data)
     pixel, splat, alpha = pixel[sort], splat[sort], alpha[sort]
     after = _segment_cumulative(torch.log1p(-alpha.double()), pixel, inclusive=True)
     drawn = after > np.log(TRANSMITTANCE_MIN)
-    return splat[drawn], pixel[drawn]
+    return splat[drawn].long(), pixel[drawn].long()
+
+
+def _ranges(lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """For consecutive ranges of the given lengths: each entry's range, and its place in it."""
+    which = torch.repeat_interleave(lengths)
+    return which, torch.arange(len(which)) - (lengths.cumsum(0) - lengths)[which]
+
+
+def _reach(conics: Tensor, opacities: Tensor) -> Tensor:
+    """(M, 2) pixels from the centre beyond which alpha is below its threshold."""
+    a, b, c = conics.unbind(1)
+    variance = torch.stack((c, a), dim=1) / (a * c - b * b)[:, None]
+    return (2 * torch.log(opacities / ALPHA_MIN).clamp(min=0)[:, None] * variance).sqrt()
 
 
 def _segment_cumulative(values: Tensor, segment: Tensor, *, inclusive: bool) -> Tensor:
@@ -207,10 +232,7 @@ def dense_tiles(splats: list[Tensor], camera: Camera) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _pixel_boxes(screen: ScreenSplats) -> tuple[Tensor, Tensor]:
     """Where alpha reaches its threshold: lower and upper corners (M, 2) in pixels."""
-    a, b, c = screen.conics.unbind(1)
-    det = a * c - b * b
-    variance = torch.stack((c / det, a / det), dim=1)
-    reach = (2 * torch.log(screen.opacities / ALPHA_MIN).clamp(min=0)[:, None] * variance).sqrt()
+    reach = _reach(screen.conics, screen.opacities)
     return screen.centers - reach, screen.centers + reach
 
 
