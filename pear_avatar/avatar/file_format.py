@@ -9,6 +9,8 @@ tensor                      shape, dtype        meaning
 template.vertices           (V, 3) f32          rest pose, metres, clothes included
 template.faces              (F, 3) i32
 template.joints             (55, 3) f32         rest joints
+template.joint_index        (55, Q) i32         vertices each joint is regressed from, and
+template.joint_weight       (55, Q) f32         their weights (on the body without clothes)
 template.skin_joints        (V, K) u8
 template.skin_weights       (V, K) f32          rows sum to 1
 template.expression_dirs    (V, 3, E) f16
@@ -68,6 +70,8 @@ def save_avatar(path: str | Path, avatar: Avatar) -> None:
         "template.vertices": body.v_template.float(),
         "template.faces": body.faces.int(),
         "template.joints": body.joint_template.float(),
+        "template.joint_index": body.joint_index.int(),
+        "template.joint_weight": body.joint_weight.float(),
         "template.skin_joints": body.skin_joints.to(torch.uint8),
         "template.skin_weights": body.skin_weights.float(),
         "template.expression_dirs": body.expression_dirs.half(),
@@ -145,8 +149,10 @@ def _check_tensors(path: Path, t: dict[str, Tensor]) -> None:
         v, f = t["template.vertices"].shape[0], t["template.faces"].shape[0]
         n, k = t["splat.face"].shape[0], t["template.skin_joints"].shape[1]
         e, uvs = t["template.expression_dirs"].shape[2], t["template.uv"].shape[0]
+        q = t["template.joint_index"].shape[1]
         shapes = {
             "template.vertices": (v, 3), "template.faces": (f, 3), "template.joints": (55, 3),
+            "template.joint_index": (55, q), "template.joint_weight": (55, q),
             "template.skin_joints": (v, k), "template.skin_weights": (v, k),
             "template.expression_dirs": (v, 3, e), "template.arkit_coef": (52, e),
             "template.arkit_pose": (52, 9), "template.eyelid_dirs": (v, 3, 2),
@@ -167,7 +173,8 @@ def _check_tensors(path: Path, t: dict[str, Tensor]) -> None:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise AvatarFileError(f"{path.name}: {name} holds NaN or infinite numbers")
     limits = {
-        "template.faces": v, "template.uv_faces": uvs, "template.skin_joints": 55, "splat.face": f,
+        "template.faces": v, "template.joint_index": v, "template.uv_faces": uvs,
+        "template.skin_joints": 55, "splat.face": f,
     }  # fmt: skip
     for name, limit in limits.items():
         if t[name].numel() and not 0 <= int(t[name].min()) <= int(t[name].max()) < limit:
@@ -188,6 +195,8 @@ def _assemble(t: dict[str, Tensor], metadata: dict[str, str]) -> Avatar:
         skin_joints=t["template.skin_joints"].long(),
         skin_weights=t["template.skin_weights"],
         tree=KinematicTree.from_parents(PARENTS),
+        joint_index=t["template.joint_index"].long(),
+        joint_weight=t["template.joint_weight"],
         joint_template=t["template.joints"],
         joint_shape_dirs=v_template.new_zeros(NUM_JOINTS, 3, 0),
         joint_expression_dirs=v_template.new_zeros(NUM_JOINTS, 3, expressions),

@@ -119,8 +119,8 @@ def carry_color_outwards(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     image (h, w, 3) uint8, mask (h, w) uint8. Mixed pixels hold part of the background; a
     normalised blur of the sure inside gives the colour the person would have there.
     """
-    inside = (mask >= 255 * _MASK_INSIDE).astype(np.uint8)
-    inside = cv2.erode(inside, np.ones((3, 3), np.uint8))
+    sure = (mask >= 255 * _MASK_INSIDE).astype(np.uint8)
+    inside = cv2.erode(sure, np.ones((3, 3), np.uint8))
     known, color = inside.astype(np.float32), image.astype(np.float32)
     out = image.copy()
     missing = inside == 0

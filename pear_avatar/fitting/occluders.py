@@ -65,8 +65,8 @@ def _thick_blobs(difference: np.ndarray, height: float) -> np.ndarray:
     """(h, w) int32 labels of blobs too thick to be a shifted rim; 0 is background."""
     smooth = cv2.GaussianBlur(difference, (0, 0), max(1.0, 0.004 * height))
     rough = (smooth > _DIFFERENT).astype(np.uint8)
-    rough = cv2.morphologyEx(rough, cv2.MORPH_CLOSE, _disc(0.008 * height))
-    core = cv2.morphologyEx(rough, cv2.MORPH_OPEN, _disc(_MIN_RADIUS * height))
+    closed = cv2.morphologyEx(rough, cv2.MORPH_CLOSE, _disc(0.008 * height))
+    core = cv2.morphologyEx(closed, cv2.MORPH_OPEN, _disc(_MIN_RADIUS * height))
     _, labels = cv2.connectedComponents(core)
     return labels
 
@@ -86,7 +86,7 @@ def _grow(blob: np.ndarray, difference: np.ndarray, height: float) -> np.ndarray
     """The blob with its convex hull's clearly different pixels, and a safety rim."""
     points = cv2.findNonZero(blob.astype(np.uint8))
     hull = np.zeros(blob.shape, np.uint8)
-    cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points), (1.0,))
     reach = cv2.dilate(blob.astype(np.uint8), _disc(0.02 * height)) > 0
     grown = blob | (reach & (difference > 0.6 * _DIFFERENT)) | ((hull > 0) & reach)
     return cv2.dilate(grown.astype(np.uint8), _disc(0.006 * height)) > 0

@@ -70,14 +70,15 @@ def make_scene(
     body: BodyModel, frames: FrameSet, params: BodyParams, keypoints: Tensor, num_betas: int
 ) -> Scene:
     """Precompute contiguous bases: all of the shape's, the moving vertices of the expression's."""
-    moving = (body.expression_dirs.abs().amax(dim=(1, 2)) > 1e-6).nonzero()[:, 0]
+    directions = body.expression_dirs[..., : params.expression.shape[-1]]
+    moving = (directions.abs().amax(dim=(1, 2)) > 1e-6).nonzero()[:, 0]
     return Scene(
         body=body,
         frames=frames,
         params=params,
         keypoints=keypoints,
         shape_basis=body.shape_dirs[..., :num_betas].reshape(-1, num_betas).contiguous(),
-        expression_basis=body.expression_dirs[moving].flatten(0, 1).contiguous(),
+        expression_basis=directions[moving].flatten(0, 1).contiguous(),
         expression_vertices=moving,
     )
 

@@ -34,14 +34,16 @@ from pear_avatar.fitting.frames import (
     save_frames,
 )
 from pear_avatar.fitting.run import FitOutcome, run_fit
-from pear_avatar.perception import PersonMasks, detect_clip
+from pear_avatar.perception.clip import detect_clip
+from pear_avatar.perception.masks import PersonMasks
 from pear_avatar.perception.overlay import write_overlay
 from pear_avatar.perception.store import content_key
 from pear_avatar.pipeline.config import FitConfig, config_to_dict, save_fit_config
 from pear_avatar.pipeline.errors import UserError
 from pear_avatar.pipeline.outputs import report_images, write_preview
 from pear_avatar.pipeline.report import write_report_html, write_report_json
-from pear_avatar.tracking import track_clip, track_report
+from pear_avatar.tracking.report import track_report
+from pear_avatar.tracking.track import track_clip
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Track
 
 logger = logging.getLogger(__name__)

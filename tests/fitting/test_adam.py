@@ -1,0 +1,52 @@
+import numpy as np
+import torch
+
+from pear_avatar.fitting.adam import RowAdam, SmoothAdam, SmoothSolver
+
+EDGES = np.array([[i, i + 1] for i in range(29)])
+
+
+def test_row_adam_equals_torch_adam_on_one_row():
+    g = torch.Generator().manual_seed(0)
+    table = RowAdam.zeros(3, 5)
+    reference = torch.zeros(5, requires_grad=True)
+    optimiser = torch.optim.Adam([reference], lr=0.01, betas=(table.beta1, table.beta2))
+    for _ in range(20):
+        grad = torch.randn(5, generator=g)
+        table.step(1, grad, 0.01)
+        reference.grad = grad.clone()
+        optimiser.step()
+    torch.testing.assert_close(table.values[1], reference.detach())
+    assert not table.values[[0, 2]].any()
+
+
+def test_rows_keep_their_own_clock():
+    table = RowAdam.zeros(2, 1)
+    for _ in range(50):
+        table.step(0, torch.ones(1), 0.1)
+    table.step(1, torch.ones(1), 0.1)
+    # Bias correction makes a first step as long as the rate, however often others stepped.
+    torch.testing.assert_close(table.values[1], torch.tensor([-0.1]), atol=1e-6, rtol=0)
+
+
+def test_smooth_solver_solves_its_system():
+    solver = SmoothSolver(EDGES, 30, 7.0)
+    b = torch.randn(30, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x = solver(b)
+    degree = np.bincount(EDGES.ravel(), minlength=30)
+    L = np.diag(degree).astype(float)
+    L[EDGES[:, 0], EDGES[:, 1]] = L[EDGES[:, 1], EDGES[:, 0]] = -1
+    expected = np.linalg.solve(np.eye(30) + 7.0 * L, b.numpy())
+    np.testing.assert_allclose(x.numpy(), expected, atol=1e-12)
+
+
+def test_a_single_pull_moves_its_surroundings():
+    adam = SmoothAdam.zeros(30, SmoothSolver(EDGES, 30, 20.0))
+    grad = torch.zeros(30, 3)
+    grad[15, 0] = 1.0
+    adam.step(grad, 0.01)
+    moved = -adam.values[:, 0]
+    assert moved.argmax() == 15
+    assert moved[15] <= 0.01 + 1e-6
+    assert moved[12] > 0.5 * moved[15]
+    assert (moved[:15].diff() > 0).all()
