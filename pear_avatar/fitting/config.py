@@ -81,7 +81,7 @@ class FittingConfig:
     #: at most this many frames are fitted (evenly spread)
     max_frames: int = 400
     perceptual_every: int = 8
-    perceptual_crop: int = 160
+    perceptual_crop: int = 96
     refine_pose: bool = True
     refine_focal: bool = True
     #: pose steps on each held-out picture for the "heldout_refit" figures
