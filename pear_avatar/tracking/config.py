@@ -29,9 +29,9 @@ class TrackConfig:
     height_mean: float = 1.70
     height_sigma: float = 0.10
     smoothness: float = 1.0
-    pose_prior: float = 1.0
+    pose_prior: float = 0.4
     #: pull towards the detector's own 3D bone directions once the pose has settled
-    world_directions: float = 0.15
+    world_directions: float = 0.5
     #: share of the per-landmark offset that a clip may add to a landmark's place on the body
     landmark_offsets: float = 1.0
     #: mean confidence a clip's hands and face need in some frame to be solved at all

@@ -44,7 +44,7 @@ class Group:
         return slice(self.start, self.stop)
 
 
-def make_group(rig: PointRig, layout: Layout, start: int, stop: int, expression: bool) -> Group:
+def make_group(rig: PointRig, layout: Layout, start: int, stop: int) -> Group:
     """Find the unknowns that move points ``start:stop``."""
     dofs = layout.dofs
     column_of = {(0, a): ROOT + a for a in range(3)}
@@ -64,7 +64,9 @@ def make_group(rig: PointRig, layout: Layout, start: int, stop: int, expression:
         if (joint, axis) in column_of
     ]
     used = sorted({e[4] for e in entries} | set(range(TRANSL, ANGLES)))
-    E = layout.num_expression if expression else 0
+    chosen = (rig.pair_point >= start) & (rig.pair_point < stop)
+    moves = bool((rig.pair_expression[chosen] != 0).any())
+    E = layout.num_expression if moves else 0
     local = {c: i for i, c in enumerate(used)}
     used += range(layout.expression_start, layout.expression_start + E)
     table = torch.tensor([(*e[:4], local[e[4]]) for e in entries])

@@ -50,10 +50,8 @@ def write_track_overlay(
     total = len(track.frame_index)
     with VideoWriter(out, max(fps, 1.0), crf=20) as writer:
         pending: list[tuple[int, np.ndarray]] = []
-        done = 0
-        for index, _, rgb in frames:
+        for done, (index, _, rgb) in enumerate(frames, 1):
             pending.append((row[int(index)], rgb))
-            done += 1
             if len(pending) == _BATCH or done == total:
                 for picture in draw_frames(pending, track, body, detections):
                     writer.write(picture)

@@ -168,5 +168,8 @@ def make_dofs(*, hands: tuple[bool, bool], face: bool, dtype: torch.dtype = torc
 def eye_pairs(dofs: Dofs) -> list[tuple[int, int]]:
     """Pairs of angles (left eye, right eye) about the same axis."""
     left, right = JOINT_INDEX["left_eye"], JOINT_INDEX["right_eye"]
-    place = {(j, a): i for i, (j, a) in enumerate(zip(dofs.joint.tolist(), dofs.axis.tolist(), strict=True))}
+    place = {
+        (j, a): i
+        for i, (j, a) in enumerate(zip(dofs.joint.tolist(), dofs.axis.tolist(), strict=True))
+    }
     return [(place[left, a], place[right, a]) for a in range(3) if (left, a) in place]

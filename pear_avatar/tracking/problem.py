@@ -120,21 +120,13 @@ def _projection_jacobian(problem: Problem, state: TrackState, points: Tensor) ->
     return D @ camera.R[:, None]
 
 
-def _term_points(problem: Problem, state: TrackState, posed: PosedRig, term: PointTerm) -> Tensor:
-    points = posed.points[:, term.group.points]
-    if term.group.start == 0:  # the pose landmarks come first and alone carry offsets
-        index = torch.tensor(OFFSET_LANDMARKS)
-        G = posed.G[:, problem.rig.main_bone[index]]
-        points = points.index_add(1, index, (G @ state.offsets[..., None])[..., 0])
-    return points
-
-
 def energy(problem: Problem, state: TrackState) -> Tensor:
     """The scalar that the solver lowers; () of the problem's dtype."""
     posed = state.pose(problem.rig)
     total = state.transl.new_zeros(())
     for term in problem.terms:
-        px = project(problem.camera, state.log_focal, _term_points(problem, state, posed, term))
+        points = posed.points[:, term.group.points]
+        px = project(problem.camera, state.log_focal, points)
         square = ((px - term.px) / term.sigma_px[..., None]).square().sum(-1)
         total = total + 0.5 * (term.weight * robust(square, term.kernel)[0]).sum()
     residual, _ = _direction_residual(problem, posed)
@@ -286,7 +278,7 @@ def _reprojection_rows(
     by_joints: Tensor,
 ) -> _Rows:
     layout, group = problem.layout, term.group
-    points = _term_points(problem, state, posed, term)
+    points = posed.points[:, group.points]
     px = project(problem.camera, state.log_focal, points)
     residual = (px - term.px) / term.sigma_px[..., None]
     root_weight = (term.weight * robust(residual.square().sum(-1), term.kernel)[1]).sqrt()

@@ -23,7 +23,6 @@ from pear_avatar.body import BodyModel
 from pear_avatar.body.joints import NUM_JOINTS, PARENTS
 from pear_avatar.body.skinning import KinematicTree, forward_kinematics
 
-_MIN_WEIGHT = 1e-4
 _TREE = KinematicTree.from_parents(PARENTS)
 
 
@@ -57,7 +56,7 @@ class PointRig:
     joint_rest:            (55, 3); joint_shape (55, 3, S).
     height_rest:           () standing height of the mean shape; height_shape (S,) its change.
     sigma:                 (M,) expected distance in metres between landmark and body point.
-    main_bone:             (M,) int64, the bone that carries most of each point.
+    main_pair:             (M,) int64, the pair that carries most of each point.
     """
 
     pair_point: Tensor
@@ -71,7 +70,12 @@ class PointRig:
     height_rest: Tensor
     height_shape: Tensor
     sigma: Tensor
-    main_bone: Tensor
+    main_pair: Tensor
+
+    @property
+    def main_bone(self) -> Tensor:
+        """(M,) int64, the bone that carries most of each point."""
+        return self.pair_bone[self.main_pair]
 
     @property
     def num_points(self) -> int:
@@ -121,7 +125,7 @@ def build_rig(
                 chosen.index[i].tolist(), chosen.weight[i].tolist(), strict=True
             ):
                 for bone, share in _bones_of(body, source):
-                    if abs(weight * share) < _MIN_WEIGHT:
+                    if weight * share == 0:
                         continue
                     pair = pairs.setdefault((point, bone), len(pairs))
                     pair_terms.append((pair, source, weight * share))
@@ -175,7 +179,7 @@ def _assemble(
     main = torch.zeros(len(sigmas), dtype=torch.int64)
     for m in range(len(sigmas)):
         of_point = (pair_point == m).nonzero()[:, 0]
-        main[m] = pair_bone[of_point[mass[of_point].argmax()]]
+        main[m] = of_point[mass[of_point].argmax()]
     return PointRig(
         pair_point,
         pair_bone,
@@ -207,6 +211,16 @@ def pose_rig(
     pair_world = pair_world + rig.pair_mass[:, None] * p_all[:, rig.pair_bone]
     points = _sum_pairs(pair_world, rig.pair_point, rig.num_points)
     return PosedRig(G_all, p_all, pair_world, points)
+
+
+def shift_points(rig: PointRig, posed: PosedRig, points: Tensor, offsets: Tensor) -> PosedRig:
+    """Move ``points`` (O,) by ``offsets`` (O, 3), metres in the axes of each one's main bone."""
+    moved = (posed.G[:, rig.main_bone[points]] @ offsets[..., None])[..., 0]
+    return replace(
+        posed,
+        pair_world=posed.pair_world.index_add(1, rig.main_pair[points], moved),
+        points=posed.points.index_add(1, points, moved),
+    )
 
 
 def _sum_pairs(values: Tensor, index: Tensor, count: int) -> Tensor:

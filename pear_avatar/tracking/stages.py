@@ -168,7 +168,7 @@ def _term(
         sigma[list(OFFSET_LANDMARKS)] = 0.0
     metres = (noise**2 + sigma**2).sqrt()
     sigma_px = (_PIXEL_FLOOR**2 + (metres * scale[:, None]) ** 2).sqrt()
-    group = make_group(clip.rig, layout, points.start, points.stop, points == _FACE)
+    group = make_group(clip.rig, layout, points.start, points.stop)
     return PointTerm(group, px, weight, sigma_px, kernel)
 
 

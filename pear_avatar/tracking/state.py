@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from pear_avatar.tracking.observations import OFFSET_LANDMARKS
 from pear_avatar.tracking.priors import Dofs
-from pear_avatar.tracking.rig import PointRig, PosedRig, pose_rig
+from pear_avatar.tracking.rig import PointRig, PosedRig, pose_rig, shift_points
 
 ROOT, TRANSL, ANGLES = 0, 3, 6
 """First columns of the root's turn, the translation and the joint angles in a frame's step."""
@@ -41,8 +42,11 @@ class TrackState:
         return torch.cat([self.root[:, None], local], dim=1)
 
     def pose(self, rig: PointRig) -> PosedRig:
-        """Forward kinematics of a rig's points."""
-        return pose_rig(rig, self.rotations(), self.transl, self.betas, self.expression)
+        """Forward kinematics of a rig's points, pose landmarks with their offsets."""
+        posed = pose_rig(rig, self.rotations(), self.transl, self.betas, self.expression)
+        if not len(self.offsets):
+            return posed
+        return shift_points(rig, posed, torch.tensor(OFFSET_LANDMARKS), self.offsets)
 
     def frames(self, index: slice | Tensor) -> TrackState:
         """The same clip cut down to some frames."""
