@@ -32,7 +32,7 @@ ProgressFn = Callable[[str, int, int], None]
 MOTION_NAME, SHEET_NAME = "unseen_motion.mp4", "contact_sheet.png"
 _SYNTHETIC_NAME = "synthetic"
 _MOTION_FRAMES, _MOTION_FPS, _MOTION_SIZE = 72, 24.0, (480, 640)
-_SHEET_COLUMNS = 5
+_SHEET_POSES = 4
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def run_demo(
     shown = _write_motion(
         folder / MOTION_NAME, pictures or _new_motion(fit.avatar), progress or (lambda *_: None)
     )
-    write_image(folder / SHEET_NAME, _sheet(fit.avatar, shown))
+    label = "new pose" if clip is None else "unseen pose: truth, avatar"
+    write_image(folder / SHEET_NAME, _sheet(fit.avatar, shown, label))
     return DemoResult(fit, truth, folder / MOTION_NAME, folder / SHEET_NAME)
 
 
@@ -135,10 +136,20 @@ def _write_motion(
     return shown
 
 
-def _sheet(avatar: Avatar, shown: list[np.ndarray]) -> np.ndarray:
+def _sheet(avatar: Avatar, shown: list[np.ndarray], label: str) -> np.ndarray:
     """The avatar from all sides with arms down and raised, above poses of the motion."""
     views = [novel_views(avatar, arms) for arms in ("down", "raised")]
-    pick = np.linspace(0, len(shown) - 1, _SHEET_COLUMNS).round().astype(int)
-    rows = [[picture for _, picture in row] for row in views]
-    labels = [label.split(", ")[-1] for label, _ in views[0]]
-    return contact_sheet([*rows, [shown[i] for i in pick]], labels)
+    labels = [text.split(", ")[-1] for text, _ in views[0]]
+    above = contact_sheet([[picture for _, picture in row] for row in views], labels)
+    pick = np.linspace(0, len(shown) - 1, _SHEET_POSES).round().astype(int)
+    below = contact_sheet([[shown[i] for i in pick]], [label] * _SHEET_POSES, cell_height=280)
+    width = max(above.shape[1], below.shape[1])
+    parts = [_padded(part, width) for part in (above, below)]
+    return np.concatenate(parts, axis=0)
+
+
+def _padded(picture: np.ndarray, width: int) -> np.ndarray:
+    """White margins left and right, up to a width."""
+    left = (width - picture.shape[1]) // 2
+    right = width - picture.shape[1] - left
+    return np.pad(picture, ((0, 0), (left, right), (0, 0)), constant_values=255)
