@@ -2,5 +2,6 @@
 
 from pear_avatar.splatting.api import rasterise
 from pear_avatar.splatting.image_loss import l1_ssim_loss, ssim
+from pear_avatar.splatting.skinning import SkinnedSplats, skin_and_bind
 
-__all__ = ["l1_ssim_loss", "rasterise", "ssim"]
+__all__ = ["SkinnedSplats", "l1_ssim_loss", "rasterise", "skin_and_bind", "ssim"]

@@ -1,6 +1,7 @@
 // The image loss's entry point.
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <new>
 #include <vector>
 
@@ -33,13 +34,13 @@ int bands_per_channel(int channels, int height) {
 // Sums of |x - y| and of SSIM over all pixels, weighted; both in a fixed order.
 void run(SsimArgs args, int channels, double* l1, double* ssim) {
   const int rows = channels * args.height;
-  std::vector<double> sums(2 * static_cast<size_t>(rows));
+  std::vector<double> sums(2 * static_cast<std::size_t>(rows));
   args.row_l1 = sums.data();
   args.row_ssim = sums.data() + rows;
   gaussian_taps(args.taps);
   const int bands = bands_per_channel(channels, args.height);
   const int64_t scratch_size = ssim_scratch(args.width);
-  std::vector<float> scratch(static_cast<size_t>(scratch_size) * bands * channels);
+  std::vector<float> scratch(static_cast<std::size_t>(scratch_size) * bands * channels);
   parallel_for(bands * channels, 1, [&](int begin, int end) {
     for (int task = begin; task < end; ++task) {
       const int64_t band = task % bands;

@@ -3,6 +3,7 @@
 
 #include "raster.h"
 #include "simd.h"
+#include "skin.h"
 #include "ssim.h"
 
 namespace pear {
@@ -13,6 +14,10 @@ void project_backward(const ProjectBackwardArgs& args, int begin, int end);
 void composite_forward(const CompositeArgs& args, int begin, int end);
 void composite_backward(const CompositeArgs& args, int begin, int end);
 void ssim_band(const SsimArgs& args, int channel, int begin, int end, float* scratch);
+void skin_vertices(const SkinArgs& args, int begin, int end);
+void bind_splats(const SkinArgs& args, int begin, int end);
+void bind_splats_backward(const SkinBackwardArgs& args, int begin, int end);
+void skin_vertices_backward(const SkinBackwardArgs& args, int begin, int end);
 
 }  // namespace PEAR_ISA
 }  // namespace pear

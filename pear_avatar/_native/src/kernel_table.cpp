@@ -7,8 +7,16 @@
 namespace pear {
 
 const Kernels PEAR_JOIN(kKernels_, PEAR_ISA) = {
-    PEAR_STRING(PEAR_ISA),        &PEAR_ISA::project,            &PEAR_ISA::project_backward,
-    &PEAR_ISA::composite_forward, &PEAR_ISA::composite_backward, &PEAR_ISA::ssim_band,
+    PEAR_STRING(PEAR_ISA),
+    &PEAR_ISA::project,
+    &PEAR_ISA::project_backward,
+    &PEAR_ISA::composite_forward,
+    &PEAR_ISA::composite_backward,
+    &PEAR_ISA::ssim_band,
+    &PEAR_ISA::skin_vertices,
+    &PEAR_ISA::bind_splats,
+    &PEAR_ISA::bind_splats_backward,
+    &PEAR_ISA::skin_vertices_backward,
 };
 
 }  // namespace pear

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "raster.h"
+#include "skin.h"
 #include "ssim.h"
 
 namespace pear {
@@ -19,6 +20,14 @@ struct Kernels {
   void (*composite_backward)(const CompositeArgs& args, int begin, int end);
   // Rows [begin, end) of one channel of the image loss.
   void (*ssim_band)(const SsimArgs& args, int channel, int begin, int end, float* scratch);
+  // Vertices [begin, end) from rest to posed.
+  void (*skin_vertices)(const SkinArgs& args, int begin, int end);
+  // Splats [begin, end) onto the posed vertices.
+  void (*bind_splats)(const SkinArgs& args, int begin, int end);
+  // Splats [begin, end): gradients of what lives in the triangles' frames.
+  void (*bind_splats_backward)(const SkinBackwardArgs& args, int begin, int end);
+  // Vertices [begin, end) (a block of kSkinBlock): gradients of rest vertices and transforms.
+  void (*skin_vertices_backward)(const SkinBackwardArgs& args, int begin, int end);
 };
 
 #if defined(__x86_64__)
