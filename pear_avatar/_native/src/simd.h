@@ -57,6 +57,19 @@ PEAR_INLINE VecF max(VecF a, VecF b) {
 PEAR_INLINE VecF zero_unless(VecI mask, VecF v) { return mask ? v : VecF{}; }
 PEAR_INLINE VecF abs(VecF v) { return (VecF)((VecI)v & 0x7fffffff); }
 PEAR_INLINE VecF negative_abs(VecF v) { return (VecF)((VecI)v | INT32_MIN); }
+// The vector at p + Shift, given the vectors at p and at p + kLanes. Every other wide load would
+// straddle two cache lines, which costs more than joining two registers.
+template <int Shift>
+PEAR_INLINE VecF load_shifted(const float* p, VecF low, VecF high) {
+#if defined(__AVX512F__)
+  (void)p;
+  return (VecF)_mm512_alignr_epi32((__m512i)high, (__m512i)low, Shift);
+#else
+  (void)low;
+  (void)high;
+  return load(p + Shift);
+#endif
+}
 // True where v is neither NaN nor infinite.
 PEAR_INLINE VecI is_finite(VecF v) { return (v - v) == VecF{}; }
 

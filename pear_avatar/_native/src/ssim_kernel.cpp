@@ -12,7 +12,6 @@ namespace {
 
 constexpr float kC1 = 0.01f * 0.01f, kC2 = 0.03f * 0.03f;
 constexpr int kInputs = 4, kDerivatives = 3;
-constexpr int kUnroll = 2;  // vectors of one row at a time, to hide latency
 
 // Scratch of one band, cut into rows of one pitch.
 struct Rows {
@@ -35,14 +34,29 @@ PEAR_INLINE void zero(float* p, int64_t count) {
   for (int64_t i = 0; i < count; ++i) p[i] = 0.f;
 }
 
-// Horizontal window over a padded row: out[x] = sum_k taps[k] row[x + k].
+// Horizontal window over a padded row: out[x] = sum_k taps[k] row[x + k]. The taps are symmetric.
 PEAR_INLINE void blur_row(const float* row, const float* taps, int width, float* out) {
-  for (int x = 0; x < width; x += kUnroll * kLanes) {
-    VecF total[kUnroll] = {};
-    for (int k = 0; k < kSsimTaps; ++k)
-      for (int j = 0; j < kUnroll; ++j) total[j] += taps[k] * load(row + x + k + j * kLanes);
-    for (int j = 0; j < kUnroll; ++j) store(out + x + j * kLanes, total[j]);
+  VecF low = load(row);
+  for (int x = 0; x < width; x += kLanes) {
+    const float* p = row + x;
+    const VecF high = load(p + kLanes);
+    VecF total = taps[5] * load_shifted<5>(p, low, high);
+    total += taps[0] * (low + load_shifted<10>(p, low, high));
+    total += taps[1] * (load_shifted<1>(p, low, high) + load_shifted<9>(p, low, high));
+    total += taps[2] * (load_shifted<2>(p, low, high) + load_shifted<8>(p, low, high));
+    total += taps[3] * (load_shifted<3>(p, low, high) + load_shifted<7>(p, low, high));
+    total += taps[4] * (load_shifted<4>(p, low, high) + load_shifted<6>(p, low, high));
+    store(out + x, total);
+    low = high;
   }
+}
+
+// Vertical window at column x over 11 rows.
+PEAR_INLINE VecF blur_column(const float* const* rows, const float* taps, int64_t x) {
+  VecF total = taps[kSsimRadius] * load(rows[kSsimRadius] + x);
+  for (int k = 0; k < kSsimRadius; ++k)
+    total += taps[k] * (load(rows[k] + x) + load(rows[kSsimTaps - 1 - k] + x));
+  return total;
 }
 
 void blur_input_row(const SsimArgs& args, int64_t channel_offset, int y, const Rows& rows) {
@@ -71,10 +85,9 @@ float ssim_row(const SsimArgs& args, int y, const Rows& rows) {
   const VecF lane = lane_index();
   VecF total = VecF{};
   for (int x = 0; x < args.width; x += kLanes) {
-    VecF mean[kInputs] = {};
-    for (int k = 0; k < kSsimTaps; ++k)
-      for (int map = 0; map < kInputs; ++map)
-        mean[map] += args.taps[k] * load(ring[k] + map * rows.pitch + x);
+    VecF mean[kInputs];
+    for (int map = 0; map < kInputs; ++map)
+      mean[map] = blur_column(ring, args.taps, map * rows.pitch + x);
     const VecF mx = mean[0], my = mean[1];
     const VecF mx2_my2 = mx * mx + my * my;
     const VecF a = 2 * mx * my + kC1, b = 2 * (mean[3] - mx * my) + kC2;
@@ -105,10 +118,9 @@ void gradient_row(const SsimArgs& args, int64_t channel_offset, int y, const Row
   const float *x_row = args.x + at, *y_row = args.y + at;
   const float* weight_row = args.weight ? args.weight + static_cast<int64_t>(y) * args.width : 0;
   for (int x = 0; x < args.width; x += kLanes) {
-    VecF blurred[kDerivatives] = {};
-    for (int k = 0; k < kSsimTaps; ++k)
-      for (int map = 0; map < kDerivatives; ++map)
-        blurred[map] += args.taps[k] * load(ring[k] + map * rows.pitch + x);
+    VecF blurred[kDerivatives];
+    for (int map = 0; map < kDerivatives; ++map)
+      blurred[map] = blur_column(ring, args.taps, map * rows.pitch + x);
     const int count = min_int(kLanes, args.width - x);
     VecF a = VecF{}, b = VecF{}, weight = broadcast(1.f);
     if (count == kLanes) {
