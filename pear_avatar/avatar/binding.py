@@ -1,9 +1,6 @@
 """Splats tied to the body's triangles: where each one sits, and how it follows a posed mesh.
 
-A splat lives in the frame of one triangle: ``e`` along the first edge, ``n`` the normal,
-``t = n x e``; its centre is a barycentric point plus a small offset in that frame and its
-rotation is relative to it (the binding of GaussianAvatars, Qian et al., CVPR 2024, without
-their isotropic triangle scale: one person's triangles barely change size with pose).
+How a bound splat moves with its triangle is told in :mod:`pear_avatar.splatting.skinning`.
 """
 
 from __future__ import annotations
@@ -14,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.geometry.rotations import matrix_to_quat_wxyz, quat_multiply_wxyz
+from pear_avatar.body.model import BodyModel
+from pear_avatar.splatting.skinning import SkinnedSplats
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,20 @@ class SplatBinding:
     def count(self) -> int:
         """Number of splats N."""
         return int(self.face_index.shape[0])
+
+    def skinned(self, body: BodyModel) -> SkinnedSplats:
+        """The tables that carry these splats along with a body."""
+        return SkinnedSplats.build(
+            body.skin_joints,
+            body.skin_weights,
+            self.face_vertices,
+            self.barycentric,
+            body.num_joints,
+        )
+
+    def rest_points(self, vertices: Tensor) -> Tensor:
+        """(N, 3) the splats' points on vertices (V, 3), offsets left out."""
+        return (vertices[self.face_vertices] * self.barycentric[..., None]).sum(1)
 
 
 def sample_surface(
@@ -62,26 +74,3 @@ def sample_surface(
     barycentric = torch.cat([1 - uv.sum(1, keepdim=True), uv], 1).to(vertices.dtype)
     spacing = (total / count / density[face_index].double().clamp_min(1e-6)).sqrt()
     return SplatBinding(face_index, faces[face_index], barycentric, spacing.to(vertices.dtype))
-
-
-def triangle_frames(vertices: Tensor, face_vertices: Tensor) -> Tensor:
-    """(N, 3, 3) rotation whose columns are e, t, n of each triangle; vertices (V, 3)."""
-    a, b, c = (vertices[face_vertices[:, k]] for k in range(3))
-    e = torch.nn.functional.normalize(b - a, dim=-1)
-    n = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1)
-    return torch.stack([e, torch.linalg.cross(n, e), n], -1)
-
-
-def bind_splats(
-    vertices: Tensor, binding: SplatBinding, offsets: Tensor, local_quats_wxyz: Tensor
-) -> tuple[Tensor, Tensor]:
-    """World centres (N, 3) and rotations (N, 4) wxyz of the splats on posed vertices (V, 3).
-
-    Gradients reach the vertices through the barycentric point alone; the frame counts as a
-    constant, which leaves out only the tiny turn of the (millimetre) offset.
-    """
-    frames = triangle_frames(vertices.detach(), binding.face_vertices)
-    corners = vertices[binding.face_vertices]
-    centers = (corners * binding.barycentric[..., None]).sum(1)
-    centers = centers + (frames @ offsets[..., None])[..., 0]
-    return centers, quat_multiply_wxyz(matrix_to_quat_wxyz(frames), local_quats_wxyz)

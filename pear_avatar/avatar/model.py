@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pear_avatar.avatar.binding import SplatBinding, bind_splats
-from pear_avatar.body.model import BodyModel
+from pear_avatar.avatar.binding import SplatBinding
+from pear_avatar.body.model import BodyModel, PosedBody
+from pear_avatar.splatting.skinning import SkinnedSplats, skin_and_bind
 from pear_avatar.types import BodyParams, Gaussians
 
 
@@ -54,8 +56,14 @@ class Avatar:
 
     def vertices(self, params: BodyParams) -> Tensor:
         """(V, 3) posed vertices in the world for one frame; ``params.betas`` is not used."""
-        shaped = self.body.shape(self.betas.new_zeros(0), params.expression)
-        return shaped.pose(params.rotations, params.transl).vertices()
+        return self._posed(params).vertices()
+
+    def _posed(self, params: BodyParams) -> PosedBody:
+        return self.body.shape(None, params.expression).pose(params.rotations, params.transl)
+
+    @cached_property
+    def _skinned(self) -> SkinnedSplats:
+        return self.binding.skinned(self.body)
 
     def gaussians(self, params: BodyParams) -> Gaussians:
         """Splats in the world for one frame (params without batch axes).
@@ -64,8 +72,13 @@ class Avatar:
         expression, rotations and transl.
         """
         s = self.splats
-        means, quats = bind_splats(
-            self.vertices(params), self.binding, s.offsets, s.local_quats_wxyz
+        posed = self._posed(params)
+        _, means, quats = skin_and_bind(
+            self._skinned,
+            posed.rest_vertices(),
+            posed.rest_to_posed,
+            s.offsets,
+            s.local_quats_wxyz,
         )
         return Gaussians(means, quats, s.log_scales, s.logit_opacities, s.colors)
 

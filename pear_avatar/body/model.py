@@ -277,12 +277,16 @@ class PosedBody:
         """(*B, J, 3, 4) transforms that skinning blends; translation included."""
         return rest_to_posed(self.joint_transforms, self.shaped.joints)
 
+    def rest_vertices(self) -> Tensor:
+        """(*B, V, 3) rest-pose vertices with this pose's correctives: what skinning moves."""
+        pose_dirs = self.shaped.model.pose_dirs
+        dirs = None if pose_dirs is None else pose_dirs.flatten(0, 1)
+        return self._corrected(self.shaped.vertices(), dirs)
+
     def vertices(self) -> Tensor:
         """(*B, V, 3) posed vertices in metres, by linear blend skinning."""
-        model = self.shaped.model
-        dirs = None if model.pose_dirs is None else model.pose_dirs.flatten(0, 1)
-        rest = self._corrected(self.shaped.vertices(), dirs)
-        return linear_blend_skinning(rest, self.rest_to_posed, model.skin_weights_t)
+        weights_t = self.shaped.model.skin_weights_t
+        return linear_blend_skinning(self.rest_vertices(), self.rest_to_posed, weights_t)
 
     def landmarks(self, name: str) -> Tensor:
         """(*B, L, 3) metres: one landmark set, from the few vertices it needs."""

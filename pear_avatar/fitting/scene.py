@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pear_avatar.avatar.binding import bind_splats
 from pear_avatar.body.model import BodyModel
-from pear_avatar.body.skinning import fk_transforms, linear_blend_skinning
+from pear_avatar.body.skinning import fk_transforms
 from pear_avatar.fitting.frames import FrameSet
 from pear_avatar.fitting.state import FitState
 from pear_avatar.geometry.cameras import project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.splatting import rasterise
+from pear_avatar.splatting.skinning import skin_and_bind
 from pear_avatar.types import BodyParams, Camera, RenderOutput
 
 
@@ -143,12 +143,13 @@ def world_splats(
     """Posed vertices (V, 3), splat centres (N, 3) and rotations (N, 4) wxyz of crop i."""
     params = frame_params(scene, i, leaves.pose)
     v_rest = rest_vertices(scene, leaves, params.expression)
-    transforms = skinning(scene, leaves, params)
-    vertices = linear_blend_skinning(v_rest, transforms, scene.body.skin_weights_t)
-    means, quats = bind_splats(
-        vertices, state.binding, leaves.splats["offsets"], leaves.splats["local_quats"]
+    return skin_and_bind(
+        state.skinned,
+        v_rest,
+        skinning(scene, leaves, params),
+        leaves.splats["offsets"],
+        leaves.splats["local_quats"],
     )
-    return vertices, means, quats
 
 
 def render_frame(

@@ -18,6 +18,7 @@ from pear_avatar.data.atomic import atomic_path
 from pear_avatar.fitting.adam import RowAdam, SmoothAdam, SmoothSolver
 from pear_avatar.fitting.config import FittingConfig
 from pear_avatar.geometry.meshes import mesh_edges
+from pear_avatar.splatting.skinning import SkinnedSplats
 from pear_avatar.types import BodyParams
 
 CHECKPOINT_VERSION = 2
@@ -45,6 +46,7 @@ class Progress:
 class FitState:
     """The fit's only mutable object.
 
+    binding:   where the splats sit; skinned: the tables that carry them along.
     splats:    parameter name -> leaf tensor (see :data:`SPLAT_WIDTHS`).
     moments:   name -> (mean, mean square) of Adam for every dense parameter.
     cloth:     vertex offsets (V, 3) with their smoothed Adam.
@@ -56,6 +58,7 @@ class FitState:
     """
 
     binding: SplatBinding
+    skinned: SkinnedSplats
     splats: dict[str, Tensor]
     moments: dict[str, tuple[Tensor, Tensor]]
     cloth: SmoothAdam
@@ -100,6 +103,7 @@ def new_state(body: BodyModel, betas: Tensor, num_frames: int, config: FittingCo
     solver = SmoothSolver(mesh_edges(body.faces).numpy(), body.num_vertices, 20.0)
     state = FitState(
         binding=binding,
+        skinned=binding.skinned(body),
         splats=splats,
         moments={},
         cloth=SmoothAdam.zeros(body.num_vertices, solver),

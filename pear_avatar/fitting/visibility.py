@@ -8,7 +8,6 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from pear_avatar.avatar.binding import triangle_frames
 from pear_avatar.body.model import BodyModel
 from pear_avatar.fitting.scene import (
     Scene,
@@ -19,6 +18,7 @@ from pear_avatar.fitting.scene import (
 )
 from pear_avatar.fitting.state import FitState
 from pear_avatar.geometry.cameras import project, to_camera
+from pear_avatar.geometry.meshes import face_normals
 from pear_avatar.splatting import rasterise
 
 #: cosine between normal and line of sight below which a splat counts as seen edge-on
@@ -62,7 +62,7 @@ def observe_splats(scene: Scene, state: FitState, indices: list[int]) -> tuple[T
         )  # fmt: skip
         px, _ = project(camera, means)
         in_camera = to_camera(camera, means)
-        normals = triangle_frames(vertices, state.binding.face_vertices)[..., 2]
+        normals = face_normals(vertices, state.binding.face_vertices)
         normals = normals @ camera.T_camera_world[:3, :3].T
         sight = torch.nn.functional.normalize(in_camera, dim=-1)
         facing = -(torch.nn.functional.normalize(normals, dim=-1) * sight).sum(-1)
@@ -96,7 +96,7 @@ def _fill_space(body: BodyModel, state: FitState) -> np.ndarray:
     hip and the back of a head takes hair, not skin.
     """
     corners = state.binding.face_vertices
-    points = (body.v_template[corners] * state.binding.barycentric[..., None]).sum(1)
+    points = state.binding.rest_points(body.v_template)
     weights = torch.zeros(body.num_vertices, 55)
     weights.scatter_add_(1, body.skin_joints, body.skin_weights)
     arms = weights[:, [16, 17, 18, 19, 20, 21, *range(25, 55)]].sum(1)
@@ -124,8 +124,7 @@ def _part_matrix() -> Tensor:
 
 def neighbours_on_surface(body: BodyModel, state: FitState, count: int) -> Tensor:
     """(N, count) nearest splats at rest; neighbours of similar skinning only by nearness."""
-    corners = state.binding.face_vertices
-    points = (body.v_template[corners] * state.binding.barycentric[..., None]).sum(1).numpy()
+    points = state.binding.rest_points(body.v_template).numpy()
     _, index = cKDTree(points).query(points, k=count + 1)
     return torch.from_numpy(index[:, 1:].astype(np.int64))
 

@@ -11,7 +11,7 @@ from pear_avatar.avatar.binding import sample_surface
 from pear_avatar.avatar.file_format import AvatarFileError, load_avatar, save_avatar
 from pear_avatar.avatar.model import Avatar, SplatSet, personalise
 from pear_avatar.body import load_body
-from pear_avatar.geometry.rotations import axis_angle_to_matrix
+from pear_avatar.geometry.rotations import axis_angle_to_matrix, quat_wxyz_to_matrix
 from pear_avatar.types import BodyParams
 
 
@@ -128,3 +128,22 @@ def test_gaussians_are_differentiable_in_the_pose():
     transl = p.transl.clone().requires_grad_()
     avatar.gaussians(replace(p, transl=transl)).means.sum().backward()
     torch.testing.assert_close(transl.grad, torch.full((3,), 200.0))
+
+
+def test_splats_follow_a_rigid_motion_exactly():
+    avatar, p = small_avatar(), random_params(5)
+    turn = axis_angle_to_matrix(torch.tensor([0.3, -1.2, 2.5]))
+    root = avatar.body.joint_template[0]
+    moved = replace(
+        p,
+        rotations=torch.cat([(turn @ p.rotations[0])[None], p.rotations[1:]]),
+        transl=turn @ (root + p.transl) - root,
+    )
+    before, after = avatar.gaussians(p), avatar.gaussians(moved)
+    torch.testing.assert_close(after.means, before.means @ turn.T, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        quat_wxyz_to_matrix(after.quats_wxyz),
+        turn @ quat_wxyz_to_matrix(before.quats_wxyz),
+        atol=1e-4,
+        rtol=0,
+    )

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pear_avatar.avatar.binding import bind_splats
 from pear_avatar.body import load_body
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.fitting.config import FittingConfig
@@ -16,6 +15,7 @@ from pear_avatar.fitting.state import new_state
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.splatting import rasterise
+from pear_avatar.splatting.skinning import skin_and_bind
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Track
 
 WIDTH, HEIGHT = 112, 192
@@ -53,22 +53,27 @@ def _stripes(points: torch.Tensor) -> torch.Tensor:
 def render_truth(params: BodyParams, cameras: Camera) -> tuple[np.ndarray, np.ndarray]:
     """Pictures (N, h, w, 3) and masks (N, h, w), uint8, over a grey background."""
     body = load_body()
-    config = FittingConfig(num_splats=12000)
-    state = new_state(body, params.betas, 1, config)
-    points = (body.v_template[state.binding.face_vertices] * state.binding.barycentric[..., None]
-              ).sum(1)  # fmt: skip
-    colors = _stripes(points)
+    state = new_state(body, params.betas, 1, FittingConfig(num_splats=12000))
+    colors = _stripes(state.binding.rest_points(body.v_template))
     images, masks = [], []
     for i in range(params.num_frames):
-        p = params[i]
-        vertices = body.shape(p.betas, p.expression).pose(p.rotations, p.transl).vertices()
-        means, quats = bind_splats(
-            vertices, state.binding, state.splats["offsets"], state.splats["local_quats"]
+        posed = body.shape(params.betas).pose(params.rotations[i], params.transl[i])
+        _, means, quats = skin_and_bind(
+            state.skinned,
+            posed.rest_vertices(),
+            posed.rest_to_posed,
+            state.splats["offsets"],
+            state.splats["local_quats"],
         )
         out = rasterise(
-            means, quats, state.splats["log_scales"].exp(),
-            torch.full((len(means),), 0.99), colors, cameras[i], background=torch.full((3,), 0.5),
-        )  # fmt: skip
+            means,
+            quats,
+            state.splats["log_scales"].exp(),
+            torch.full((len(means),), 0.99),
+            colors,
+            cameras[i],
+            background=torch.full((3,), 0.5),
+        )
         images.append((out.color.clamp(0, 1) * 255).byte().numpy())
         masks.append((out.alpha[..., 0] * 255).byte().numpy())
     return np.stack(images), np.stack(masks)

@@ -4,13 +4,13 @@ import pytest
 import torch
 from synthetic_clip import detections_of, make_frames
 
-from pear_avatar.avatar.binding import triangle_frames
 from pear_avatar.body import load_body
 from pear_avatar.fitting.config import FittingConfig
 from pear_avatar.fitting.run import crop_keypoints
 from pear_avatar.fitting.scene import make_scene
 from pear_avatar.fitting.state import new_state
 from pear_avatar.fitting.visibility import fill_unseen, observe_splats, seen_share
+from pear_avatar.geometry.meshes import face_normals
 from pear_avatar.types import Motion, Track
 
 
@@ -32,7 +32,7 @@ def observed():
 
 def facing_front(state):
     body = load_body()
-    return triangle_frames(body.v_template, state.binding.face_vertices)[:, 2, 2]
+    return face_normals(body.v_template, state.binding.face_vertices)[:, 2]
 
 
 def test_fronts_are_seen_and_backs_are_not(observed):
@@ -46,9 +46,7 @@ def test_fronts_are_seen_and_backs_are_not(observed):
 def test_seen_colours_are_those_of_the_picture(observed):
     _, state, weight, color = observed
     well = weight > 0.3
-    points = (
-        load_body().v_template[state.binding.face_vertices] * state.binding.barycentric[..., None]
-    ).sum(1)
+    points = state.binding.rest_points(load_body().v_template)
     blue = 0.2 + 0.6 * (points[:, 0] > 0).float()
     away = points[:, 0].abs() > 0.03  # the two hues mix at the middle of the body
     error = (color[:, 2] - blue).abs()[well & away]
