@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from pear_avatar.perception.cleaning import (
     pose_confidence,
     undo_flips,
 )
-from pear_avatar.perception.holistic import Detector, HolisticDetector
+from pear_avatar.perception.holistic import Detectors
 from pear_avatar.perception.identity import lock_person
 from pear_avatar.perception.masks import PersonMasks, masks_from_arrays, masks_to_arrays
 from pear_avatar.perception.matting import BodyHints
@@ -40,7 +39,7 @@ from pear_avatar.types import ClipDetections
 _log = logging.getLogger(__name__)
 
 #: Part of the cache key: raise it whenever results change.
-VERSION = 3
+VERSION = 4
 #: Below this share of trusted frames the user is warned.
 _FEW_TRUSTED = 0.5
 
@@ -52,7 +51,7 @@ def detect_clip(
     max_frames: int | None = None,
     max_side: int | None = None,
     progress: Progress | None = None,
-    detector: Callable[[], Detector] = HolisticDetector,
+    detectors: Detectors | None = None,
 ) -> tuple[ClipDetections, PersonMasks]:
     """Find one person in a clip: landmarks, hands, face, masks and which frames to trust.
 
@@ -63,18 +62,20 @@ def detect_clip(
         max_frames: at most so many frames, at an even stride over the whole clip.
         max_side: scale frames down to this longer side; results are in scaled pixels.
         progress: called with (stage, done, total).
-        detector: makes the network to use.
+        detectors: the networks to use; mediapipe's by default.
 
     Raises:
         MediaError: the file cannot be used, or nobody is in it.
     """
     info = probe_video(video_path)
-    store = Store(
-        cache_dir,
-        content_key(
-            video_path, {"version": VERSION, "max_frames": max_frames, "max_side": max_side}
-        ),
-    )
+    networks = detectors or Detectors()
+    settings = {
+        "version": VERSION,
+        "networks": networks.name,
+        "max_frames": max_frames,
+        "max_side": max_side,
+    }
+    store = Store(cache_dir, content_key(video_path, settings))
     cached = store.load("person")
     if cached is not None:
         try:
@@ -83,14 +84,14 @@ def detect_clip(
             _log.warning("the cached detections are damaged (%s): made again", error)
     frames = Frames(video_path, pick_frames(info.num_frames, max_frames), max_side)
     report = progress or _no_progress
-    raw = detect_all(frames, store, detector, report)
+    raw = detect_all(frames, store, networks, report)
     if not raw.found.any():
         raise MediaError(
             f"no person found in {raw.num_frames} frames of {video_path}: "
             "one person should be well lit and fill a good part of the picture"
         )
     size = info.scaled_size(max_side)
-    raw, is_other = _one_person(raw, frames, store, *size, report)
+    raw, is_other = _one_person(raw, frames, store, networks, *size, report)
     detections, masks = _assemble(raw, is_other, frames, store, *size, report)
     quality = summarise(detections)
     level = logging.WARNING if quality.trusted < _FEW_TRUSTED * quality.frames else logging.INFO
@@ -141,7 +142,13 @@ def _no_progress(stage: str, done: int, total: int) -> None:
 
 
 def _one_person(
-    raw: RawClip, frames: Frames, store: Store, width: int, height: int, progress: Progress
+    raw: RawClip,
+    frames: Frames,
+    store: Store,
+    detectors: Detectors,
+    width: int,
+    height: int,
+    progress: Progress,
 ) -> tuple[RawClip, np.ndarray]:
     """Keep one person, put left and right in order, look again for what was missed.
 
@@ -158,11 +165,11 @@ def _one_person(
     lock = lock_person(raw, boxes, _scale(raw, width, height), width, height)
     if lock.others:
         _log.info("%d stretches of the clip show somebody else", lock.others)
-    raw, is_person = find_again(raw, lock, frames, width, height, progress)
+    raw, is_person = find_again(raw, lock, frames, detectors, width, height, progress)
     is_other = raw.found & ~is_person
     raw = replace(raw, found=is_person)
     raw = undo_flips(raw, find_flips(raw, _scale(raw, width, height)))
-    raw = search_missing_parts(raw, frames, width, height, progress)
+    raw = search_missing_parts(raw, frames, detectors, width, height, progress)
     store.save("checked", raw.to_arrays() | {"is_other": is_other})
     return raw, is_other
 

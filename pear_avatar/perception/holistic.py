@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,9 +48,6 @@ class FrameDetection:
 class Detector(Protocol):
     """Finds one person in successive frames; it may follow the person from frame to frame."""
 
-    #: Names the network and its version: part of the cache key.
-    name: str
-
     def detect(self, rgb: np.ndarray) -> FrameDetection:
         """Look at one (H, W, 3) uint8 frame."""
 
@@ -81,7 +78,6 @@ class HolisticDetector:
 
     def __init__(self, *, follow: bool = True) -> None:
         mediapipe = import_mediapipe()
-        self.name = f"mediapipe-holistic-{mediapipe.__version__}-c{_MODEL_COMPLEXITY}"
         with _silent_stderr():
             self._graph = mediapipe.solutions.holistic.Holistic(
                 static_image_mode=not follow,
@@ -195,6 +191,26 @@ class HandCropDetector:
     def close(self) -> None:
         """Free the network."""
         self._graph.close()
+
+
+def _holistic(follow: bool) -> Detector:
+    return HolisticDetector(follow=follow)
+
+
+@dataclass(frozen=True)
+class Detectors:
+    """Which networks to use; replace any of them to put in another.
+
+    name: names them in the cache key.
+    person: makes the whole-person detector; its argument says whether to follow the person from
+        frame to frame (True) or to treat frames as single pictures (False).
+    face, hand: make the detectors for crops.
+    """
+
+    name: str = "mediapipe-0.10.21-holistic-1"
+    person: Callable[[bool], Detector] = _holistic
+    face: Callable[[], PartDetector] = FaceMeshDetector
+    hand: Callable[[], PartDetector] = HandCropDetector
 
 
 def import_mediapipe() -> Any:

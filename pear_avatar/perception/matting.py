@@ -20,11 +20,13 @@ from pear_avatar.perception.measure import BONES, SEEN
 from pear_avatar.perception.plate import Plate
 
 #: Half width of the band judged anew, and the reach around hands and feet, metres.
-_BAND_M, _HAND_REACH_M, _FOOT_REACH_M = 0.035, 0.07, 0.09
+_BAND_M, _HAND_REACH_M, _FOOT_REACH_M, _LIMB_REACH_M = 0.035, 0.07, 0.09, 0.05
 #: Colours within this distance describe the person and the scene, metres.
 _LOCAL_M = 0.14
 _HANDS_AND_FEET = (15, 16, 17, 18, 19, 20, 21, 22)
 _FEET = (27, 28, 29, 30, 31, 32)
+#: Fore-arms and shins, which the network loses together with hands and feet.
+_THIN_BONES = ((13, 15), (14, 16), (25, 27), (26, 28))
 #: Smallest spread a colour is given, grey levels: sensor and codec noise.
 _COLOR_NOISE = 7.0
 _PLATE_NOISE = 5.0
@@ -154,10 +156,15 @@ def _sure_regions(mask: np.ndarray, hints: BodyHints) -> tuple[np.ndarray, np.nd
     _draw_disc(ends, hands, _HAND_REACH_M * hints.scale)
     _draw_disc(ends, feet, _FOOT_REACH_M * hints.scale)
     near_end = ends > 0
+    limbs = np.zeros(mask.shape, np.uint8)
+    thickness = max(1, round(2 * _LIMB_REACH_M * hints.scale))
+    for a, b in _THIN_BONES:
+        if min(hints.confidence[a], hints.confidence[b]) > SEEN:
+            _line(limbs, hints.pose[a], hints.pose[b], thickness)
     skeleton = _draw_parts(mask.shape, hints, 0.012) > 0
     # The bones of hands that were found are the person even where the network saw none.
     sure_in = inner | (skeleton & (mask > 40)) | (_draw_hands(mask.shape, hints) > 0)
-    return sure_in, outer & ~near_end & ~sure_in, near_end & ~sure_in
+    return sure_in, outer & ~near_end & (limbs == 0) & ~sure_in, near_end & ~sure_in
 
 
 def _local_log_density(

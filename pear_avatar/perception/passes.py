@@ -22,12 +22,7 @@ from pear_avatar.perception.cleaning import (
     pose_confidence,
     shows_back,
 )
-from pear_avatar.perception.holistic import (
-    Detector,
-    FaceMeshDetector,
-    HandCropDetector,
-    HolisticDetector,
-)
+from pear_avatar.perception.holistic import Detectors
 from pear_avatar.perception.identity import Lock, search_box, similarity
 from pear_avatar.perception.masks import PackedMask, masks_from_arrays, masks_to_arrays
 from pear_avatar.perception.matting import BodyHints, near_person, refine_mask
@@ -122,16 +117,14 @@ def _ahead(items: Iterator[Any], depth: int) -> Iterator[Any]:
         worker.join()
 
 
-def detect_all(
-    frames: Frames, store: Store, make_detector: Callable[[], Detector], progress: Progress
-) -> RawClip:
+def detect_all(frames: Frames, store: Store, detectors: Detectors, progress: Progress) -> RawClip:
     """First pass: the detector on every frame, chunk by chunk; saved chunks are not run again."""
     starts = range(0, len(frames), CHUNK)
     chunks = {s: c for s in starts if (c := _load_raw(store, f"raw-{s:06d}")) is not None}
     missing = [s for s in starts if s not in chunks]
     if missing:
         done = sum(c.num_frames for c in chunks.values())
-        with contextlib.closing(make_detector()) as detector:
+        with contextlib.closing(detectors.person(True)) as detector:
             for start in missing:
                 detector.reset()
                 rows = []
@@ -158,7 +151,13 @@ def _load_raw(store: Store, name: str) -> RawClip | None:
 
 
 def find_again(
-    raw: RawClip, lock: Lock, frames: Frames, width: int, height: int, progress: Progress
+    raw: RawClip,
+    lock: Lock,
+    frames: Frames,
+    detectors: Detectors,
+    width: int,
+    height: int,
+    progress: Progress,
 ) -> tuple[RawClip, np.ndarray]:
     """Look for the locked person where the detector lost them or followed somebody else.
 
@@ -171,7 +170,7 @@ def find_again(
     if len(lost) == 0 or not is_person.any():
         return raw, is_person
     finds: dict[int, RawFrame] = {}
-    with contextlib.closing(HolisticDetector(follow=False)) as detector:
+    with contextlib.closing(detectors.person(False)) as detector:
         for done, (i, index, time, rgb) in enumerate(frames.read(lost), 1):
             area = search_box(i, is_person, boxes, raw.time)
             progress("look again", done, len(lost))
@@ -190,7 +189,12 @@ def find_again(
 
 
 def search_missing_parts(
-    raw: RawClip, frames: Frames, width: int, height: int, progress: Progress
+    raw: RawClip,
+    frames: Frames,
+    detectors: Detectors,
+    width: int,
+    height: int,
+    progress: Progress,
 ) -> RawClip:
     """Look into crops for faces too small for the whole frame and for hands that were missed.
 
@@ -218,8 +222,8 @@ def search_missing_parts(
         return raw
     parts = {n: (getattr(raw, n).copy(), getattr(raw, f).copy()) for n, f in _PART_FLAGS.items()}
     with (
-        contextlib.closing(FaceMeshDetector()) as faces,
-        contextlib.closing(HandCropDetector()) as hands,
+        contextlib.closing(detectors.face()) as faces,
+        contextlib.closing(detectors.hand()) as hands,
     ):
         for done, (i, _, _, rgb) in enumerate(frames.read(np.array(sorted(areas))), 1):
             for name, points in search_parts(rgb, areas[i], faces, hands).items():

@@ -11,6 +11,8 @@ import numpy as np
 _STILL_PX = 1.5
 _FLOW_WIDTH = 640
 _MIN_CORNERS = 12
+#: A corner is followed if its surroundings still look alike (mean difference, grey levels).
+_FLOW_ERROR = 15.0
 #: The empty scene may change brightness so much (median over pixels, grey levels).
 _MAX_NOISE = 7.0
 _MIN_SAMPLES = 3
@@ -55,19 +57,20 @@ def camera_motion(frames: list[np.ndarray], near_person: list[np.ndarray]) -> fl
     greys = [_small_grey(f, zoom) for f in frames]
     size = (greys[0].shape[1], greys[0].shape[0])
     free = [cv2.resize(m, size, interpolation=cv2.INTER_NEAREST) == 0 for m in near_person]
-    free_all = np.logical_and.reduce(free)
-    corners = cv2.goodFeaturesToTrack(
-        greys[0], 200, 0.01, 8, mask=(free_all * 255).astype(np.uint8)
-    )
-    if corners is None or len(corners) < _MIN_CORNERS:
+    corners = cv2.goodFeaturesToTrack(greys[0], 400, 0.01, 8, mask=free[0].astype(np.uint8))
+    if corners is None:
         return float("inf")
+    columns, rows = corners.reshape(-1, 2).astype(int).T
     worst = 0.0
-    for grey in greys[1:]:
-        moved, status, _ = cv2.calcOpticalFlowPyrLK(greys[0], grey, corners, corners.copy())
-        followed = status.ravel() == 1
-        if followed.sum() < _MIN_CORNERS // 2:
+    for grey, is_free in zip(greys[1:], free[1:], strict=True):
+        # Small moves only (one pyramid level): coarser levels are drawn along by the person.
+        moved, status, error = cv2.calcOpticalFlowPyrLK(
+            greys[0], grey, corners, corners.copy(), winSize=(15, 15), maxLevel=1
+        )
+        followed = (status.ravel() == 1) & is_free[rows, columns] & (error.ravel() < _FLOW_ERROR)
+        if followed.sum() < _MIN_CORNERS:
             return float("inf")
-        shift = np.linalg.norm((moved - corners)[followed].reshape(-1, 2), axis=1)
+        shift = np.linalg.norm((moved - corners).reshape(-1, 2)[followed], axis=1)
         worst = max(worst, float(np.median(shift)))
     return worst
 
