@@ -353,7 +353,7 @@ def _stream(
     file: Path, timeline: _Timeline, wanted: np.ndarray, max_side: int | None
 ) -> Iterator[tuple[int, float, np.ndarray]]:
     """Decode and deliver ``wanted``; jump over long gaps where the container allows it."""
-    delivered, origin = 0, None
+    delivered, size = 0, None
     with _open_container(file) as container:
         stream = container.streams.video[0]
         tick = float(stream.time_base)
@@ -368,11 +368,13 @@ def _stream(
                         break
                     continue
                 if len(timeline.pts):
-                    origin = timeline.pts[0]
-                    time = float(frame.pts - origin) * tick
+                    time = float(frame.pts - timeline.pts[0]) * tick
                 else:
                     time = index / float(stream.average_rate or stream.guessed_rate or 30)
-                yield index, time, _to_upright_rgb(frame, stream, max_side)
+                if size is None:  # a stream that changes its size keeps that of its start
+                    stored = VideoInfo(_square_width(frame, stream), frame.height, 30.0, 1, 1.0)
+                    size = stored.scaled_size(max_side)
+                yield index, time, _to_upright_rgb(frame, size)
                 delivered += 1
                 todo.discard(index)
                 if not todo:
@@ -461,11 +463,9 @@ def _upright_size(frame: Any, stream: Any) -> tuple[int, int]:
     return (height, width) if _rotation(frame) % 180 else (width, height)
 
 
-def _to_upright_rgb(frame: Any, stream: Any, max_side: int | None) -> np.ndarray:
-    """(H, W, 3) uint8: scaled straight from the decoder's own pixels, then turned."""
-    width, height = _square_width(frame, stream), frame.height
-    width, height = VideoInfo(width, height, 30.0, 1, 1.0).scaled_size(max_side)
-    rgb = _resample(frame, width, height)
+def _to_upright_rgb(frame: Any, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, 3) uint8: scaled to (width, height) from the decoder's own pixels, then turned."""
+    rgb = _resample(frame, *size)
     turns = _rotation(frame) // 90
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
 
