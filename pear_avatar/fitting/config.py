@@ -88,6 +88,8 @@ class FittingConfig:
     refit_steps: int = 40
     #: held-out frames used for "heldout_refit" at most
     refit_frames: int = 12
+    #: held-out frames that get the (slow) perceptual metric at most
+    perceptual_frames: int = 8
     #: find things in front of the person and leave them out
     find_occluders: bool = True
     max_excluded_share: float = 0.10

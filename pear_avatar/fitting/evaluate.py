@@ -28,7 +28,7 @@ class Evaluator:
     config: FittingConfig
     perceptual: Perceptual | None
 
-    def frame(self, i: int, pose: Pose) -> MetricDict:
+    def frame(self, i: int, pose: Pose, perceptual: Perceptual | None) -> MetricDict:
         """Every figure for crop i in a given pose."""
         frames = self.scene.frames
         with torch.no_grad():
@@ -37,14 +37,25 @@ class Evaluator:
         image, mask = frames.image(i)
         excluded = torch.from_numpy(frames.valid[i] <= _VALID)
         return masked_crop_metrics(
-            out.color, out.alpha[..., 0], image.permute(1, 2, 0), mask, excluded, self.perceptual
+            out.color, out.alpha[..., 0], image.permute(1, 2, 0), mask, excluded, perceptual
         )
 
     def mean(self, indices: list[int], pose_of: Callable[[int], Pose]) -> MetricDict | None:
-        """Mean figures over crops; None without any."""
+        """Mean figures over crops; None without any.
+
+        The perceptual metric costs as much as fifty renderings, so at most
+        ``config.perceptual_frames`` of the crops, evenly spread, get it.
+        """
         if not indices:
             return None
-        return average_metrics([self.frame(i, pose_of(i)) for i in indices])
+        chosen = set(_spread(indices, self.config.perceptual_frames))
+        rows = [
+            self.frame(i, pose_of(i), self.perceptual if i in chosen else None) for i in indices
+        ]
+        measured = [row for row, i in zip(rows, indices, strict=True) if i in chosen]
+        perceptual = {k: v for k, v in average_metrics(measured).items() if "perceptual" in k}
+        plain = [{k: v for k, v in row.items() if "perceptual" not in k} for row in rows]
+        return {**average_metrics(plain), **perceptual, "frames": float(len(rows))}
 
     def tracked(self, indices: list[int]) -> MetricDict | None:
         """With the poses as tracked."""
@@ -57,13 +68,18 @@ class Evaluator:
 
     def refitted(self, indices: list[int]) -> MetricDict | None:
         """With each pose fitted to its own picture, on at most ``refit_frames`` crops."""
-        if len(indices) > self.config.refit_frames:
-            pick = np.linspace(0, len(indices) - 1, self.config.refit_frames).round().astype(int)
-            indices = [indices[k] for k in pick]
         fitted = self.scene.frames.indices(0)
 
         def fit_to_picture(i: int) -> Pose:
             start = interpolated_pose(self.state, fitted, i)
             return refit_pose(self.scene, self.state, i, start, self.config)
 
-        return self.mean(indices, fit_to_picture)
+        return self.mean(_spread(indices, self.config.refit_frames), fit_to_picture)
+
+
+def _spread(indices: list[int], count: int) -> list[int]:
+    """At most ``count`` of the indices, evenly spread."""
+    if len(indices) <= count:
+        return indices
+    pick = np.linspace(0, len(indices) - 1, count).round().astype(int)
+    return [indices[k] for k in pick]

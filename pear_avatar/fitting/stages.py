@@ -111,7 +111,8 @@ class _Pulse:
             self._saved = time.monotonic()
 
 
-def _cloth_weights(scene: Scene) -> Tensor:
+def cloth_weights(scene: Scene) -> Tensor:
+    """(V,) how firmly each vertex's clothing offset is held near zero."""
     hands = hands_only(scene.body)
     head = head_and_hands(scene.body) - hands
     return 1 + _HOLD_HANDS * hands + _HOLD_HEAD * head
@@ -126,7 +127,7 @@ def fit_silhouettes(fitter: Fitter) -> None:
     scene, state, config = fitter.scene, fitter.state, fitter.config
     indices = scene.frames.indices(0)
     neighbours = PoseNeighbours.of(indices)
-    weights = _cloth_weights(scene)
+    weights = cloth_weights(scene)
     cloth = ClothUpdater(state, config.limits.vertex_offset, every=2)
     pulse = _Pulse(fitter, config.silhouette_steps)
     while state.progress.step < config.silhouette_steps:
@@ -154,7 +155,8 @@ def _keypoints(fitter: Fitter, i: int, leaves: Leaves) -> Tensor:
     return keypoint_loss(fitter.scene, px, i, fitter.config)
 
 
-def _joint_rates(config: FittingConfig, factor: float, free_focal: bool) -> dict[str, float]:
+def joint_rates(config: FittingConfig, factor: float, free_focal: bool) -> dict[str, float]:
+    """Learning rates of the dense parameters in the joint stage."""
     names = ["offsets", "local_quats", "log_scales", "logit_opacities", "colors", "betas"]
     rates = {name: getattr(config.rates, name) * factor for name in names}
     rates["betas"] *= 0.3
@@ -244,7 +246,7 @@ def fit_jointly(fitter: Fitter) -> None:
     state, config = fitter.state, fitter.config
     indices = fitter.scene.frames.indices(0)
     neighbours = PoseNeighbours.of(indices)
-    weights = _cloth_weights(fitter.scene)
+    weights = cloth_weights(fitter.scene)
     limits = SplatLimits(fitter.scene.body, state, config.limits)
     cloth = ClothUpdater(state, config.limits.vertex_offset, every=4)
     total = config.joint_steps
@@ -263,7 +265,7 @@ def fit_jointly(fitter: Fitter) -> None:
         leaves, loss = joint_step(fitter, i, k, neighbours, weights)
         factor = rate_factor(k + 1, total)
         update_dense(
-            state, leaves, _joint_rates(config, factor, fitter.free_focal), k + 1, state.seen
+            state, leaves, joint_rates(config, factor, fitter.free_focal), k + 1, state.seen
         )
         cloth.add(state, leaves, config.rates.vertex_offsets * factor)
         update_pose(state, i, leaves, config, factor)

@@ -32,6 +32,8 @@ def limit_threads(count: int | None = None) -> int:
     wish = os.environ.get("OMP_NUM_THREADS", "")
     threads = count or (int(wish) if wish.isdigit() and int(wish) > 0 else available_cores())
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    # Waiting OpenMP threads that spin take the cores from the native core's own threads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if _native.is_available():
         _native.set_num_threads(threads)
     return threads

@@ -1,0 +1,178 @@
+"""One step of the joint fit: pose, skin, bind, draw, compare, go back, update.
+
+The scene is the open body in a 512 px crop with 30k splats, the sizes of the default preset. The
+peer does the same work with what a CPU user has otherwise: batched torch skinning and binding,
+gsplat's own torch reference (with the stand-ins of ``benchmarks.raster``), and the torch SSIM.
+Both compute gradients for splats, clothes, pose and camera.
+
+A second figure tells how many steps a minute buys, a third what the whole step costs beside its
+drawing alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks._splat_peers import gsplat_reference, torch_l1_ssim
+from benchmarks.framework import Options, Result
+from benchmarks.timing import interleaved_medians
+from pear_avatar import _native
+from pear_avatar.body import load_body
+from pear_avatar.fitting.config import FittingConfig
+from pear_avatar.fitting.frames import FrameSet
+from pear_avatar.fitting.limits import SplatLimits
+from pear_avatar.fitting.objective import PoseNeighbours
+from pear_avatar.fitting.run import single_torch_thread
+from pear_avatar.fitting.scene import (
+    Scene,
+    leaves_of,
+    make_scene,
+    refined_camera,
+    rest_vertices,
+    skinning,
+    stored_pose,
+)
+from pear_avatar.fitting.stages import Fitter, cloth_weights, joint_rates, joint_step
+from pear_avatar.fitting.state import FitState, new_state
+from pear_avatar.fitting.step import ClothUpdater, update_dense, update_pose
+from pear_avatar.geometry.cameras import default_world_camera, intrinsics
+from pear_avatar.splatting import rasterise
+from pear_avatar.splatting.skinning import skin_and_bind_reference
+from pear_avatar.types import BodyParams, Camera
+
+_WIDTH, _HEIGHT, _FRAMES = 256, 512, 4
+_REFINED = frozenset(
+    {"pose", "betas", "vertex_offsets", "log_focal",
+     "offsets", "local_quats", "log_scales", "logit_opacities", "colors"}
+)  # fmt: skip
+
+
+def run(options: Options) -> list[Result]:
+    """Time the steps; ``options.quick`` halves the rounds."""
+    if options.threads is not None:
+        _native.set_num_threads(options.threads)
+        torch.set_num_threads(options.threads)
+    config = FittingConfig()
+    fitter = _fitter(config)
+    calls: dict[str, Callable[[], object]] = {
+        "step": _single(_step(fitter)),
+        "drawing": _single(lambda: _draw_and_back(fitter)),
+        "peer": lambda: _peer_step(fitter.scene, fitter.state),
+    }
+    budget = 20.0 if options.quick else 60.0
+    medians = interleaved_medians(calls, repeats=41, warmup=2, budget_seconds=budget)
+    ours, peer = medians["step"], medians["peer"]
+    label = f"{config.num_splats // 1000}k/{_HEIGHT}"
+    return [
+        Result.versus(
+            f"joint fit step {label}", ours, "ms", "lower", "torch + gsplat reference", peer
+        ),
+        Result(f"joint fit steps in a minute {label}", 60e3 / ours, "steps", "higher"),
+        Result(f"step over drawing alone {label}", ours / medians["drawing"], "x", "lower"),
+    ]
+
+
+def _single(call: Callable[[], object]) -> Callable[[], object]:
+    """The call as the fit runs it: one torch thread beside the native core's threads."""
+
+    def run_single() -> None:
+        with single_torch_thread():
+            call()
+
+    return run_single
+
+
+def _fitter(config: FittingConfig) -> Fitter:
+    body = load_body()
+    params = BodyParams(
+        torch.zeros(body.num_betas),
+        torch.zeros(_FRAMES, body.num_expression),
+        torch.eye(3).expand(_FRAMES, 55, 3, 3).contiguous(),
+        torch.tensor([0.0, 0.2, -4.2]).repeat(_FRAMES, 1),
+    )
+    K = intrinsics(2.0 * _HEIGHT, _WIDTH, _HEIGHT).expand(_FRAMES, 3, 3).contiguous()
+    T = default_world_camera().expand(_FRAMES, 4, 4).contiguous()
+    rng = np.random.default_rng(0)
+    shape = (_FRAMES, _HEIGHT, _WIDTH)
+    images = rng.integers(0, 255, (*shape, 3), dtype=np.uint8)
+    masks = np.zeros(shape, np.uint8)
+    masks[:, 40:480, 60:200] = 255
+    frames = FrameSet(
+        images, images, masks, np.full(shape, 255, np.uint8), Camera(K, T, _WIDTH, _HEIGHT),
+        np.arange(_FRAMES), np.zeros(_FRAMES, np.int8),
+    )  # fmt: skip
+    keypoints = torch.rand(_FRAMES, 33, 3) * torch.tensor([_WIDTH, _HEIGHT, 1.0])
+    scene = make_scene(body, frames, params, keypoints, config.num_betas)
+    state = new_state(body, params.betas, _FRAMES, config)
+    return Fitter(
+        scene, state, config, state.betas.clone(), True, None, lambda: None, lambda *_: None
+    )
+
+
+def _step(fitter: Fitter) -> Callable[[], object]:
+    """One whole step of the joint stage, updates and bounds included."""
+    state, config = fitter.state, fitter.config
+    neighbours = PoseNeighbours.of(list(range(_FRAMES)))
+    weights = cloth_weights(fitter.scene)
+    limits = SplatLimits(fitter.scene.body, state, config.limits)
+    cloth = ClothUpdater(state, config.limits.vertex_offset, every=4)
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        i = count % _FRAMES
+        leaves, _ = joint_step(fitter, i, count, neighbours, weights)
+        count += 1
+        update_dense(state, leaves, joint_rates(config, 1e-6, True), count, state.seen)
+        cloth.add(state, leaves, 1e-9)
+        update_pose(state, i, leaves, config, 1e-6)
+        limits.apply(state)
+
+    return step
+
+
+def _splats(state: FitState, leaves_splats: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        leaves_splats["log_scales"].exp(),
+        leaves_splats["logit_opacities"].sigmoid(),
+        leaves_splats["colors"],
+    )
+
+
+def _draw_and_back(fitter: Fitter) -> None:
+    """Drawing and its gradient alone."""
+    state, scene = fitter.state, fitter.scene
+    with torch.no_grad():
+        leaves = leaves_of(state, stored_pose(state, 0), refine=frozenset())
+        means = state.binding.rest_points(scene.body.v_template) + scene.params.transl[0]
+    means.requires_grad_()
+    scales, opacities, colors = _splats(state, leaves.splats)
+    quats = leaves.splats["local_quats"]
+    out = rasterise(means, quats, scales, opacities, colors, scene.frames.camera[0])
+    out.color.sum().backward()
+
+
+def _peer_step(scene: Scene, state: FitState) -> None:
+    """The same forward and backward with torch alone; updates left out in the peer's favour."""
+    leaves = leaves_of(state, stored_pose(state, 0), refine=_REFINED)
+    params = scene.params[0]
+    rest = rest_vertices(scene, leaves, params.expression)
+    _, means, quats = skin_and_bind_reference(
+        state.skinned,
+        rest,
+        skinning(scene, leaves, replace(params, transl=params.transl + leaves.pose.transl)),
+        leaves.splats["offsets"],
+        leaves.splats["local_quats"],
+    )
+    scales, opacities, colors = _splats(state, leaves.splats)
+    camera = refined_camera(scene, 0, leaves.log_focal)
+    color, alpha = gsplat_reference([means, quats, scales, opacities, colors], camera)
+    target, mask, _ = scene.frames.target(0)
+    planar = color.reshape(_HEIGHT, _WIDTH, -1)[..., :3].permute(2, 0, 1)
+    loss = torch_l1_ssim(planar, target * mask)
+    (loss + (alpha.reshape(_HEIGHT, _WIDTH) - mask).abs().mean()).backward()
