@@ -88,9 +88,7 @@ class BodyParams:
     def __getitem__(self, index: Any) -> BodyParams:
         """Pick frames from the leading batch axis; unbatched betas stay shared."""
         betas = self.betas if self.betas.dim() == 1 else self.betas[index]
-        return BodyParams(
-            betas, self.expression[index], self.rotations[index], self.transl[index]
-        )
+        return BodyParams(betas, self.expression[index], self.rotations[index], self.transl[index])
 
     @property
     def num_frames(self) -> int:

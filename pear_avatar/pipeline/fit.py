@@ -131,8 +131,8 @@ def fit_video(
         detections, masks = detect_clip(
             video, cache_dir=cache, max_frames=config.clip.max_frames, progress=progress
         )
-        if config.output.overlay and not (out / "overlay.mp4").is_file():
-            write_overlay(video, detections, masks, out / "overlay.mp4")
+        if config.output.overlay:
+            _overlay_once(cache / f"overlay-{key}", video, detections, masks, out / "overlay.mp4")
     with clock.stage("tracking"):
         track = _tracked(cache / "track.npz", key, detections, body, camera, config, progress)
     with clock.stage("crops"):
@@ -156,9 +156,11 @@ def fit_video(
         if config.output.preview:
             write_preview(out / "preview.mp4", avatar, outcome, track.motion.fps, report_progress)
     seconds = {**clock.seconds, **outcome.seconds}
+    seconds["outputs"] = seconds.pop("outputs")  # last, as it happened
     report = _report(video, config, outcome, track_figures, seconds, perceptual is None)
     write_report_json(out / "report.json", report)
     write_report_html(out / "report.html", report, images, outcome.curves)
+    (cache / f"frames-{key}.npz").unlink(missing_ok=True)  # large, and quick to cut again
     return FitResult(out, avatar, refined, report)
 
 
@@ -174,6 +176,20 @@ def _fit_key(video: str | Path, config: FitConfig, camera: Camera | None, unseen
         else [camera.K.tolist(), camera.T_camera_world.tolist(), camera.width, camera.height],
     }
     return content_key(video, settings)
+
+
+def _overlay_once(
+    stamp: Path,
+    video: str | Path,
+    detections: ClipDetections,
+    masks: PersonMasks,
+    path: Path,
+) -> None:
+    """Draw the overlay unless it was drawn from this very input before."""
+    if stamp.is_file() and path.is_file():
+        return
+    write_overlay(video, detections, masks, path)
+    write_text_atomic(stamp, "")
 
 
 def _tracked(
