@@ -1,10 +1,11 @@
 """Finding what hides the person, or is stuck to the mask, without knowing what it is.
 
-A thing in front of the person differs from the avatar in a thick blob, and it moves against the
-body: the same place on the person is fine in most other frames. A part of the person that the
-avatar gets wrong (loose hair, an open coat) differs too, but in most frames at the same place.
-Blobs of the first kind are left out of the fit and of the main figures, their share is reported;
-blobs of the second kind stay in, and stay an error.
+A thing in front of the person differs from the avatar in a thick blob, it has colours that the
+avatar shows nowhere near, and it moves against the body: the same place on the person is fine in
+most other frames. A limb that is a little off differs too, but its colours are close by; loose
+hair or an open coat differ in most frames at the same place. Blobs of the first kind are left
+out of the fit and of the main figures, their share is reported; the others stay in, and stay an
+error.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from pear_avatar.fitting.frames import FrameSet
 from pear_avatar.fitting.scene import Pose, Scene, leaves_of, render_frame
@@ -23,9 +25,16 @@ from pear_avatar.fitting.state import FitState
 _DIFFERENT = 0.22
 #: blob radius below which it may be a misaligned rim, as a share of the person's height
 _MIN_RADIUS = 0.013
+#: radius of a disc with the area of the smallest thing worth leaving out, likewise
+_MIN_SIZE = 0.022
 #: a place that differs in more than this share of the frames is the avatar's own fault
 _PERSISTENT = 0.3
 _COARSE = 8
+#: colour distance (largest of RGB) from every nearby avatar pixel that makes a pixel foreign
+_FOREIGN = 0.16
+#: how far "nearby" reaches, as a share of the person's height, and the coarser grid it is
+#: searched on
+_NEARBY, _FOREIGN_GRID = 0.05, 4
 
 
 @dataclass(frozen=True)
@@ -38,17 +47,46 @@ class Occluders:
 
 @torch.no_grad()
 def difference_maps(scene: Scene, state: FitState, poses: dict[int, Pose]) -> dict[int, np.ndarray]:
-    """(h, w) float32 disagreement between avatar and picture for each crop in ``poses``."""
+    """(h, w) float32 disagreement between avatar and picture for each crop in ``poses``.
+
+    Zero where the avatar shows the picture's colour somewhere near: what is only displaced is
+    not hidden.
+    """
+    height = _person_height(scene.frames.masks)
     out = {}
     for i, pose in poses.items():
         leaves = leaves_of(state, pose, refine=frozenset())
         render = render_frame(scene, state, i, leaves)
         color, mask, _ = scene.frames.target(i)
-        black = (render.color.permute(2, 0, 1) - color * mask).abs().mean(0)
-        cover = mask - render.alpha[..., 0]
-        white = (render.color.permute(2, 0, 1) - color * mask + cover).abs().mean(0)
-        out[i] = torch.maximum(black, white).numpy()
+        drawn, alpha = render.color.permute(2, 0, 1), render.alpha[..., 0]
+        black = (drawn - color * mask).abs().mean(0)
+        white = (drawn - color * mask + mask - alpha).abs().mean(0)
+        foreign = foreign_colors(color, drawn, alpha, _NEARBY * height)
+        out[i] = (torch.maximum(black, white) * foreign).numpy()
     return out
+
+
+def foreign_colors(color: Tensor, drawn: Tensor, alpha: Tensor, radius: float) -> Tensor:
+    """(h, w) 1 where no avatar pixel within ``radius`` px has the picture's colour, else 0.
+
+    color (3, h, w) the picture; drawn (3, h, w) the avatar, premultiplied; alpha (h, w).
+    """
+    size = (max(1, color.shape[1] // _FOREIGN_GRID), max(1, color.shape[2] // _FOREIGN_GRID))
+    shrink = torch.nn.functional.adaptive_avg_pool2d
+    cover = shrink(alpha[None], size)[0]
+    avatar = shrink(drawn, size) / cover.clamp_min(1e-3)
+    avatar[:, cover < 0.5] = 10.0  # far from every colour
+    picture = shrink(color, size)
+    reach = max(1, round(radius / _FOREIGN_GRID))
+    padded = torch.nn.functional.pad(avatar, (reach,) * 4, value=10.0)
+    nearest = torch.full(size, torch.inf)
+    for dy in range(2 * reach + 1):
+        for dx in range(2 * reach + 1):
+            if (dy - reach) ** 2 + (dx - reach) ** 2 <= reach**2:
+                shifted = padded[:, dy : dy + size[0], dx : dx + size[1]]
+                nearest = torch.minimum(nearest, (shifted - picture).abs().amax(0))
+    foreign = (nearest > _FOREIGN).float()[None, None]
+    return torch.nn.functional.interpolate(foreign, color.shape[1:], mode="nearest")[0, 0]
 
 
 def _person_height(masks: np.ndarray) -> float:
@@ -67,7 +105,9 @@ def _thick_blobs(difference: np.ndarray, height: float) -> np.ndarray:
     rough = (smooth > _DIFFERENT).astype(np.uint8)
     closed = cv2.morphologyEx(rough, cv2.MORPH_CLOSE, _disc(0.008 * height))
     core = cv2.morphologyEx(closed, cv2.MORPH_OPEN, _disc(_MIN_RADIUS * height))
-    _, labels = cv2.connectedComponents(core)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(core)
+    small = stats[:, cv2.CC_STAT_AREA] < np.pi * (_MIN_SIZE * height) ** 2
+    labels[small[labels]] = 0
     return labels
 
 

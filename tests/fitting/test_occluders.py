@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from synthetic_clip import make_frames
 
-from pear_avatar.fitting.occluders import box_area, find_occluders
+from pear_avatar.fitting.occluders import box_area, find_occluders, foreign_colors
 
 
 def differences(frames, discs, radius=11):
@@ -69,3 +69,16 @@ def test_find_occluders_leaves_its_input_alone():
     find_occluders(frames, differences(frames, [(50, 80)] * 8), 0.1)
     np.testing.assert_array_equal(frames.masks, before)
     assert torch.isfinite(frames.camera.K).all()
+
+
+def test_a_displaced_limb_is_not_foreign_but_a_ball_is():
+    drawn, alpha = torch.zeros(3, 80, 80), torch.zeros(80, 80)
+    drawn[0, 20:60, 20:40] = 0.8
+    alpha[20:60, 20:40] = 1.0
+    picture = torch.full((3, 80, 80), 0.3)
+    picture[:, 20:60, 26:46] = torch.tensor([0.8, 0.0, 0.0])[:, None, None]  # moved by 6 px
+    picture[:, 44:56, 24:36] = 0.95  # a white thing in front
+    foreign = foreign_colors(picture, drawn, alpha, radius=12)
+    assert foreign[50, 30] == 1
+    assert foreign[30, 42] == 0
+    assert foreign[30, 30] == 0
