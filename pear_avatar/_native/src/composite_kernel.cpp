@@ -192,8 +192,6 @@ void composite_forward(const CompositeArgs& args, int begin, int end) {
 
 namespace {
 
-PEAR_INLINE float pixel_or_zero(const float* image, int64_t at) { return image ? image[at] : 0.f; }
-
 // The tile's pixel gradients, and what lies behind each pixel's next splat:
 //   behind = sum over the splats not yet replayed of weight * (feature . v)  -  T_final * v_alpha,
 // which is the colour's share of dL/dT. The image was composited over the background, so the sum of
