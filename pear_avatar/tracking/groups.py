@@ -73,17 +73,22 @@ def make_group(rig: PointRig, layout: Layout, start: int, stop: int) -> Group:
     arm_of, pair_of = torch.tensor(incidence).unbind(1)
     mass = torch.zeros(len(arms), dtype=rig.pair_mass.dtype)
     mass.index_add_(0, arm_of, rig.pair_mass[pair_of])
+    entry_arm, entry_joint, entry_axis, entry_point, entry_column = table.unbind(1)
     return Group(
-        start,
-        stop,
-        torch.tensor(used),
-        mass,
-        torch.tensor([joint for _, joint in arms]),
-        arm_of,
-        pair_of,
-        *table.unbind(1),
-        E,
-        shape_basis(rig, start, stop, layout.num_betas),
+        start=start,
+        stop=stop,
+        columns=torch.tensor(used),
+        arm_mass=mass,
+        arm_joint=torch.tensor([joint for _, joint in arms]),
+        arm_of=arm_of,
+        pair_of=pair_of,
+        entry_arm=entry_arm,
+        entry_joint=entry_joint,
+        entry_axis=entry_axis,
+        entry_point=entry_point,
+        entry_column=entry_column,
+        num_expression=E,
+        shape=shape_basis(rig, start, stop, layout.num_betas),
     )
 
 

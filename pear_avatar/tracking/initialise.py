@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,6 +29,9 @@ from pear_avatar.tracking.problem import ClipCamera
 from pear_avatar.tracking.rig import PointRig
 from pear_avatar.tracking.state import TrackState
 from pear_avatar.types import ClipDetections
+
+Start = Literal["detected", "mirrored", "upright"]
+STARTS: tuple[Start, ...] = ("detected", "mirrored", "upright")
 
 #: pose landmarks that hardly move with the limbs: head, shoulders, hips
 _TRUNK = (0, 7, 8, LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
@@ -65,14 +69,20 @@ def viewing_turn(observations: Observations, camera: ClipCamera) -> Tensor:
     return rotation_between(forward.new_tensor([0.0, 0.0, -1.0]).expand_as(forward), forward)
 
 
-def trunk_rotations(detections: ClipDetections, *, mirrored: bool) -> np.ndarray:
+def trunk_rotations(detections: ClipDetections, start: Start) -> np.ndarray:
     """(N, 3, 3) pelvis rotation from hips and shoulders of the detector's 3D.
 
-    ``mirrored`` reads its depth backwards: the other body that looks the same to a camera far
-    away.
+    "mirrored" reads its depth backwards: the other body that looks the same to a camera far
+    away. "upright" ignores its 3D: a person standing straight, seen from the front or from the
+    back as the order of the shoulders says; the hips of head shots are the detector's guess.
     """
     world = corrected_world(detections)
-    if mirrored:
+    if start == "upright":
+        left, right = detections.pose_px[:, LEFT_SHOULDER], detections.pose_px[:, RIGHT_SHOULDER]
+        front = np.nanmedian((left - right)[detections.trusted, 0]) >= 0
+        turn = np.diag([1.0, 1.0, 1.0] if front else [-1.0, 1.0, -1.0])
+        return np.tile(turn, (len(world), 1, 1))
+    if start == "mirrored":
         world = world * np.array([1.0, 1.0, -1.0])
     hips, shoulders = world[:, [LEFT_HIP, RIGHT_HIP]], world[:, [LEFT_SHOULDER, RIGHT_SHOULDER]]
     across = (hips[:, 0] - hips[:, 1]) + (shoulders[:, 0] - shoulders[:, 1])
@@ -90,8 +100,7 @@ def initial_state(
     observations: Observations,
     camera: ClipCamera,
     rig: PointRig,
-    *,
-    mirrored: bool = False,
+    start: Start = "detected",
 ) -> TrackState:
     """Mean body in its relaxed pose, turned and placed frame by frame."""
     N, dtype = observations.num_frames, observations.pose_px.dtype
@@ -99,7 +108,7 @@ def initial_state(
     if not observed.any():
         observed = np.asarray(detections.trusted, bool)
     source = torch.from_numpy(nearest_observed(observed, np.asarray(detections.time)))
-    root = torch.as_tensor(trunk_rotations(detections, mirrored=mirrored), dtype=dtype)
+    root = torch.as_tensor(trunk_rotations(detections, start), dtype=dtype)
     turn = viewing_turn(observations, camera)
     # Detections are made in each frame's camera axes; bring them into the solver's world.
     flip = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=dtype))

@@ -102,7 +102,7 @@ def _draw_outline(picture: np.ndarray, px: np.ndarray, faces: np.ndarray) -> Non
     limit = 4 * max(picture.shape)
     triangles = px.clip(-limit, limit)[faces].round().astype(np.int32)
     for triangle in triangles:
-        cv2.fillConvexPoly(mask, triangle, 1)
+        cv2.fillConvexPoly(mask, triangle, (1,))
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     shade = picture.copy()
     shade[mask > 0] = (shade[mask > 0] * 0.75 + np.array(_RIGHT) * 0.25).astype(np.uint8)

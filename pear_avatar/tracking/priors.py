@@ -162,7 +162,9 @@ def make_dofs(*, hands: tuple[bool, bool], face: bool, dtype: torch.dtype = torc
             )
     table = torch.tensor(rows, dtype=torch.float64)
     index, values = table[:, :3].long(), table[:, 3:].to(dtype)
-    return Dofs(*index.unbind(1), *values.unbind(1), rest_pose(dtype))
+    joint, axis, of_part = index.unbind(1)
+    mean, sigma, lower, upper, acceleration = values.unbind(1)
+    return Dofs(joint, axis, of_part, mean, sigma, lower, upper, acceleration, rest_pose(dtype))
 
 
 def eye_pairs(dofs: Dofs) -> list[tuple[int, int]]:

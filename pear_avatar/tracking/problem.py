@@ -190,9 +190,9 @@ def _shared_prior(problem: Problem, state: TrackState) -> tuple[Tensor, Tensor, 
     gradient[:S] = betas + slope * tall
     hessian[:S, :S] = torch.eye(S, dtype=betas.dtype) + torch.outer(slope, rig.height_shape[:S])
     if layout.focal:
-        precision = 1 / config.focal_sigma**2
-        value = value + 0.5 * precision * state.log_focal**2
-        gradient[S], hessian[S, S] = precision * state.log_focal, precision
+        narrow = 1 / config.focal_sigma**2
+        value = value + 0.5 * narrow * state.log_focal**2
+        gradient[S], hessian[S, S] = narrow * state.log_focal, narrow
     if layout.offsets:
         o = layout.offset_start
         precision = (1 / problem.offset_sigma**2)[:, None].expand(-1, 3)

@@ -13,7 +13,7 @@ import torch
 from pear_avatar.body import BodyModel
 from pear_avatar.tracking.camera import check_camera, guess_camera, solver_camera
 from pear_avatar.tracking.config import TrackConfig
-from pear_avatar.tracking.initialise import initial_state, spread_state
+from pear_avatar.tracking.initialise import STARTS, initial_state, spread_state
 from pear_avatar.tracking.observations import check_detections
 from pear_avatar.tracking.result import make_track
 from pear_avatar.tracking.solve import minimise
@@ -81,7 +81,7 @@ def track_clip(
 
 def _solve(clip: Clip, progress: Progress | None) -> TrackState:
     config = clip.config
-    total = 2 * config.coarse_steps + _SPREAD_STEPS + config.fine_steps
+    total = len(STARTS) * config.coarse_steps + _SPREAD_STEPS + config.fine_steps
     done = 0
 
     def advance() -> None:
@@ -103,7 +103,7 @@ def _solve(clip: Clip, progress: Progress | None) -> TrackState:
 
 
 def _coarse_start(clip: Clip, advance: Callable[[], None]) -> TrackState:
-    """Body only on few frames, from two readings of the detector's depth; the better one."""
+    """Body only on few frames, from several first guesses; the best one."""
     index = _coarse_frames(clip.detections, clip.config.coarse_frames)
     part = make_clip(
         take_frames(clip.detections, index),
@@ -114,16 +114,14 @@ def _coarse_start(clip: Clip, advance: Callable[[], None]) -> TrackState:
     )
     steps = clip.config.coarse_steps
     results = []
-    for mirrored in (False, True):
-        state = initial_state(
-            part.detections, part.observations, part.camera, clip.rig, mirrored=mirrored
-        )
+    for start in STARTS:
+        state = initial_state(part.detections, part.observations, part.camera, clip.rig, start)
         value = float("inf")
         for kernel, share in ((WIDE_KERNEL, steps // 2), (NARROW_KERNEL, steps - steps // 2)):
             problem = body_problem(part, state, kernel)
             state, value = minimise(problem, state, share, _COARSE_TOLERANCE, advance)
         results.append((value, state))
-    logger.info("start as detected %.0f, depth mirrored %.0f", results[0][0], results[1][0])
+        logger.info("start %r: energy %.0f", start, value)
     state = min(results, key=lambda result: result[0])[1]
     return spread_state(state, clip.detections.time[index], clip.detections.time)
 
