@@ -30,11 +30,11 @@ class TrackConfig:
     height_sigma: float = 0.10
     smoothness: float = 1.0
     pose_prior: float = 0.4
-    #: pull towards the detector's own 3D bone directions once the pose has settled
+    #: trust in the detector's own 3D bone directions once the pose has settled (1 before)
     world_directions: float = 0.5
-    #: share of the per-landmark offset that a clip may add to a landmark's place on the body
+    #: how far a clip's landmarks may lie off the body's own points, in their expected errors
     landmark_offsets: float = 1.0
-    #: mean confidence a clip's hands and face need in some frame to be solved at all
+    #: confidence that a hand or the face must reach in some frame to be solved at all
     min_part_confidence: float = 0.3
 
     def validate(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -47,16 +47,6 @@ class TrackState:
         if not len(self.offsets):
             return posed
         return shift_points(rig, posed, torch.tensor(OFFSET_LANDMARKS), self.offsets)
-
-    def frames(self, index: slice | Tensor) -> TrackState:
-        """The same clip cut down to some frames."""
-        return replace(
-            self,
-            root=self.root[index],
-            transl=self.transl[index],
-            theta=self.theta[index],
-            expression=self.expression[index],
-        )
 
 
 @dataclass(frozen=True)
