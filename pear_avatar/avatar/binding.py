@@ -14,6 +14,9 @@ from torch import Tensor
 from pear_avatar.body.model import BodyModel
 from pear_avatar.splatting.skinning import SkinnedSplats
 
+#: largest spacing over the median one
+_MAX_SPACING = 1.5
+
 
 @dataclass(frozen=True)
 class SplatBinding:
@@ -73,4 +76,6 @@ def sample_surface(
     uv[folded] = 1 - uv[folded]
     barycentric = torch.cat([1 - uv.sum(1, keepdim=True), uv], 1).to(vertices.dtype)
     spacing = (total / count / density[face_index].double().clamp_min(1e-6)).sqrt()
+    # Where few splats are wanted (inside the mouth) they must not grow to fill the gap.
+    spacing = spacing.clamp_max(_MAX_SPACING * float(spacing.median()))
     return SplatBinding(face_index, faces[face_index], barycentric, spacing.to(vertices.dtype))

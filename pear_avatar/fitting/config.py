@@ -41,9 +41,8 @@ class LossConfig:
     #: mean squared Laplacian and mean square of the vertex offsets, per square metre
     laplacian: float = 200.0
     vertex_offsets: float = 4.0
-    #: mean squared splat offset per square metre; colour roughness between neighbours
+    #: mean squared splat offset per square metre
     splat_offsets: float = 20.0
-    color_smooth: float = 0.02
 
 
 @dataclass
@@ -58,6 +57,10 @@ class LimitsConfig:
     log_scale_down: float = 1.6
     #: thickness along the normal as a share of the spacing
     thickness_max: float = 0.35
+    #: how far a splat's colour may lie from the mean of its eight neighbours before it is drawn
+    #: back, and the share of the excess taken off each time
+    color_contrast: float = 0.18
+    color_pull: float = 0.15
     #: |x|, |y| of the local quaternion: how far a splat may tip out of the surface
     tilt: float = 0.22
     #: largest clothing offset

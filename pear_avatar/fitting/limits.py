@@ -12,6 +12,7 @@ from torch import Tensor
 from pear_avatar.body.model import BodyModel
 from pear_avatar.fitting.config import LimitsConfig
 from pear_avatar.fitting.state import FitState
+from pear_avatar.fitting.visibility import neighbours_on_surface
 
 _HEAD = (12, 15, 22, 23, 24)
 _WRISTS = (20, 21)
@@ -49,6 +50,8 @@ class SplatLimits:
             [center + config.log_scale_up, (spacing * config.thickness_max).log()[:, None]], 1
         )
         self._tilt = config.tilt
+        self._contrast, self._pull = config.color_contrast, config.color_pull
+        self._ring = neighbours_on_surface(body, state, 8)
 
     def apply(self, state: FitState) -> None:
         """Project every splat into its bounds."""
@@ -61,3 +64,15 @@ class SplatLimits:
         quats[:, 1:3].clamp_(-self._tilt, self._tilt)
         s["logit_opacities"].clamp_(-4.0, 6.0)
         s["colors"].clamp_(0.0, 1.0)
+
+    def calm_colors(self, state: FitState) -> None:
+        """Draw back colours that differ wildly from those around them.
+
+        A splat hidden under half-transparent neighbours can take any colour at no cost to the
+        pictures it was fitted to, and shows it in the next view.
+        """
+        colors = state.splats["colors"]
+        around = colors[self._ring].mean(1)
+        away = colors - around
+        length = away.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        colors.sub_(away * self._pull * (1 - self._contrast / length).clamp_min(0))

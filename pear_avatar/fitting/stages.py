@@ -53,6 +53,7 @@ _EVERYTHING = frozenset(
 )  # fmt: skip
 _KEYPOINTS_EVERY = 4
 _CURVE_EVERY = 50
+_CALM_EVERY = 20
 _OBSERVED_FRAMES = 40
 #: vertex offsets of fingers and face are held this much harder than those of clothes
 _HOLD_HANDS, _HOLD_HEAD = 60.0, 4.0
@@ -270,6 +271,8 @@ def fit_jointly(fitter: Fitter) -> None:
         cloth.add(state, leaves, config.rates.vertex_offsets * factor)
         update_pose(state, i, leaves, config, factor)
         limits.apply(state)
+        if k % _CALM_EVERY == 0:
+            limits.calm_colors(state)
         pulse.tick(float(loss))
     observe(fitter)
     fill_unseen(fitter.scene.body, state, state.seen)
