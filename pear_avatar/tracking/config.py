@@ -42,6 +42,6 @@ class TrackConfig:
         for name in ("num_betas", "num_expression", "coarse_steps", "fine_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"tracking.{name} must be at least 0, got {getattr(self, name)}")
-        for name in ("focal_guess", "height_mean", "height_sigma"):
+        for name in ("focal_guess", "height_mean", "height_sigma", "coarse_frames"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"tracking.{name} must be positive, got {getattr(self, name)}")
