@@ -68,8 +68,8 @@ class SmoothSolver:
         self._lu = spla.splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A")
 
     def __call__(self, b: Tensor) -> Tensor:
-        """(V, C) -> (V, C)."""
-        return torch.from_numpy(self._lu.solve(b.double().numpy())).to(b.dtype)
+        """(V, C) -> (V, C), on the same device."""
+        return torch.from_numpy(self._lu.solve(b.double().cpu().numpy())).to(b)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ class RatesConfig:
     vertex_offsets: float = 5e-4
     betas: float = 5e-3
     #: per-frame pose, radians; root and joints
-    rotations: float = 6e-3
+    rotations: float = 1e-2
     #: per-frame translation
-    transl: float = 4e-3
+    transl: float = 6e-3
     expression: float = 1e-2
     #: log of the focal length's change; only when the camera was not given
     log_focal: float = 5e-4

@@ -34,8 +34,8 @@ class Evaluator:
         with torch.no_grad():
             leaves = leaves_of(self.state, pose, refine=frozenset())
             out = render_frame(self.scene, self.state, i, leaves)
-        image, mask = frames.image(i)
-        excluded = torch.from_numpy(frames.valid[i] <= _VALID)
+        image, mask = (x.to(self.scene.device) for x in frames.image(i))
+        excluded = torch.from_numpy(frames.valid[i] <= _VALID).to(self.scene.device)
         return masked_crop_metrics(
             out.color, out.alpha[..., 0], image.permute(1, 2, 0), mask, excluded, perceptual
         )

@@ -20,9 +20,7 @@ _WRISTS = (20, 21)
 
 def joint_mass(body: BodyModel, joints: tuple[int, ...] | range) -> Tensor:
     """(V,) summed skinning weight of some joints."""
-    chosen = torch.zeros(55)
-    chosen[list(joints)] = 1.0
-    return (body.skin_weights * chosen[body.skin_joints]).sum(1)
+    return body.skin_weights_t[list(joints)].sum(0)
 
 
 def head_and_hands(body: BodyModel) -> Tensor:

@@ -61,7 +61,7 @@ def pose_loss(
 ) -> Tensor:
     """Hold the correction near zero and near the mean of its neighbours' corrections."""
     w = config.loss
-    prior = (pose.rotations.square().sum(-1) * _JOINT_WEIGHT).sum()
+    prior = (pose.rotations.square().sum(-1) * _JOINT_WEIGHT.to(pose.rotations)).sum()
     loss = w.pose_prior * (prior + pose.transl.square().sum())
     pair = neighbours.pairs.get(i)
     if pair is not None:

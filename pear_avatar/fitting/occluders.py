@@ -57,12 +57,12 @@ def difference_maps(scene: Scene, state: FitState, poses: dict[int, Pose]) -> di
     for i, pose in poses.items():
         leaves = leaves_of(state, pose, refine=frozenset())
         render = render_frame(scene, state, i, leaves)
-        color, mask, _ = scene.frames.target(i)
+        color, mask, _ = scene.target(i)
         drawn, alpha = render.color.permute(2, 0, 1), render.alpha[..., 0]
         black = (drawn - color * mask).abs().mean(0)
         white = (drawn - color * mask + mask - alpha).abs().mean(0)
         foreign = foreign_colors(color, drawn, alpha, _NEARBY * height)
-        out[i] = (torch.maximum(black, white) * foreign).numpy()
+        out[i] = (torch.maximum(black, white) * foreign).cpu().numpy()
     return out
 
 
@@ -79,7 +79,7 @@ def foreign_colors(color: Tensor, drawn: Tensor, alpha: Tensor, radius: float) -
     picture = shrink(color, size)
     reach = max(1, round(radius / _FOREIGN_GRID))
     padded = torch.nn.functional.pad(avatar, (reach,) * 4, value=10.0)
-    nearest = torch.full(size, torch.inf)
+    nearest = torch.full(size, torch.inf, device=color.device)
     for dy in range(2 * reach + 1):
         for dx in range(2 * reach + 1):
             if (dy - reach) ** 2 + (dx - reach) ** 2 <= reach**2:
@@ -150,7 +150,7 @@ def find_occluders(
     )
     for i, label in labels.items():
         box = box_area(frames.masks[i])
-        blobs = [label == k for k in range(1, label.max() + 1)]
+        blobs = [label == k for k in np.unique(label[label > 0])]
         blobs = [b for b in blobs if often[b].mean() < _PERSISTENT]
         blobs.sort(key=lambda b: -float(differences[i][b].sum()))
         for blob in blobs:

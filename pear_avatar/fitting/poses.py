@@ -39,13 +39,13 @@ def refit_pose(scene: Scene, state: FitState, i: int, start: Pose, config: Fitti
         betas=(0.9, 0.95),
     )
     generator = torch.Generator().manual_seed(config.seed + i)
-    target = scene.frames.target(i)
+    target = scene.target(i)
     for k in range(config.refit_steps):
         for group, rate in zip(optimiser.param_groups, (6e-3, 4e-3), strict=True):
             group["lr"] = rate * 0.05 ** (k / config.refit_steps)
         fixed = leaves_of(state, pose, refine=frozenset())
         leaves = Leaves(**{**vars(fixed), "pose": pose})
-        background = torch.rand(3, generator=generator)
+        background = torch.rand(3, generator=generator).to(scene.device)
         out = render_frame(scene, state, i, leaves, background=background)
         moved = (pose.rotations - start.rotations).square().sum()
         loss = image_loss(out, background, target, config) + config.loss.pose_prior * moved

@@ -33,11 +33,13 @@ from pear_avatar.fitting.state import (
     new_state,
     restore_checkpoint,
     save_checkpoint,
+    state_to,
 )
 from pear_avatar.types import BodyParams, ClipDetections, Track
 
 logger = logging.getLogger(__name__)
 
+_CPU = torch.device("cpu")
 STAGES = ("start", "silhouettes", "joint", "evaluation", "done")
 
 
@@ -89,19 +91,20 @@ def run_fit(
     key: str,
     free_focal: bool,
     perceptual: Perceptual | None,
+    device: torch.device = _CPU,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> FitOutcome:
     """Fit an avatar to crops of a tracked clip.
 
     ``checkpoint`` is written every ``config.checkpoint_seconds``; a later call with the same
     ``key`` goes on from there. ``free_focal``: the camera was guessed, so its focal length may
-    move.
+    move. ``device``: where to compute; the outcome lies on the CPU.
     """
     params = track.motion.params[torch.from_numpy(frames.row)]
-    scene = make_scene(
-        body, frames, params, crop_keypoints(detections, frames, track), config.num_betas
-    )
-    state = new_state(body, params.betas, len(frames), config)
+    state = state_to(new_state(body, params.betas, len(frames), config), device)
+    keypoints = crop_keypoints(detections, frames, track).to(device)
+    placed = replace(frames, camera=frames.camera.to(device))
+    scene = make_scene(body.to(device), placed, params.to(device), keypoints, config.num_betas)
     betas0 = state.betas.clone()
     if restore_checkpoint(checkpoint, state, key):
         done = state.progress
@@ -118,7 +121,7 @@ def run_fit(
     )
     with single_torch_thread():
         fitter = _run_stages(fitter)
-        return _outcome(fitter, params)
+        return _outcome(fitter)
 
 
 @contextmanager
@@ -224,11 +227,11 @@ def avatar_of(scene: Scene, state: FitState) -> Avatar:
     )
 
 
-def _outcome(fitter: Fitter, params: BodyParams) -> FitOutcome:
+def _outcome(fitter: Fitter) -> FitOutcome:
     state, scene = fitter.state, fitter.scene
     progress = state.progress
     figures = {k: v for k, v in progress.figures.items() if k != "steps"}
-    frames = scene.frames
+    frames = replace(scene.frames, camera=scene.frames.camera.to(_CPU))
     scale = float(state.log_focal.exp())
     if fitter.free_focal and scale != 1.0:
         K = frames.camera.K.clone()
@@ -236,8 +239,8 @@ def _outcome(fitter: Fitter, params: BodyParams) -> FitOutcome:
         K[:, 1, 1] *= scale
         frames = replace(frames, camera=replace(frames.camera, K=K))
     return FitOutcome(
-        avatar=avatar_of(scene, state),
-        params=refined_params(scene, state),
+        avatar=avatar_of(scene, state).to(_CPU),
+        params=refined_params(scene, state).to(_CPU),
         frames=frames,
         figures=figures,
         curves=progress.curves,

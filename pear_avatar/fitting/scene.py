@@ -61,9 +61,14 @@ class Scene:
     expression_vertices: Tensor
 
     @property
-    def num_vertices(self) -> int:
-        """Vertices of the body."""
-        return int(self.body.v_template.shape[0])
+    def device(self) -> torch.device:
+        """Where everything but the pictures lives."""
+        return self.body.v_template.device
+
+    def target(self, i: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Training tensors of crop i on the device; see :meth:`FrameSet.target`."""
+        color, mask, valid = self.frames.target(i)
+        return color.to(self.device), mask.to(self.device), valid.to(self.device)
 
 
 def make_scene(

@@ -135,7 +135,7 @@ def fit_silhouettes(fitter: Fitter) -> None:
         k = state.progress.step
         i = frame_of_step(k, indices, config.seed)
         leaves = leaves_of(state, stored_pose(state, i), refine=_GEOMETRY)
-        _, mask, valid = scene.frames.target(i)
+        _, mask, valid = scene.target(i)
         out = render_frame(scene, state, i, leaves)
         loss = alpha_loss(out, mask, valid)
         loss = loss + cloth_loss(scene, leaves, weights, config)
@@ -217,8 +217,8 @@ def joint_step(fitter: Fitter, i: int, step: int, neighbours: PoseNeighbours,
     scene, state, config = fitter.scene, fitter.state, fitter.config
     refine = _EVERYTHING if config.refine_pose else _EVERYTHING - {"pose"}
     leaves = leaves_of(state, stored_pose(state, i), refine=refine)
-    background = background_of_step(step, config.seed)
-    target = scene.frames.target(i)
+    background = background_of_step(step, config.seed).to(scene.device)
+    target = scene.target(i)
     out = render_frame(scene, state, i, leaves, background=background)
     loss = image_loss(out, background, target, config)
     loss = loss + splat_loss(state, leaves, config)
@@ -251,7 +251,7 @@ def fit_jointly(fitter: Fitter) -> None:
     limits = SplatLimits(fitter.scene.body, state, config.limits)
     cloth = ClothUpdater(state, config.limits.vertex_offset, every=4)
     total = config.joint_steps
-    looks = {int(total * u) for u in (0.12, 0.35, 0.7)}
+    looks = {int(total * u) for u in (0.1, 0.45)}
     pulse = _Pulse(fitter, total)
     if config.find_occluders and state.progress.step > min(looks):
         fitter = mark_occluders(fitter)

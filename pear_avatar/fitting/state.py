@@ -72,9 +72,7 @@ class FitState:
 
 def splat_density(body: BodyModel) -> Tensor:
     """(F,) relative splats per area: more on the head and hands, few in the cavities."""
-    weights = torch.zeros(body.num_vertices, 55)
-    weights.scatter_add_(1, body.skin_joints, body.skin_weights)
-    face = weights[body.faces].mean(1)
+    face = body.skin_weights_t.t()[body.faces].mean(1)
     head = face[:, [12, 15, 22, 23, 24]].sum(1)
     hands = face[:, 25:].sum(1) + face[:, 20:22].sum(1)
     density = 1 + 2.5 * (head > 0.5) + 1.5 * (hands > 0.5)
@@ -85,7 +83,7 @@ def splat_density(body: BodyModel) -> Tensor:
 
 
 def new_state(body: BodyModel, betas: Tensor, num_frames: int, config: FittingConfig) -> FitState:
-    """A fresh state: splats on the tracked body's surface, grey, no corrections."""
+    """A fresh state on the CPU: splats on the tracked body's surface, grey, no corrections."""
     shaped = body.shape(betas)
     binding = sample_surface(
         shaped.vertices(), body.faces, splat_density(body), config.num_splats, config.seed
@@ -122,6 +120,23 @@ def new_state(body: BodyModel, betas: Tensor, num_frames: int, config: FittingCo
     return state
 
 
+def state_to(state: FitState, device: torch.device) -> FitState:
+    """The same state on another device."""
+
+    def move(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(device)
+        if isinstance(value, tuple):
+            return tuple(move(v) for v in value)
+        if isinstance(value, dict):
+            return {k: move(v) for k, v in value.items()}
+        if isinstance(value, (SplatBinding, SkinnedSplats, SmoothAdam, RowAdam)):
+            return type(value)(**move(vars(value)))
+        return value
+
+    return FitState(**{k: move(v) for k, v in vars(state).items()})
+
+
 def parameter(state: FitState, name: str) -> Tensor:
     """A dense parameter by name."""
     return state.splats[name] if name in state.splats else getattr(state, name)
@@ -144,7 +159,7 @@ def _tensors(state: FitState) -> dict[str, Tensor]:
 def save_checkpoint(path: Path, state: FitState, key: str) -> None:
     """Write the state atomically; ``key`` identifies input and settings."""
     progress = json.dumps(vars(state.progress))
-    tensors = {k: v.detach().contiguous() for k, v in _tensors(state).items()}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in _tensors(state).items()}
     metadata = {"version": str(CHECKPOINT_VERSION), "key": key, "progress": progress}
     with atomic_path(path) as temporary:
         save_file(tensors, str(temporary), metadata=metadata)

@@ -49,7 +49,8 @@ def observe_splats(scene: Scene, state: FitState, indices: list[int]) -> tuple[T
     mean of the pixels under that weight (0.5 where it is 0).
     """
     n = state.binding.count
-    weight, color = torch.zeros(n), torch.zeros(n, 3)
+    weight = torch.zeros(n, device=scene.device)
+    color = torch.zeros(n, 3, device=scene.device)
     radius = max(2, round(scene.frames.camera.height / 170))
     for i in indices:
         leaves = leaves_of(state, stored_pose(state, i), refine=frozenset())
@@ -71,15 +72,15 @@ def observe_splats(scene: Scene, state: FitState, indices: list[int]) -> tuple[T
         inside = (px >= 0).all(1) & (px[:, 0] < camera.width) & (px[:, 1] < camera.height)
         depth = out.expected_depth()[y, x, 0]
         frames = scene.frames
-        sure = _interior(frames.masks[i], frames.valid[i], radius)[y, x]
+        sure = _interior(frames.masks[i], frames.valid[i], radius).to(scene.device)[y, x]
         shown = inside & sure & (in_camera[:, 2] < depth + _HIDDEN_DEPTH)
         shown &= (facing > _MIN_FACING) & (out.alpha[y, x, 0] > 0.5)
-        w = torch.where(shown, facing**4, torch.zeros(()))
+        w = torch.where(shown, facing**4, torch.zeros_like(facing))
         weight += w
-        image = torch.from_numpy(frames.targets[i])[y, x].float() / 255
+        image = torch.from_numpy(frames.targets[i]).to(scene.device)[y, x].float() / 255
         color += w[:, None] * image
     mean = color / weight[:, None].clamp_min(1e-9)
-    color = torch.where(weight[:, None] > 0, mean, torch.full((), 0.5))
+    color = torch.where(weight[:, None] > 0, mean, torch.full_like(mean, 0.5))
     return weight / max(1, len(indices)), color
 
 
@@ -97,17 +98,18 @@ def _fill_space(body: BodyModel, state: FitState) -> np.ndarray:
     """
     corners = state.binding.face_vertices
     points = state.binding.rest_points(body.v_template)
-    weights = torch.zeros(body.num_vertices, 55)
-    weights.scatter_add_(1, body.skin_joints, body.skin_weights)
+    weights = body.skin_weights_t.t()
     arms = weights[:, [16, 17, 18, 19, 20, 21, *range(25, 55)]].sum(1)
     arm = arms[corners].mean(1, keepdim=True)
-    squeeze = torch.tensor([0.35, 1.0, 0.35]) * (1 - arm) + torch.tensor([1.0, 0.35, 0.35]) * arm
+    along_y, along_x = points.new_tensor([0.35, 1.0, 0.35]), points.new_tensor([1.0, 0.35, 0.35])
+    squeeze = along_y * (1 - arm) + along_x * arm
     # Left and right wear the same: mirror, so that a hidden side is coloured from the other.
     mirrored = torch.cat([points[:, :1].abs(), points[:, 1:]], 1) * squeeze
     side = points[:, :1] * 0.1
-    coarse = weights @ _part_matrix()
+    coarse = weights @ _part_matrix().to(weights)
     scalp = body.scalp.float()[corners].mean(1, keepdim=True)
-    return torch.cat([mirrored, side, 0.12 * coarse[corners].mean(1), 0.3 * scalp], 1).numpy()
+    space = torch.cat([mirrored, side, 0.12 * coarse[corners].mean(1), 0.3 * scalp], 1)
+    return space.cpu().numpy()
 
 
 def _part_matrix() -> Tensor:
@@ -124,9 +126,9 @@ def _part_matrix() -> Tensor:
 
 def neighbours_on_surface(body: BodyModel, state: FitState, count: int) -> Tensor:
     """(N, count) nearest splats at rest; neighbours of similar skinning only by nearness."""
-    points = state.binding.rest_points(body.v_template).numpy()
+    points = state.binding.rest_points(body.v_template).cpu().numpy()
     _, index = cKDTree(points).query(points, k=count + 1)
-    return torch.from_numpy(index[:, 1:].astype(np.int64))
+    return torch.from_numpy(index[:, 1:].astype(np.int64)).to(state.seen.device)
 
 
 @torch.no_grad()
@@ -137,18 +139,19 @@ def fill_unseen(body: BodyModel, state: FitState, seen: Tensor, sweeps: int = 8)
     then unseen colours diffuse among neighbours while seen ones stay. Shape parameters of
     unseen splats go back to their start.
     """
-    known = (seen >= 1.0).numpy()
+    known = (seen >= 1.0).cpu().numpy()
     if not known.any():
         return
     blend = seen[:, None].clamp(0, 1)
     space = _fill_space(body, state)
     colors = state.splats["colors"]
-    sources = colors[torch.from_numpy(np.flatnonzero(known))]
+    sources = colors[torch.from_numpy(np.flatnonzero(known)).to(colors.device)]
     count = int(min(_FILL_SOURCES, known.sum()))
     unknown = np.flatnonzero(~known)
     _, nearest = cKDTree(space[known]).query(space[unknown], k=count)
     guess = colors.clone()
-    guess[unknown] = sources[torch.from_numpy(nearest.reshape(-1, count))].median(1).values
+    chosen = torch.from_numpy(nearest.reshape(-1, count)).to(colors.device)
+    guess[torch.from_numpy(unknown).to(colors.device)] = sources[chosen].median(1).values
     filled = blend * colors + (1 - blend) * guess
     ring = neighbours_on_surface(body, state, 8)
     for _ in range(sweeps):
@@ -158,6 +161,6 @@ def fill_unseen(body: BodyModel, state: FitState, seen: Tensor, sweeps: int = 8)
     s = state.splats
     s["offsets"].mul_(blend)
     s["log_scales"].copy_(blend * s["log_scales"] + (1 - blend) * state.log_scales0)
-    rest = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    rest = colors.new_tensor([1.0, 0.0, 0.0, 0.0])
     s["local_quats"].copy_(blend * s["local_quats"] + (1 - blend) * rest)
     s["logit_opacities"].copy_(torch.maximum(s["logit_opacities"], 3.0 * (1 - seen.clamp(0, 1))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -140,11 +141,12 @@ def fit_video(
             cache / "frames.npz", key, video, detections, masks, track, config, unseen_tail,
             report_progress,
         )  # fmt: skip
-    perceptual = load_perceptual()
+    device = fit_device(config.device)
+    perceptual = load_perceptual(device)
     outcome = run_fit(
         body, track, detections, frames, config.fitting,
         checkpoint=cache / "fit.safetensors", key=key, free_focal=camera is None,
-        perceptual=perceptual, progress=progress,
+        perceptual=perceptual, device=device, progress=progress,
     )  # fmt: skip
     refined = refined_track(track, outcome)
     track_figures = track_report(track, detections, body)
@@ -158,15 +160,28 @@ def fit_video(
     seconds = {**clock.seconds, **outcome.seconds}
     seconds["outputs"] = seconds.pop("outputs")  # last, as it happened
     report = _report(video, config, outcome, track_figures, seconds, perceptual is None)
+    report["device"] = str(device)
     write_report_json(out / "report.json", report)
     write_report_html(out / "report.html", report, images, outcome.curves)
     (cache / f"frames-{key}.npz").unlink(missing_ok=True)  # large, and quick to cut again
     return FitResult(out, avatar, refined, report)
 
 
+def fit_device(name: str) -> torch.device:
+    """Where a fit runs: ``auto`` takes CUDA where a GPU and gsplat are at hand."""
+    ready = torch.cuda.is_available() and importlib.util.find_spec("gsplat") is not None
+    if name == "cuda" and not ready:
+        raise UserError(
+            "device = cuda needs a CUDA GPU and gsplat (pip install 'pear-avatar[gpu]'); "
+            "leave --device out, or say cpu"
+        )
+    return torch.device("cuda" if ready and name != "cpu" else "cpu")
+
+
 def _fit_key(video: str | Path, config: FitConfig, camera: Camera | None, unseen_tail: bool) -> str:
     settings = config_to_dict(config)
     settings.pop("output", None)
+    settings.pop("device", None)
     settings |= {
         "unseen_tail": unseen_tail,
         "version": pear_avatar.__version__,
@@ -303,7 +318,6 @@ def _report(
         "seconds": {k: round(v, 2) for k, v in seconds.items()},
         "splats": outcome.avatar.num_splats,
         "steps": outcome.steps,
-        "device": "cpu",
         "versions": _versions(),
         "evaluator": EVALUATOR_VERSION,
         "title": Path(video).name,
