@@ -31,7 +31,7 @@ class LossConfig:
 
     l1: float = 0.8
     ssim: float = 0.2
-    alpha: float = 0.3
+    alpha: float = 0.6
     perceptual: float = 0.05
     keypoints: float = 0.02
     #: deviation of a frame's pose from the tracked one, and from its neighbours' deviation
@@ -76,9 +76,9 @@ class FittingConfig:
     num_splats: int = 30000
     num_betas: int = 20
     #: silhouettes first: shape, clothes and pose, no colours
-    silhouette_steps: int = 1200
+    silhouette_steps: int = 1000
     #: then everything together
-    joint_steps: int = 7000
+    joint_steps: int = 6000
     #: every n-th frame is left out of the appearance fit and measured
     holdout_every: int = 8
     #: at most this many frames are fitted (evenly spread)
@@ -88,7 +88,7 @@ class FittingConfig:
     refine_pose: bool = True
     refine_focal: bool = True
     #: pose steps on each held-out picture for the "heldout_refit" figures
-    refit_steps: int = 40
+    refit_steps: int = 80
     #: held-out frames used for "heldout_refit" at most
     refit_frames: int = 12
     #: held-out frames that get the (slow) perceptual metric at most

@@ -43,12 +43,21 @@ def image_loss(
     ``out.color`` was composited over ``background`` (3,). Pixels with valid = 0 are replaced by
     the prediction itself, so that neither they nor the SSIM windows around them pull.
     """
-    color, mask, valid = target
+    _, mask, valid = target
     prediction = out.color.permute(2, 0, 1)
-    wanted = color * mask + background[:, None, None] * (1 - mask)
-    wanted = torch.where(valid > 0.5, wanted, prediction.detach())
+    wanted = on_background(prediction, background, target)
     loss = l1_ssim_loss(prediction, wanted, weight_l1=config.loss.l1, weight_ssim=config.loss.ssim)
     return loss + config.loss.alpha * alpha_loss(out, mask, valid)
+
+
+@torch.no_grad()
+def on_background(
+    prediction: Tensor, background: Tensor, target: tuple[Tensor, Tensor, Tensor]
+) -> Tensor:
+    """(3, h, w) the target over a colour (3,), with the prediction itself where not valid."""
+    color, mask, valid = target
+    wanted = torch.lerp(background[:, None, None], color, mask)
+    return torch.where(valid > 0.5, wanted, prediction)
 
 
 def alpha_loss(out: RenderOutput, mask: Tensor, valid: Tensor) -> Tensor:

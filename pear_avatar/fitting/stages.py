@@ -19,6 +19,7 @@ from pear_avatar.fitting.objective import (
     cloth_loss,
     image_loss,
     keypoint_loss,
+    on_background,
     pose_loss,
     shape_loss,
     splat_loss,
@@ -232,10 +233,8 @@ def joint_step(fitter: Fitter, i: int, step: int, neighbours: PoseNeighbours,
         and config.loss.perceptual > 0
         and (step > config.joint_steps // 3 and step % config.perceptual_every == 0)
     ):
-        color, mask, valid = target
         prediction = out.color.permute(2, 0, 1)
-        wanted = color * mask + background[:, None, None] * (1 - mask)
-        wanted = torch.where(valid > 0.5, wanted, prediction.detach())
+        wanted = on_background(prediction, background, target)
         term = _perceptual_loss(fitter, prediction, wanted, step)
         loss = loss + config.perceptual_every * config.loss.perceptual * term
     loss.backward()
@@ -249,7 +248,7 @@ def fit_jointly(fitter: Fitter) -> None:
     neighbours = PoseNeighbours.of(indices)
     weights = cloth_weights(fitter.scene)
     limits = SplatLimits(fitter.scene.body, state, config.limits)
-    cloth = ClothUpdater(state, config.limits.vertex_offset, every=4)
+    cloth = ClothUpdater(state, config.limits.vertex_offset, every=8)
     total = config.joint_steps
     looks = {int(total * u) for u in (0.1, 0.45)}
     pulse = _Pulse(fitter, total)
@@ -268,7 +267,7 @@ def fit_jointly(fitter: Fitter) -> None:
         update_dense(
             state, leaves, joint_rates(config, factor, fitter.free_focal), k + 1, state.seen
         )
-        cloth.add(state, leaves, config.rates.vertex_offsets * factor)
+        cloth.add(state, leaves, 2 * config.rates.vertex_offsets * factor)
         update_pose(state, i, leaves, config, factor)
         limits.apply(state)
         if k % _CALM_EVERY == 0:
