@@ -88,9 +88,9 @@ class FittingConfig:
     refine_pose: bool = True
     refine_focal: bool = True
     #: pose steps on each held-out picture for the "heldout_refit" figures
-    refit_steps: int = 80
+    refit_steps: int = 120
     #: held-out frames used for "heldout_refit" at most
-    refit_frames: int = 12
+    refit_frames: int = 10
     #: held-out frames that get the (slow) perceptual metric at most
     perceptual_frames: int = 8
     #: find things in front of the person and leave them out

@@ -11,6 +11,9 @@ from pear_avatar.fitting.objective import image_loss
 from pear_avatar.fitting.scene import Leaves, Pose, Scene, leaves_of, render_frame, stored_pose
 from pear_avatar.fitting.state import FitState
 
+#: Adam's first rates for rotations (rad) and translation (m) of a refitted pose
+_REFIT_RATES = (1.2e-2, 8e-3)
+
 
 def zero_pose() -> Pose:
     """No correction: the pose as tracked."""
@@ -35,13 +38,16 @@ def refit_pose(scene: Scene, state: FitState, i: int, start: Pose, config: Fitti
     """Fit crop i's pose alone to its picture, everything else held: measures appearance only."""
     pose = start.leaf()
     optimiser = torch.optim.Adam(
-        [{"params": [pose.rotations], "lr": 6e-3}, {"params": [pose.transl], "lr": 4e-3}],
+        [
+            {"params": [parameter], "lr": rate}
+            for parameter, rate in zip((pose.rotations, pose.transl), _REFIT_RATES, strict=True)
+        ],
         betas=(0.9, 0.95),
     )
     generator = torch.Generator().manual_seed(config.seed + i)
     target = scene.target(i)
     for k in range(config.refit_steps):
-        for group, rate in zip(optimiser.param_groups, (6e-3, 4e-3), strict=True):
+        for group, rate in zip(optimiser.param_groups, _REFIT_RATES, strict=True):
             group["lr"] = rate * 0.05 ** (k / config.refit_steps)
         fixed = leaves_of(state, pose, refine=frozenset())
         leaves = Leaves(**{**vars(fixed), "pose": pose})

@@ -155,10 +155,12 @@ def _run_stages(fitter: Fitter) -> Fitter:
     state, config = fitter.state, fitter.config
     held_out = fitter.scene.frames.indices(1) or fitter.scene.frames.indices(0)[::8]
     if state.progress.stage == "start":
+        started = time.monotonic()
         color_from_frames(fitter)
         evaluator = Evaluator(fitter.scene, state, config, fitter.perceptual)
         state.progress.figures["initial"] = evaluator.tracked(held_out)
         state.splats["colors"].fill_(0.5)
+        state.progress.seconds["first colours"] = time.monotonic() - started
     if _enter(fitter, "silhouettes"):
         fit_silhouettes(fitter)
         color_from_frames(fitter)
@@ -179,7 +181,7 @@ def _measure(fitter: Fitter, held_out: list[int]) -> None:
     frames, figures = fitter.scene.frames, fitter.state.progress.figures
     report = fitter.progress
     jobs: list[tuple[str, Callable[[list[int]], Any], list[int]]] = [
-        ("fitted", plain.interpolated, frames.indices(0)[::8]),
+        ("fitted", plain.interpolated, frames.indices(0)[::16]),
         ("heldout", evaluator.interpolated, held_out),
         ("heldout_tracked", plain.tracked, held_out),
         ("heldout_refit", evaluator.refitted, held_out),

@@ -30,6 +30,10 @@ SPLAT_WIDTHS = {
 #: per-frame corrections of the track: name -> numbers a row
 POSE_WIDTHS = {"rotations": 165, "transl": 3}
 
+#: standard deviation of a new splat along and across the surface, over the spacing: as narrow
+#: as leaves no holes, since the splats' width blurs every outline
+_WIDTH, _THICKNESS = 0.6, 0.2
+
 
 @dataclass
 class Progress:
@@ -89,8 +93,8 @@ def new_state(body: BodyModel, betas: Tensor, num_frames: int, config: FittingCo
         shaped.vertices(), body.faces, splat_density(body), config.num_splats, config.seed
     )
     n = binding.count
-    log_scales = (binding.spacing * 0.75).log()[:, None].repeat(1, 3)
-    log_scales[:, 2] = (binding.spacing * 0.2).log()
+    log_scales = (binding.spacing * _WIDTH).log()[:, None].repeat(1, 3)
+    log_scales[:, 2] = (binding.spacing * _THICKNESS).log()
     splats = {
         "offsets": torch.zeros(n, 3),
         "local_quats": torch.tensor([1.0, 0, 0, 0]).repeat(n, 1),

@@ -28,8 +28,8 @@ DEVICES = ("auto", "cpu", "cuda")
 class ClipConfig:
     """Which part of the video is used."""
 
-    #: use at most this many frames, at an even stride over the whole clip; null uses all
-    max_frames: int | None = None
+    #: look at most at this many frames, evenly spread over the video; null looks at all
+    max_frames: int | None = 400
 
 
 @dataclass

@@ -9,6 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -34,7 +35,7 @@ from pear_avatar.fitting.frames import (
     load_frames,
     save_frames,
 )
-from pear_avatar.fitting.run import FitOutcome, run_fit
+from pear_avatar.fitting.run import FitOutcome, run_fit, single_torch_thread
 from pear_avatar.perception.clip import detect_clip
 from pear_avatar.perception.masks import PersonMasks
 from pear_avatar.perception.overlay import write_overlay
@@ -132,9 +133,15 @@ def fit_video(
         detections, masks = detect_clip(
             video, cache_dir=cache, max_frames=config.clip.max_frames, progress=progress
         )
-        if config.output.overlay:
-            _overlay_once(cache / f"overlay-{key}", video, detections, masks, out / "overlay.mp4")
-    with clock.stage("tracking"):
+    # The overlay is drawn beside the tracking and the fit, which leave a core free now and then.
+    helper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="overlay")
+    overlay = None
+    if config.output.overlay:
+        overlay = helper.submit(
+            _overlay_once, cache / f"overlay-{key}", video, detections, masks, out / "overlay.mp4"
+        )
+    helper.shutdown(wait=False)
+    with clock.stage("tracking"), single_torch_thread():
         track = _tracked(cache / "track.npz", key, detections, body, camera, config, progress)
     with clock.stage("crops"):
         frames = _crops(
@@ -161,6 +168,8 @@ def fit_video(
     seconds["outputs"] = seconds.pop("outputs")  # last, as it happened
     report = _report(video, config, outcome, track_figures, seconds, perceptual is None)
     report["device"] = str(device)
+    if overlay is not None:
+        overlay.result()
     write_report_json(out / "report.json", report)
     write_report_html(out / "report.html", report, images, outcome.curves)
     (cache / f"frames-{key}.npz").unlink(missing_ok=True)  # large, and quick to cut again
