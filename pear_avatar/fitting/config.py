@@ -50,8 +50,8 @@ class LimitsConfig:
     """Hard bounds that keep splats flat and near the skin."""
 
     #: largest splat offset
-    offset: float = 0.02
-    offset_head_hands: float = 0.006
+    offset: float = 0.01
+    offset_head_hands: float = 0.005
     #: largest growth and shrinkage of the in-plane scale against the splat spacing, natural log
     log_scale_up: float = 0.6
     log_scale_down: float = 1.6
@@ -62,7 +62,7 @@ class LimitsConfig:
     color_contrast: float = 0.18
     color_pull: float = 0.15
     #: |x|, |y| of the local quaternion: how far a splat may tip out of the surface
-    tilt: float = 0.22
+    tilt: float = 0.18
     #: largest clothing offset
     vertex_offset: float = 0.12
 
@@ -75,10 +75,12 @@ class FittingConfig:
     crop_size: int = 512
     num_splats: int = 30000
     num_betas: int = 20
-    #: silhouettes first: shape, clothes and pose, no colours
+    #: silhouettes first: shape, clothes and pose, no colours; then everything together
     silhouette_steps: int = 1000
-    #: then everything together
     joint_steps: int = 6000
+    #: a short clip gets at most this many joint steps a fitted frame (and a base of 1500): more
+    #: of them only carve the splats to the few pictures there are
+    steps_per_frame: int = 40
     #: every n-th frame is left out of the appearance fit and measured
     holdout_every: int = 8
     #: at most this many frames are fitted (evenly spread)

@@ -56,6 +56,7 @@ _KEYPOINTS_EVERY = 4
 _CURVE_EVERY = 50
 _CALM_EVERY = 20
 _OBSERVED_FRAMES = 40
+_BASE_STEPS = 1500
 #: vertex offsets of fingers and face are held this much harder than those of clothes
 _HOLD_HANDS, _HOLD_HEAD = 60.0, 4.0
 
@@ -231,7 +232,7 @@ def joint_step(fitter: Fitter, i: int, step: int, neighbours: PoseNeighbours,
     if (
         fitter.perceptual is not None
         and config.loss.perceptual > 0
-        and (step > config.joint_steps // 3 and step % config.perceptual_every == 0)
+        and (step > joint_total(fitter) // 3 and step % config.perceptual_every == 0)
     ):
         prediction = out.color.permute(2, 0, 1)
         wanted = on_background(prediction, background, target)
@@ -239,6 +240,13 @@ def joint_step(fitter: Fitter, i: int, step: int, neighbours: PoseNeighbours,
         loss = loss + config.perceptual_every * config.loss.perceptual * term
     loss.backward()
     return leaves, loss.detach()
+
+
+def joint_total(fitter: Fitter) -> int:
+    """Steps of the joint stage: the configured number, fewer for a clip of few frames."""
+    fitted = len(fitter.scene.frames.indices(0))
+    config = fitter.config
+    return min(config.joint_steps, _BASE_STEPS + config.steps_per_frame * fitted)
 
 
 def fit_jointly(fitter: Fitter) -> None:
@@ -249,7 +257,7 @@ def fit_jointly(fitter: Fitter) -> None:
     weights = cloth_weights(fitter.scene)
     limits = SplatLimits(fitter.scene.body, state, config.limits)
     cloth = ClothUpdater(state, config.limits.vertex_offset, every=8)
-    total = config.joint_steps
+    total = joint_total(fitter)
     looks = {int(total * u) for u in (0.1, 0.45)}
     pulse = _Pulse(fitter, total)
     if config.find_occluders and state.progress.step > min(looks):

@@ -30,9 +30,9 @@ SPLAT_WIDTHS = {
 #: per-frame corrections of the track: name -> numbers a row
 POSE_WIDTHS = {"rotations": 165, "transl": 3}
 
-#: standard deviation of a new splat along and across the surface, over the spacing: as narrow
-#: as leaves no holes, since the splats' width blurs every outline
-_WIDTH, _THICKNESS = 0.6, 0.2
+#: standard deviation of a new splat along and across the surface, over the spacing; at 0.6
+#: pinholes show where the fit never sharpens them
+_WIDTH, _THICKNESS = 0.75, 0.2
 
 
 @dataclass

@@ -28,6 +28,8 @@ _HIDDEN_DEPTH = 0.03
 #: mean over the frames of facing^4 that makes a splat well seen: one frame in fifty from the
 #: front will do, glancing views in all of them will not (their colour is the background's)
 _WELL_SEEN = 0.02
+#: hair shows edge-on above a forehead; that much is enough for it to colour the rest of the hair
+_HAIR_SEEN = 0.1
 #: splats averaged when a colour is made up
 _FILL_SOURCES = 100
 
@@ -139,7 +141,8 @@ def fill_unseen(body: BodyModel, state: FitState, seen: Tensor, sweeps: int = 8)
     then unseen colours diffuse among neighbours while seen ones stay. Shape parameters of
     unseen splats go back to their start.
     """
-    known = (seen >= 1.0).cpu().numpy()
+    hair = body.scalp[state.binding.face_vertices].float().mean(1) > 0.5
+    known = ((seen >= 1.0) | (hair & (seen > _HAIR_SEEN))).cpu().numpy()
     if not known.any():
         return
     blend = seen[:, None].clamp(0, 1)
