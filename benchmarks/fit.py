@@ -38,7 +38,7 @@ from pear_avatar.fitting.scene import (
     stored_pose,
 )
 from pear_avatar.fitting.stages import Fitter, cloth_weights, joint_rates, joint_step
-from pear_avatar.fitting.state import FitState, new_state
+from pear_avatar.fitting.state import FitState, new_state, state_to
 from pear_avatar.fitting.step import ClothUpdater, update_dense, update_pose
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.splatting import rasterise
@@ -58,9 +58,9 @@ def run(options: Options) -> list[Result]:
         _native.set_num_threads(options.threads)
         torch.set_num_threads(options.threads)
     config = FittingConfig()
-    fitter = _fitter(config)
+    fitter = make_fitter(config, torch.device("cpu"))
     calls: dict[str, Callable[[], object]] = {
-        "step": _single(_step(fitter)),
+        "step": _single(make_step(fitter)),
         "drawing": _single(lambda: _draw_and_back(fitter)),
         "peer": lambda: _peer_step(fitter.scene, fitter.state),
     }
@@ -87,7 +87,8 @@ def _single(call: Callable[[], object]) -> Callable[[], object]:
     return run_single
 
 
-def _fitter(config: FittingConfig) -> Fitter:
+def make_fitter(config: FittingConfig, device: torch.device) -> Fitter:
+    """A fit in its joint stage on noise pictures, ready to step."""
     body = load_body()
     params = BodyParams(
         torch.zeros(body.num_betas),
@@ -107,14 +108,17 @@ def _fitter(config: FittingConfig) -> Fitter:
         np.arange(_FRAMES), np.zeros(_FRAMES, np.int8),
     )  # fmt: skip
     keypoints = torch.rand(_FRAMES, 33, 3) * torch.tensor([_WIDTH, _HEIGHT, 1.0])
-    scene = make_scene(body, frames, params, keypoints, config.num_betas)
-    state = new_state(body, params.betas, _FRAMES, config)
+    placed = replace(frames, camera=frames.camera.to(device))
+    scene = make_scene(
+        body.to(device), placed, params.to(device), keypoints.to(device), config.num_betas
+    )
+    state = state_to(new_state(body, params.betas, _FRAMES, config), device)
     return Fitter(
         scene, state, config, state.betas.clone(), True, None, lambda: None, lambda *_: None
     )
 
 
-def _step(fitter: Fitter) -> Callable[[], object]:
+def make_step(fitter: Fitter) -> Callable[[], object]:
     """One whole step of the joint stage, updates and bounds included."""
     state, config = fitter.state, fitter.config
     neighbours = PoseNeighbours.of(list(range(_FRAMES)))
