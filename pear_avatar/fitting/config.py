@@ -90,11 +90,11 @@ class FittingConfig:
     refine_pose: bool = True
     refine_focal: bool = True
     #: pose steps on each held-out picture for the "heldout_refit" figures
-    refit_steps: int = 120
+    refit_steps: int = 100
     #: held-out frames used for "heldout_refit" at most
-    refit_frames: int = 10
+    refit_frames: int = 8
     #: held-out frames that get the (slow) perceptual metric at most
-    perceptual_frames: int = 8
+    perceptual_frames: int = 5
     #: find things in front of the person and leave them out
     find_occluders: bool = True
     max_excluded_share: float = 0.10
