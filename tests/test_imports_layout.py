@@ -135,7 +135,9 @@ def test_no_module_is_called_utils() -> None:
 
 def test_no_file_is_too_long() -> None:
     paths = [*modules(), *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
-    paths += [p for kind in ("*.cpp", "*.h") for p in (ROOT / PACKAGE / "_native" / "src").rglob(kind)]
+    paths += [
+        p for kind in ("*.cpp", "*.h") for p in (ROOT / PACKAGE / "_native" / "src").rglob(kind)
+    ]
     lengths = {str(p.relative_to(ROOT)): len(p.read_text("utf-8").splitlines()) for p in paths}
     assert not {path: n for path, n in lengths.items() if n > MAX_LINES}
 

@@ -64,6 +64,7 @@ def _truth_table(truth: TruthFigures) -> Table:
         ("joint error, root-aligned, all 55", f"{truth.mpjpe_all_mm:.1f} mm"),
         ("joint error, Procrustes-aligned, all 55", f"{truth.pa_mpjpe_all_mm:.1f} mm"),
         ("PSNR in unseen poses, masked", f"{truth.psnr_unseen_poses:.2f} dB"),
+        ("  with the true angles as they are", f"{truth.psnr_unseen_rotations:.2f} dB"),
         ("SSIM in unseen poses, masked", f"{truth.ssim_unseen_poses:.3f}"),
         ("silhouette IoU in unseen poses", f"{truth.silhouette_iou_unseen_poses:.3f}"),
         (

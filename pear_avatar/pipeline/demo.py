@@ -82,7 +82,7 @@ def run_demo(
     if clip is not None:
         truth = measure_truth(fit.avatar, fit.track, clip, load_body(), load_perceptual())
         write_report_json(folder / "report.json", {**fit.report, "truth": truth.as_dict()})
-        pictures = _beside_truth(fit, clip, truth.depth_ratio)
+        pictures = _beside_truth(fit, clip)
     shown = _write_motion(
         folder / MOTION_NAME, pictures or _new_motion(fit.avatar), progress or (lambda *_: None)
     )
@@ -99,11 +99,11 @@ def _synthetic_clip(folder: Path, progress: ProgressFn | None) -> SyntheticClip:
         return make_synthetic_clip(folder, load_body(), progress=progress)
 
 
-def _beside_truth(fit: FitResult, clip: SyntheticClip, ratio: float) -> Iterator[np.ndarray]:
+def _beside_truth(fit: FitResult, clip: SyntheticClip) -> Iterator[np.ndarray]:
     """Pictures (H, 2 W, 3): the true picture over white, and the avatar in the same pose."""
     truth = clip.unseen
     assert truth.images is not None, "the unseen motion keeps its pictures"
-    for i, (params, camera) in enumerate(unseen_frames(fit.avatar, fit.track, clip, ratio)):
+    for i, (params, camera) in enumerate(unseen_frames(fit.avatar, fit.track, clip)):
         with torch.no_grad():
             drawn = to_uint8(draw(fit.avatar.gaussians(params), camera, torch.ones(3)).color)
         mask = truth.alpha[i][..., None].astype(np.float32) / 255
