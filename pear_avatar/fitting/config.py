@@ -85,7 +85,7 @@ class FittingConfig:
     holdout_every: int = 8
     #: at most this many frames are fitted (evenly spread)
     max_frames: int = 400
-    perceptual_every: int = 8
+    perceptual_every: int = 16
     perceptual_crop: int = 96
     refine_pose: bool = True
     refine_focal: bool = True

@@ -30,8 +30,8 @@ _HIDDEN_DEPTH = 0.03
 _WELL_SEEN = 0.02
 #: hair shows edge-on above a forehead; that much is enough for it to colour the rest of the hair
 _HAIR_SEEN = 0.1
-#: splats averaged when a colour is made up
-_FILL_SOURCES = 100
+#: splats averaged when a colour is made up, of at most this many that are asked
+_FILL_SOURCES, _MAX_SOURCES = 32, 5000
 
 
 def _interior(mask: np.ndarray, valid: np.ndarray, radius: int) -> Tensor:
@@ -114,6 +114,13 @@ def _fill_space(body: BodyModel, state: FitState) -> np.ndarray:
     return space.cpu().numpy()
 
 
+def _thinned(indices: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` of the indices, evenly taken: the search among all of them is slow."""
+    if len(indices) <= count:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, count).round().astype(int)]
+
+
 def _part_matrix() -> Tensor:
     """(55, 8) joints -> trunk, head, upper arm, forearm, hand, thigh, shin, foot."""
     groups = (
@@ -148,10 +155,11 @@ def fill_unseen(body: BodyModel, state: FitState, seen: Tensor, sweeps: int = 8)
     blend = seen[:, None].clamp(0, 1)
     space = _fill_space(body, state)
     colors = state.splats["colors"]
-    sources = colors[torch.from_numpy(np.flatnonzero(known)).to(colors.device)]
-    count = int(min(_FILL_SOURCES, known.sum()))
+    sources_at = _thinned(np.flatnonzero(known), _MAX_SOURCES)
+    sources = colors[torch.from_numpy(sources_at).to(colors.device)]
+    count = min(_FILL_SOURCES, len(sources_at))
     unknown = np.flatnonzero(~known)
-    _, nearest = cKDTree(space[known]).query(space[unknown], k=count)
+    _, nearest = cKDTree(space[sources_at]).query(space[unknown], k=count, workers=-1)
     guess = colors.clone()
     chosen = torch.from_numpy(nearest.reshape(-1, count)).to(colors.device)
     guess[torch.from_numpy(unknown).to(colors.device)] = sources[chosen].median(1).values
