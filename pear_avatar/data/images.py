@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pear_avatar.data.atomic import atomic_path
+
 #: File endings that are read as one still picture.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -86,11 +88,5 @@ def write_image(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
         )
     if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):
         raise ValueError(f"expected 3 or 4 channels, got {pixels.shape[2]}")
-    file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.stem}.{os.getpid()}.part{file.suffix}")
-    try:
+    with atomic_path(Path(path)) as part:
         Image.fromarray(np.ascontiguousarray(pixels)).save(part)
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)

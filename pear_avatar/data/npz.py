@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,8 +31,8 @@ def load_npz(path: str | Path) -> dict[str, np.ndarray]:
                 "with plain arrays only"
             ) from error
         raise ValueError(f"{path.name}: not a readable npz file ({error})") from error
-    except (zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
-        raise ValueError(f"{path.name}: damaged or truncated npz file ({error})") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError) as error:
+        raise ValueError(f"{path.name}: broken or truncated npz file ({error})") from error
 
 
 def save_npz(

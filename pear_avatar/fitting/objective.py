@@ -81,13 +81,13 @@ def pose_loss(
     return loss
 
 
-def cloth_loss(scene: Scene, leaves: Leaves, weights: Tensor, config: FittingConfig) -> Tensor:
+def cloth_loss(leaves: Leaves, weights: Tensor, config: FittingConfig) -> Tensor:
     """Mean squared offset, weighted by vertex (V,): heavy on hands and face."""
     squared = leaves.vertex_offsets.square().sum(-1)
     return config.loss.vertex_offsets * (squared * weights).mean()
 
 
-def shape_loss(state: FitState, leaves: Leaves, betas0: Tensor, config: FittingConfig) -> Tensor:
+def shape_loss(leaves: Leaves, betas0: Tensor, config: FittingConfig) -> Tensor:
     """Hold the betas near the tracked ones."""
     return config.loss.betas_prior * (leaves.betas - betas0).square().sum()
 
@@ -105,6 +105,6 @@ def keypoint_loss(scene: Scene, landmarks_px: Tensor, i: int, config: FittingCon
     return config.loss.keypoints * (robust * weight).sum() / weight.sum().clamp_min(1.0)
 
 
-def splat_loss(state: FitState, leaves: Leaves, config: FittingConfig) -> Tensor:
+def splat_loss(leaves: Leaves, config: FittingConfig) -> Tensor:
     """Keep splat centres near the surface."""
     return config.loss.splat_offsets * leaves.splats["offsets"].square().sum(-1).mean()

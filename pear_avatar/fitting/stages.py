@@ -140,8 +140,8 @@ def fit_silhouettes(fitter: Fitter) -> None:
         _, mask, valid = scene.target(i)
         out = render_frame(scene, state, i, leaves)
         loss = alpha_loss(out, mask, valid)
-        loss = loss + cloth_loss(scene, leaves, weights, config)
-        loss = loss + shape_loss(state, leaves, fitter.betas0, config)
+        loss = loss + cloth_loss(leaves, weights, config)
+        loss = loss + shape_loss(leaves, fitter.betas0, config)
         loss = loss + pose_loss(state, neighbours, i, leaves.pose, config)
         if k % _KEYPOINTS_EVERY == 0:
             loss = loss + _KEYPOINTS_EVERY * _keypoints(fitter, i, leaves)
@@ -223,9 +223,9 @@ def joint_step(fitter: Fitter, i: int, step: int, neighbours: PoseNeighbours,
     target = scene.target(i)
     out = render_frame(scene, state, i, leaves, background=background)
     loss = image_loss(out, background, target, config)
-    loss = loss + splat_loss(state, leaves, config)
-    loss = loss + cloth_loss(scene, leaves, weights, config)
-    loss = loss + shape_loss(state, leaves, fitter.betas0, config)
+    loss = loss + splat_loss(leaves, config)
+    loss = loss + cloth_loss(leaves, weights, config)
+    loss = loss + shape_loss(leaves, fitter.betas0, config)
     loss = loss + pose_loss(state, neighbours, i, leaves.pose, config)
     if step % _KEYPOINTS_EVERY == 0:
         loss = loss + _KEYPOINTS_EVERY * _keypoints(fitter, i, leaves)

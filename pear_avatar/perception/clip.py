@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pear_avatar.data.npz import load_npz, save_npz
 from pear_avatar.data.video import MediaError, pick_frames, probe_video
 from pear_avatar.perception.cleaning import (
     face_confidence,
@@ -32,7 +33,7 @@ from pear_avatar.perception.passes import (
     search_missing_parts,
 )
 from pear_avatar.perception.raw import RawClip
-from pear_avatar.perception.store import Store, content_key, write_arrays
+from pear_avatar.perception.store import Store, content_key
 from pear_avatar.perception.trust import judge_frames, summarise
 from pear_avatar.types import ClipDetections
 
@@ -106,7 +107,7 @@ def save_detections(
     path: str | os.PathLike[str], detections: ClipDetections, masks: PersonMasks
 ) -> None:
     """Write detections and masks to one npz (plain arrays, no pickle)."""
-    write_arrays(Path(path), _to_arrays(detections, masks))
+    save_npz(Path(path), _to_arrays(detections, masks))
 
 
 def load_detections(path: str | os.PathLike[str]) -> tuple[ClipDetections, PersonMasks]:
@@ -116,8 +117,7 @@ def load_detections(path: str | os.PathLike[str]) -> tuple[ClipDetections, Perso
         FileNotFoundError: no such file. ValueError: not a file of detections.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return _from_arrays({key: archive[key] for key in archive.files})
+        return _from_arrays(load_npz(Path(path)))
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} does not hold detections ({error}): detect again") from None
 

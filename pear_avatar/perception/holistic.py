@@ -68,7 +68,31 @@ class PartDetector(Protocol):
         """Free the network."""
 
 
-class HolisticDetector:
+class _Graph:
+    """One mediapipe graph; the lines its networks log are kept off stderr.
+
+    ``found`` names the result that is not None once somebody was seen: the landmark networks
+    log a line each on the first person they see, and nothing after it.
+    """
+
+    def __init__(self, graph: Any, found: str, **options: Any) -> None:
+        with _silent_stderr():
+            self._graph = graph(**options)
+            _warm_up(self._graph)
+        self._found, self._quiet = found, False
+
+    def _process(self, rgb: np.ndarray) -> Any:
+        with contextlib.nullcontext() if self._quiet else _silent_stderr():
+            result = self._graph.process(rgb)
+        self._quiet = self._quiet or getattr(result, self._found) is not None
+        return result
+
+    def close(self) -> None:
+        """Free the network."""
+        self._graph.close()
+
+
+class HolisticDetector(_Graph):
     """mediapipe's holistic network: pose, hands, refined face (with irises), person mask.
 
     Args:
@@ -77,29 +101,24 @@ class HolisticDetector:
     """
 
     def __init__(self, *, follow: bool = True) -> None:
-        mediapipe = import_mediapipe()
-        with _silent_stderr():
-            self._graph = mediapipe.solutions.holistic.Holistic(
-                static_image_mode=not follow,
-                model_complexity=_MODEL_COMPLEXITY,
-                smooth_landmarks=False,
-                enable_segmentation=True,
-                smooth_segmentation=False,
-                refine_face_landmarks=True,
-                min_detection_confidence=_MIN_CONFIDENCE,
-            )
-            _warm_up(self._graph)
-        self._quiet = False
+        super().__init__(
+            import_mediapipe().solutions.holistic.Holistic,
+            "pose_landmarks",
+            static_image_mode=not follow,
+            model_complexity=_MODEL_COMPLEXITY,
+            smooth_landmarks=False,
+            enable_segmentation=True,
+            smooth_segmentation=False,
+            refine_face_landmarks=True,
+            min_detection_confidence=_MIN_CONFIDENCE,
+        )
 
     def detect(self, rgb: np.ndarray) -> FrameDetection:
         """Look at one (H, W, 3) uint8 frame."""
-        # The landmark networks log a line each on the first person they see.
-        with contextlib.nullcontext() if self._quiet else _silent_stderr():
-            found = self._graph.process(rgb)
+        found = self._process(rgb)
         height, width = rgb.shape[:2]
         if found.pose_landmarks is None:
             return FrameDetection()
-        self._quiet = True
         pose = np.array(
             [(p.x * width, p.y * height, p.visibility) for p in found.pose_landmarks.landmark],
             np.float32,
@@ -121,63 +140,47 @@ class HolisticDetector:
             self._graph.reset()
             _warm_up(self._graph)
 
-    def close(self) -> None:
-        """Free the network."""
-        self._graph.close()
 
-
-class FaceMeshDetector:
+class FaceMeshDetector(_Graph):
     """mediapipe's face mesh on a crop: for faces too small in the whole frame."""
 
     def __init__(self) -> None:
-        mediapipe = import_mediapipe()
-        with _silent_stderr():
-            self._graph = mediapipe.solutions.face_mesh.FaceMesh(
-                static_image_mode=True,
-                max_num_faces=1,
-                refine_landmarks=True,
-                min_detection_confidence=_MIN_CONFIDENCE,
-            )
-            _warm_up(self._graph)
-        self._quiet = False
+        super().__init__(
+            import_mediapipe().solutions.face_mesh.FaceMesh,
+            "multi_face_landmarks",
+            static_image_mode=True,
+            max_num_faces=1,
+            refine_landmarks=True,
+            min_detection_confidence=_MIN_CONFIDENCE,
+        )
 
     def find(self, rgb: np.ndarray) -> tuple[np.ndarray, float, str] | None:
         """(478, 2) pixels of the crop; the score is 1, since the mesh gives none."""
-        with contextlib.nullcontext() if self._quiet else _silent_stderr():
-            found = self._graph.process(rgb)
+        found = self._process(rgb)
         if not found.multi_face_landmarks:
             return None
-        self._quiet = True
         points = _pixels(found.multi_face_landmarks[0], rgb.shape[1], rgb.shape[0])
         return None if points is None else (points, 1.0, "")
 
-    def close(self) -> None:
-        """Free the network."""
-        self._graph.close()
 
-
-class HandCropDetector:
+class HandCropDetector(_Graph):
     """mediapipe's hands on a crop around a wrist."""
 
     def __init__(self) -> None:
-        mediapipe = import_mediapipe()
-        with _silent_stderr():
-            self._graph = mediapipe.solutions.hands.Hands(
-                static_image_mode=True,
-                max_num_hands=2,
-                model_complexity=_MODEL_COMPLEXITY,
-                min_detection_confidence=_MIN_CONFIDENCE,
-            )
-            _warm_up(self._graph)
-        self._quiet = False
+        super().__init__(
+            import_mediapipe().solutions.hands.Hands,
+            "multi_hand_landmarks",
+            static_image_mode=True,
+            max_num_hands=2,
+            model_complexity=_MODEL_COMPLEXITY,
+            min_detection_confidence=_MIN_CONFIDENCE,
+        )
 
     def find(self, rgb: np.ndarray) -> tuple[np.ndarray, float, str] | None:
         """The hand whose wrist lies nearest to the crop's centre."""
-        with contextlib.nullcontext() if self._quiet else _silent_stderr():
-            found = self._graph.process(rgb)
+        found = self._process(rgb)
         if not found.multi_hand_landmarks:
             return None
-        self._quiet = True
         height, width = rgb.shape[:2]
         hands = [_pixels(hand, width, height) for hand in found.multi_hand_landmarks]
         centre = np.array([width, height], np.float32) / 2
@@ -187,10 +190,6 @@ class HandCropDetector:
         side = "right" if label.label == "Left" else "left"
         points = hands[nearest]
         return None if points is None else (points, float(label.score), side)
-
-    def close(self) -> None:
-        """Free the network."""
-        self._graph.close()
 
 
 def _holistic(follow: bool) -> Detector:

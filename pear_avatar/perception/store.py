@@ -6,18 +6,17 @@ import hashlib
 import json
 import logging
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pear_avatar.data.npz import load_npz, save_npz
+
 _log = logging.getLogger(__name__)
 
 _SAMPLE = 1 << 20
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def content_key(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> str:
@@ -50,9 +49,8 @@ class Store:
         if not file.exists():
             return None
         try:
-            with np.load(file, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
-        except _UNREADABLE as error:
+            return load_npz(file)
+        except (OSError, ValueError) as error:
             _log.warning("%s is damaged (%s): it is made again", file, error)
             return None
 
@@ -64,24 +62,10 @@ class Store:
         """
         if self.folder is None:
             return
-        write_arrays(self.folder / f"{name}.npz", arrays)
+        save_npz(self.folder / f"{name}.npz", arrays)
 
     def remove(self, prefix: str) -> None:
         """Delete the sets whose names begin with ``prefix``."""
         if self.folder is not None and self.folder.is_dir():
             for file in self.folder.glob(f"{prefix}*.npz"):
                 file.unlink(missing_ok=True)
-
-
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an npz whole or not at all (OSError if the disk is full)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as stream:
-            np.savez(stream, **dict(arrays))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

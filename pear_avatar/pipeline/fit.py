@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -133,19 +133,15 @@ def fit_video(
         detections, masks = detect_clip(
             video, cache_dir=cache, max_frames=config.clip.max_frames, progress=progress
         )
-    # The overlay is drawn beside the tracking and the fit, which leave a core free now and then.
-    helper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="overlay")
     overlay = None
     if config.output.overlay:
-        overlay = helper.submit(
-            _overlay_once, cache / f"overlay-{key}", video, detections, masks, out / "overlay.mp4"
-        )
-    helper.shutdown(wait=False)
+        stamp = cache / f"overlay-{key}"
+        overlay = _in_background(_overlay_once, stamp, video, detections, masks, out)
     with clock.stage("tracking"), single_torch_thread():
-        track = _tracked(cache / "track.npz", key, detections, body, camera, config, progress)
+        track = _tracked(cache, key, detections, body, camera, config, progress)
     with clock.stage("crops"):
         frames = _crops(
-            cache / "frames.npz", key, video, detections, masks, track, config, unseen_tail,
+            cache, key, video, detections, masks, track, config, unseen_tail,
             report_progress,
         )  # fmt: skip
     device = fit_device(config.device)
@@ -166,8 +162,7 @@ def fit_video(
             write_preview(out / "preview.mp4", avatar, outcome, track.motion.fps, report_progress)
     seconds = {**clock.seconds, **outcome.seconds}
     seconds["outputs"] = seconds.pop("outputs")  # last, as it happened
-    report = _report(video, config, outcome, track_figures, seconds, perceptual is None)
-    report["device"] = str(device)
+    report = _report(video, config, outcome, track_figures, seconds, device, perceptual is None)
     if overlay is not None:
         overlay.result()
     write_report_json(out / "report.json", report)
@@ -202,14 +197,23 @@ def _fit_key(video: str | Path, config: FitConfig, camera: Camera | None, unseen
     return content_key(video, settings)
 
 
+def _in_background(function: Callable[..., None], *args: object) -> Future[None]:
+    """Run beside the tracking and the fit, which leave a core free now and then."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    future = pool.submit(function, *args)
+    pool.shutdown(wait=False)
+    return future
+
+
 def _overlay_once(
     stamp: Path,
     video: str | Path,
     detections: ClipDetections,
     masks: PersonMasks,
-    path: Path,
+    out: Path,
 ) -> None:
     """Draw the overlay unless it was drawn from this very input before."""
+    path = out / "overlay.mp4"
     if stamp.is_file() and path.is_file():
         return
     write_overlay(video, detections, masks, path)
@@ -217,7 +221,7 @@ def _overlay_once(
 
 
 def _tracked(
-    path: Path,
+    cache: Path,
     key: str,
     detections: ClipDetections,
     body: BodyModel,
@@ -226,7 +230,7 @@ def _tracked(
     progress: ProgressFn | None,
 ) -> Track:
     """The clip's track, from the cache where the settings agree."""
-    named = path.with_name(f"track-{key}.npz")
+    named = cache / f"track-{key}.npz"
     if named.is_file():
         try:
             return load_track(named)
@@ -238,7 +242,7 @@ def _tracked(
 
 
 def _crops(
-    path: Path,
+    cache: Path,
     key: str,
     video: str | Path,
     detections: ClipDetections,
@@ -249,7 +253,7 @@ def _crops(
     progress: ProgressFn,
 ) -> FrameSet:
     """The person's crops, from the cache where the settings agree."""
-    named = path.with_name(f"frames-{key}.npz")
+    named = cache / f"frames-{key}.npz"
     frames = load_frames(named)
     if frames is not None:
         return frames
@@ -310,6 +314,7 @@ def _report(
     outcome: FitOutcome,
     track_figures: dict[str, Any],
     seconds: dict[str, float],
+    device: torch.device,
     no_perceptual: bool,
 ) -> dict[str, Any]:
     warnings = []
@@ -327,6 +332,7 @@ def _report(
         "seconds": {k: round(v, 2) for k, v in seconds.items()},
         "splats": outcome.avatar.num_splats,
         "steps": outcome.steps,
+        "device": str(device),
         "versions": _versions(),
         "evaluator": EVALUATOR_VERSION,
         "title": Path(video).name,
