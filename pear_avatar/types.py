@@ -97,6 +97,31 @@ class BodyParams:
 
 
 @dataclass(frozen=True)
+class Proportions:
+    """What EHM-s adds to a person's shape: constants of the person, not of the frame.
+
+    head_scale:    (*B, 3) per-axis scale of the head about the midpoint of the eyes.
+    hand_scale:    (*B, 3) per-axis scale of each hand about its centre.
+    head_betas:    (*B, H) shape coefficients of the head model; None keeps the body's own head.
+    joint_offsets: (*B, 55, 3) metres, added to the rest joints; None adds nothing.
+    """
+
+    head_scale: Tensor
+    hand_scale: Tensor
+    head_betas: Tensor | None = None
+    joint_offsets: Tensor | None = None
+
+    @classmethod
+    def neutral(cls, dtype: torch.dtype = torch.float32) -> Proportions:
+        """Scales of one and the body's own head and joints."""
+        return cls(torch.ones(3, dtype=dtype), torch.ones(3, dtype=dtype))
+
+    def to(self, *args: Any, **kwargs: Any) -> Proportions:
+        """The same proportions on another device or in another dtype."""
+        return _map_tensors(self, lambda t: t.to(*args, **kwargs))
+
+
+@dataclass(frozen=True)
 class Gaussians:
     """Splats in world space, before activation.
 
