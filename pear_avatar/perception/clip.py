@@ -12,18 +12,12 @@ import numpy as np
 
 from pear_avatar.data.npz import load_npz, save_npz
 from pear_avatar.data.video import MediaError, pick_frames, probe_video
-from pear_avatar.perception.cleaning import (
-    face_confidence,
-    find_flips,
-    hand_confidence,
-    pose_confidence,
-    undo_flips,
-)
+from pear_avatar.perception.assemble import body_hints, image_scale, judged_detections
+from pear_avatar.perception.cleaning import find_flips, undo_flips
 from pear_avatar.perception.holistic import Detectors
 from pear_avatar.perception.identity import lock_person
 from pear_avatar.perception.masks import PersonMasks, masks_from_arrays, masks_to_arrays
-from pear_avatar.perception.matting import BodyHints
-from pear_avatar.perception.measure import SEEN, inside_image, person_boxes, pixels_per_metre
+from pear_avatar.perception.measure import person_boxes
 from pear_avatar.perception.passes import (
     Frames,
     Progress,
@@ -34,7 +28,7 @@ from pear_avatar.perception.passes import (
 )
 from pear_avatar.perception.raw import RawClip
 from pear_avatar.perception.store import Store, content_key
-from pear_avatar.perception.trust import judge_frames, summarise
+from pear_avatar.perception.trust import summarise
 from pear_avatar.types import ClipDetections
 
 _log = logging.getLogger(__name__)
@@ -162,21 +156,16 @@ def _one_person(
         except (KeyError, ValueError) as error:
             _log.warning("cached second look is damaged (%s): made again", error)
     boxes = person_boxes(raw.pose, raw.found, width, height)
-    lock = lock_person(raw, boxes, _scale(raw, width, height), width, height)
+    lock = lock_person(raw, boxes, image_scale(raw, width, height), width, height)
     if lock.others:
         _log.info("%d stretches of the clip show somebody else", lock.others)
     raw, is_person = find_again(raw, lock, frames, detectors, width, height, progress)
     is_other = raw.found & ~is_person
     raw = replace(raw, found=is_person)
-    raw = undo_flips(raw, find_flips(raw, _scale(raw, width, height)))
+    raw = undo_flips(raw, find_flips(raw, image_scale(raw, width, height)))
     raw = search_missing_parts(raw, frames, detectors, width, height, progress)
     store.save("checked", raw.to_arrays() | {"is_other": is_other})
     return raw, is_other
-
-
-def _scale(raw: RawClip, width: int, height: int) -> np.ndarray:
-    """(N,) pixels per metre."""
-    return pixels_per_metre(raw.pose[..., :2], pose_confidence(raw, width, height), raw.world)
 
 
 def _assemble(
@@ -188,49 +177,8 @@ def _assemble(
     height: int,
     progress: Progress,
 ) -> tuple[ClipDetections, PersonMasks]:
-    """Confidences, refined masks and trust."""
-    confidence = pose_confidence(raw, width, height)
-    scale = _scale(raw, width, height)
-    left, right = hand_confidence(raw, scale, width, height)
-    face = face_confidence(raw, scale, width, height)
-    hints: list[BodyHints | None] = []
-    for i in range(raw.num_frames):
-        pairs = ((raw.left_hand[i], left[i]), (raw.right_hand[i], right[i]))
-        hands = tuple(points for points, sure in pairs if sure > 0)
-        hint = BodyHints(raw.pose[i, :, :2], confidence[i], hands, float(scale[i]))
-        hints.append(hint if raw.found[i] else None)
-    agreement = _mask_agreement(raw, confidence, width, height)
+    """Confidences, trust and refined masks."""
+    detections = judged_detections(raw, is_other, width, height)
+    hints = body_hints(raw, detections)
     packed = refine_masks(raw, hints, frames, store, (height, width), progress)
-    boxes = person_boxes(raw.pose, raw.found, width, height)
-    reason = judge_frames(raw, confidence, face, scale, agreement, is_other, boxes, height)
-    detections = ClipDetections(
-        frame_index=raw.frame_index,
-        time=raw.time,
-        pose_px=raw.pose[..., :2].copy(),
-        pose_confidence=confidence,
-        pose_world=raw.world,
-        left_hand_px=raw.left_hand,
-        left_hand_confidence=left,
-        right_hand_px=raw.right_hand,
-        right_hand_confidence=right,
-        face_px=raw.face,
-        face_confidence=face,
-        box_xyxy=boxes,
-        trusted=reason == "",
-        reason=reason,
-        width=width,
-        height=height,
-    )
     return detections, PersonMasks(height, width, tuple(packed))
-
-
-def _mask_agreement(raw: RawClip, confidence: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(N,) share of the landmarks in sight that lie on the detector's own mask."""
-    agreement = np.zeros(raw.num_frames, np.float32)
-    for i in np.flatnonzero(raw.found):
-        points = raw.pose[i, :, :2]
-        seen = (confidence[i] > SEEN) & inside_image(points, width, height)
-        if seen.any():
-            columns, rows = points[seen].astype(int).T
-            agreement[i] = (raw.masks[i].unpack(height, width)[rows, columns] > 100).mean()
-    return agreement

@@ -76,13 +76,13 @@ class _Graph:
     """
 
     def __init__(self, graph: Any, found: str, **options: Any) -> None:
-        with _silent_stderr():
+        with silent_stderr():
             self._graph = graph(**options)
             _warm_up(self._graph)
         self._found, self._quiet = found, False
 
     def _process(self, rgb: np.ndarray) -> Any:
-        with contextlib.nullcontext() if self._quiet else _silent_stderr():
+        with contextlib.nullcontext() if self._quiet else silent_stderr():
             result = self._graph.process(rgb)
         self._quiet = self._quiet or getattr(result, self._found) is not None
         return result
@@ -136,7 +136,7 @@ class HolisticDetector(_Graph):
 
     def reset(self) -> None:
         """Forget the frames seen so far."""
-        with _silent_stderr():
+        with silent_stderr():
             self._graph.reset()
             _warm_up(self._graph)
 
@@ -221,7 +221,7 @@ def import_mediapipe() -> Any:
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with _silent_stderr():
+        with silent_stderr():
             import mediapipe
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
@@ -243,7 +243,7 @@ def _pixels(landmarks: Any, width: int, height: int) -> np.ndarray | None:
 
 
 @contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Keep what C++ libraries write to the process's stderr out of the terminal.
 
     Their messages bypass Python and cannot be switched off; they go to the debug log.

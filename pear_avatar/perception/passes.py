@@ -188,18 +188,10 @@ def find_again(
     return replace_frames(raw, finds), is_person
 
 
-def search_missing_parts(
-    raw: RawClip,
-    frames: Frames,
-    detectors: Detectors,
-    width: int,
-    height: int,
-    progress: Progress,
-) -> RawClip:
-    """Look into crops for faces too small for the whole frame and for hands that were missed.
+def missing_parts(raw: RawClip, width: int, height: int) -> dict[int, list[tuple[str, np.ndarray]]]:
+    """Rows of the clip -> where to look closer: ("face", "left_hand" or "right_hand", area).
 
-    A find is kept only if it passes the same tests as everything else. Nobody who turns their
-    back is searched for a face.
+    Nobody who turns their back is searched for a face.
     """
     confidence = pose_confidence(raw, width, height)
     scale = pixels_per_metre(raw.pose[..., :2], confidence, raw.world)
@@ -218,20 +210,44 @@ def search_missing_parts(
         some = [(name, area) for name, area in wanted if area is not None]
         if some:
             areas[int(i)] = some
+    return areas
+
+
+def with_parts(raw: RawClip, found: dict[int, dict[str, np.ndarray]]) -> RawClip:
+    """The clip with faces and hands put in: row -> part -> points in the picture's pixels."""
+    parts = {n: (getattr(raw, n).copy(), getattr(raw, f).copy()) for n, f in _PART_FLAGS.items()}
+    for i, finds in found.items():
+        for name, points in finds.items():
+            parts[name][0][i], parts[name][1][i] = points, True
+    changed: dict[str, Any] = {n: points for n, (points, _) in parts.items()}
+    changed |= {_PART_FLAGS[n]: flags for n, (_, flags) in parts.items()}
+    return replace(raw, **changed)
+
+
+def search_missing_parts(
+    raw: RawClip,
+    frames: Frames,
+    detectors: Detectors,
+    width: int,
+    height: int,
+    progress: Progress,
+) -> RawClip:
+    """Look into crops for faces too small for the whole frame and for hands that were missed.
+
+    A find is kept only if it passes the same tests as everything else.
+    """
+    areas = missing_parts(raw, width, height)
     if not areas:
         return raw
-    parts = {n: (getattr(raw, n).copy(), getattr(raw, f).copy()) for n, f in _PART_FLAGS.items()}
+    found = {}
     with (
         contextlib.closing(detectors.face()) as faces,
         contextlib.closing(detectors.hand()) as hands,
     ):
         for done, (i, _, _, rgb) in enumerate(frames.read(np.array(sorted(areas))), 1):
-            for name, points in search_parts(rgb, areas[i], faces, hands).items():
-                parts[name][0][i], parts[name][1][i] = points, True
+            found[i] = search_parts(rgb, areas[i], faces, hands)
             progress("look closer", done, len(areas))
-    changed: dict[str, Any] = {n: points for n, (points, _) in parts.items()}
-    changed |= {_PART_FLAGS[n]: flags for n, (_, flags) in parts.items()}
-    return replace(raw, **changed)
+    return with_parts(raw, found)
 
 
 _PART_FLAGS = {"face": "face_found", "left_hand": "left_found", "right_hand": "right_found"}

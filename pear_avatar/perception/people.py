@@ -1,0 +1,149 @@
+"""Everybody in a picture: where each person is, before anyone is looked at closely.
+
+The whole-person network follows one person. To see all of them, mediapipe's own person detector
+is run over the picture and over overlapping square tiles of it (it looks at 224 pixels, so that
+a person far away is only seen in a tile), and what several tiles found is counted once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pear_avatar.perception.holistic import import_mediapipe, silent_stderr
+
+__all__ = ["PeopleFinder", "PersonArea", "distinct_areas", "tiles"]
+
+#: The detector's own graph, without the landmark networks that keep only one person.
+_GRAPH = """
+input_stream: "image"
+output_stream: "detections"
+node {
+  calculator: "PoseDetectionCpu"
+  input_stream: "IMAGE:image"
+  output_stream: "DETECTIONS:detections"
+}
+"""
+_MIN_SCORE = 0.5
+#: The network's input; tiles much smaller than this hold nothing new.
+_NETWORK_SIDE = 224
+#: Two finds are one person if their centres lie within this share of the mean radius and their
+#: radii differ by less than this factor.
+_SAME_CENTRE, _SAME_RADIUS = 0.6, 1.8
+#: A small circle inside a large one is that person's arm or leg in a tile, unless it is very sure.
+_INSIDE, _SURE = 0.8, 0.9
+#: The circle of the detector goes through the extremities; hands and feet stick out of it.
+_MARGIN = 1.25
+
+
+@dataclass(frozen=True)
+class PersonArea:
+    """One person as the detector sees them: a circle about the middle of the hips.
+
+    centre (2,) px, radius px, score in [0, 1].
+    """
+
+    centre: np.ndarray
+    radius: float
+    score: float
+
+    @property
+    def box_xyxy(self) -> np.ndarray:
+        """(4,) square around the circle with some room; may reach beyond the picture."""
+        reach = _MARGIN * self.radius
+        return np.concatenate([self.centre - reach, self.centre + reach]).astype(np.float32)
+
+
+class PeopleFinder:
+    """mediapipe's person detector over a picture and its tiles."""
+
+    def __init__(self) -> None:
+        import_mediapipe()
+        from google.protobuf import text_format
+        from mediapipe.framework import calculator_pb2
+        from mediapipe.python.solution_base import SolutionBase
+
+        config = text_format.Parse(_GRAPH, calculator_pb2.CalculatorGraphConfig())
+        with silent_stderr():
+            self._graph = SolutionBase(graph_config=config, outputs=["detections"])
+            self._graph.process(np.zeros((64, 64, 3), np.uint8))
+
+    def find(self, rgb: np.ndarray, levels: int = 2) -> list[PersonArea]:
+        """Everybody in an (H, W, 3) uint8 picture, surest first.
+
+        Args:
+            levels: 1 looks at the whole picture and square tiles of its shorter side, 2 also at
+                tiles of half that side (people far away), and so on; 0 at the whole picture.
+        """
+        height, width = rgb.shape[:2]
+        found = []
+        for x, y, side_x, side_y in tiles(width, height, levels):
+            crop = rgb[y : y + side_y, x : x + side_x]
+            zoom = min(1.0, 2.0 * _NETWORK_SIDE / max(crop.shape[:2]))
+            if zoom < 1.0:
+                crop = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+            size = np.array([side_x, side_y], np.float32)
+            for item in self._graph.process(np.ascontiguousarray(crop)).detections or ():
+                area = _area(item, np.array([x, y], np.float32), size)
+                if area.score >= _MIN_SCORE and area.radius > 8.0:
+                    found.append(area)
+        return distinct_areas(found)
+
+    def close(self) -> None:
+        """Free the network."""
+        self._graph.close()
+
+
+def _area(item: Any, origin: np.ndarray, size: np.ndarray) -> PersonArea:
+    """Key points 0 and 1 of the detector are the middle of the hips and a point on the circle."""
+    points = item.location_data.relative_keypoints
+    centre, rim = (np.array([p.x, p.y], np.float32) * size for p in points[:2])
+    return PersonArea(centre + origin, float(np.linalg.norm(rim - centre)), float(item.score[0]))
+
+
+def tiles(width: int, height: int, levels: int) -> list[tuple[int, int, int, int]]:
+    """(x, y, width, height) of the whole picture and of overlapping squares in it.
+
+    Squares of one level overlap by half. Levels whose squares would show the network no more
+    detail than the picture itself are left out.
+    """
+    result = [(0, 0, width, height)]
+    side = min(width, height)
+    for level in range(levels):
+        side_here = side >> level
+        if side_here < _NETWORK_SIDE // 2 or (level > 0 and side_here < _NETWORK_SIDE):
+            break
+        if side_here >= 0.75 * max(width, height):
+            continue
+        for y in _starts(height, side_here):
+            result.extend((x, y, side_here, side_here) for x in _starts(width, side_here))
+    return result
+
+
+def _starts(length: int, side: int) -> list[int]:
+    count = max(1, int(np.ceil((length - side) / (side / 2))) + 1)
+    return [round(v) for v in np.linspace(0, length - side, count)] if count > 1 else [0]
+
+
+def distinct_areas(areas: list[PersonArea]) -> list[PersonArea]:
+    """Each person once, surest first."""
+    kept: list[PersonArea] = []
+    for area in sorted(areas, key=lambda a: -a.score):
+        if not any(_same(area, other) for other in kept):
+            kept.append(area)
+    return [a for a in kept if not any(_is_part(a, whole) for whole in kept)]
+
+
+def _is_part(a: PersonArea, whole: PersonArea) -> bool:
+    gap = float(np.linalg.norm(a.centre - whole.centre))
+    smaller = a.radius * _SAME_RADIUS < whole.radius
+    return smaller and a.score < _SURE and gap < _INSIDE * whole.radius
+
+
+def _same(a: PersonArea, b: PersonArea) -> bool:
+    ratio = max(a.radius, b.radius) / max(min(a.radius, b.radius), 1e-6)
+    gap = float(np.linalg.norm(a.centre - b.centre))
+    return ratio < _SAME_RADIUS and gap < _SAME_CENTRE * (a.radius + b.radius) / 2

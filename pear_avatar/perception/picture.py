@@ -1,0 +1,166 @@
+"""People in single pictures: the largest, the one in a given box, or everybody.
+
+A picture has no neighbours to ask, so that every person is looked at in a crop of their own, and
+faces and hands that are too small there once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+import numpy as np
+
+from pear_avatar.perception.assemble import judged_detections
+from pear_avatar.perception.holistic import Detectors, FrameDetection
+from pear_avatar.perception.measure import SEEN, box_overlap
+from pear_avatar.perception.parts import detect_in_box, search_parts
+from pear_avatar.perception.passes import missing_parts, with_parts
+from pear_avatar.perception.people import PeopleFinder
+from pear_avatar.perception.raw import RawClip, raw_frame, stack_frames
+from pear_avatar.types import ClipDetections
+
+__all__ = ["PictureDetector", "SeenPerson"]
+
+#: Two finds whose seen landmarks lie this near on average, as a share of the box, are one person.
+_SAME_LANDMARKS = 0.08
+#: A find must overlap so much with the area it was looked for in.
+_MIN_OVERLAP = 0.1
+
+
+@dataclass(frozen=True)
+class SeenPerson:
+    """One person in one picture.
+
+    detections: of this picture alone (one frame). colors: (256,) colour histogram of the person,
+    by which they are known again.
+    """
+
+    detections: ClipDetections
+    colors: np.ndarray
+
+    @property
+    def box_xyxy(self) -> np.ndarray:
+        """(4,) px."""
+        box: np.ndarray = self.detections.box_xyxy[0]
+        return box
+
+    @property
+    def area(self) -> float:
+        """Of the box, px^2."""
+        x0, y0, x1, y1 = self.box_xyxy
+        return float((x1 - x0) * (y1 - y0))
+
+
+class PictureDetector:
+    """Finds people in pictures; the networks are loaded once and kept until ``close``."""
+
+    def __init__(self, detectors: Detectors | None = None) -> None:
+        networks = detectors or Detectors()
+        self._person = networks.person(False)
+        self._face, self._hand = networks.face(), networks.hand()
+        self._finder = PeopleFinder()
+
+    def __enter__(self) -> PictureDetector:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the networks."""
+        for network in (self._person, self._face, self._hand, self._finder):
+            network.close()
+
+    def everyone(self, rgb: np.ndarray) -> list[SeenPerson]:
+        """Everybody in an (H, W, 3) uint8 picture, largest first."""
+        boxes = [area.box_xyxy for area in self._finder.find(rgb)]
+        people = [p for box in boxes if (p := self.in_box(rgb, box)) is not None]
+        if not people:
+            whole = self.in_box(rgb, _whole(rgb))
+            people = [whole] if whole is not None else []
+        return _distinct(sorted(people, key=lambda p: -p.area))
+
+    def largest(self, rgb: np.ndarray) -> SeenPerson | None:
+        """The person who fills most of the picture; None if nobody is there."""
+        areas = sorted(self._finder.find(rgb, levels=1), key=lambda a: -a.radius)
+        if len(areas) > 1:
+            for area in areas:
+                person = self.in_box(rgb, area.box_xyxy)
+                if person is not None:
+                    return person
+        whole = self.in_box(rgb, _whole(rgb))
+        if whole is None and areas:
+            return self.in_box(rgb, areas[0].box_xyxy)
+        return whole
+
+    def in_box(self, rgb: np.ndarray, box_xyxy: Sequence[float] | np.ndarray) -> SeenPerson | None:
+        """The person in a (4,) box of the picture; None if nobody is there."""
+        area = np.asarray(box_xyxy, np.float32)
+        found = detect_in_box(rgb, area, self._person)
+        if found.pose is None:
+            return None
+        person = self._seen(rgb, found)
+        if person.area <= 0 or not _overlaps(person.box_xyxy, area):
+            return None
+        return person
+
+    def _seen(self, rgb: np.ndarray, found: FrameDetection) -> SeenPerson:
+        height, width = rgb.shape[:2]
+        row = raw_frame(0, 0.0, rgb, found)
+        raw = self._with_missing_parts(stack_frames([row]), rgb)
+        return SeenPerson(judged_detections(raw, np.zeros(1, bool), width, height), row.colors)
+
+    def _with_missing_parts(self, raw: RawClip, rgb: np.ndarray) -> RawClip:
+        height, width = rgb.shape[:2]
+        areas = missing_parts(raw, width, height)
+        if not areas:
+            return raw
+        return with_parts(raw, {0: search_parts(rgb, areas[0], self._face, self._hand)})
+
+
+def _whole(rgb: np.ndarray) -> np.ndarray:
+    return np.array([0, 0, rgb.shape[1], rgb.shape[0]], np.float32)
+
+
+def _overlaps(box: np.ndarray, area: np.ndarray) -> bool:
+    """A person is smaller than the area they were looked for in; most of them must be in it."""
+    width = min(box[2], area[2]) - max(box[0], area[0])
+    height = min(box[3], area[3]) - max(box[1], area[1])
+    own = float((box[2] - box[0]) * (box[3] - box[1]))
+    inside = float(width * height) / own if width > 0 and height > 0 else 0.0
+    return inside > 0.5 or box_overlap(box, area) > _MIN_OVERLAP
+
+
+def _distinct(people: list[SeenPerson]) -> list[SeenPerson]:
+    """Everybody once: the larger find is kept."""
+    kept: list[SeenPerson] = []
+    for person in people:
+        if not any(_same(person.detections, other.detections) for other in kept):
+            kept.append(person)
+    return kept
+
+
+def _same(a: ClipDetections, b: ClipDetections) -> bool:
+    both = (a.pose_confidence[0] > SEEN) & (b.pose_confidence[0] > SEEN)
+    if not both.any():
+        return box_overlap(a.box_xyxy[0], b.box_xyxy[0]) > 0.5
+    gap = np.linalg.norm(a.pose_px[0, both] - b.pose_px[0, both], axis=-1).mean()
+    box = a.box_xyxy[0]
+    return bool(gap < _SAME_LANDMARKS * max(box[2] - box[0], box[3] - box[1]))
+
+
+def at_time(person: SeenPerson, frame_index: int, time: float) -> SeenPerson:
+    """The same find as a frame of a video."""
+    detections = replace(
+        person.detections,
+        frame_index=np.array([frame_index], np.int64),
+        time=np.array([time], np.float64),
+    )
+    return replace(person, detections=detections)
