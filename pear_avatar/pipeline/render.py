@@ -23,13 +23,13 @@ from pear_avatar.data.camera_paths import fixed_path, orbit_path, resized_path, 
 from pear_avatar.data.images import is_image_path, read_image, write_image
 from pear_avatar.data.pose_arrays import PoseFileError
 from pear_avatar.data.pose_files import load_motion
+from pear_avatar.data.resample import resample_motion
 from pear_avatar.data.track_file import load_track
 from pear_avatar.data.video import VideoWriter
 from pear_avatar.geometry.cameras import camera_center
-from pear_avatar.geometry.rotations import matrix_to_quat_wxyz, quat_wxyz_to_matrix, slerp_wxyz
 from pear_avatar.pipeline.errors import UserError
 from pear_avatar.pipeline.showcase import draw, to_uint8
-from pear_avatar.types import BodyParams, Camera, Motion
+from pear_avatar.types import Camera, Motion
 
 CameraName = Literal["clip", "orbit", "fixed", "turntable"]
 ProgressFn = Callable[[str, int, int], None]
@@ -123,7 +123,10 @@ def render_motion_file(
     _check_output(Path(out), behind)
     person = load_avatar(avatar).to(_device(device))
     motion, cameras = _motion_and_clip_cameras(Path(pose), camera)
-    motion, rows = resample_motion(motion, fps or min(motion.fps, _MAX_DEFAULT_FPS))
+    try:
+        motion, rows = resample_motion(motion, fps or min(motion.fps, _MAX_DEFAULT_FPS))
+    except ValueError as error:
+        raise UserError(str(error)) from error
     if max_frames is not None:
         motion, rows = _cut(motion, max_frames), rows[:max_frames]
     if cameras is not None:
@@ -246,36 +249,6 @@ def fit_motion(avatar: Avatar, motion: Motion, about: Tensor | None = None) -> M
     floor = _surface(avatar, fitted, list(range(params.num_frames)))[..., 1].amin()
     lift = torch.stack([torch.zeros_like(floor), floor, torch.zeros_like(floor)]).to(moved)
     return replace(fitted, params=replace(params, transl=moved - lift))
-
-
-def resample_motion(motion: Motion, fps: float) -> tuple[Motion, np.ndarray]:
-    """A motion at a constant frame rate, and the nearest source frame (M,) int64 of each frame.
-
-    Rotations go along the shortest arc, everything else linearly.
-
-    Raises:
-        UserError: ``fps`` is not positive, or so high that nothing useful can come of it.
-    """
-    if not (math.isfinite(fps) and 0 < fps <= 1000):
-        raise UserError(f"the frame rate must lie in (0, 1000], got {fps}")
-    count = motion.params.num_frames
-    if count == 1:
-        return motion, np.zeros(1, np.int64)
-    time = np.asarray(motion.time, np.float64) - motion.time[0]
-    at = np.arange(int(np.floor(time[-1] * fps + 1e-6)) + 1) / fps
-    low = np.clip(np.searchsorted(time, at, side="right") - 1, 0, count - 2)
-    share = np.clip((at - time[low]) / np.maximum(time[low + 1] - time[low], 1e-12), 0, 1)
-    p, a = motion.params, torch.from_numpy(low)
-    t = torch.from_numpy(share).to(p.transl)
-    quats = matrix_to_quat_wxyz(p.rotations)
-    turned = slerp_wxyz(quats[a], quats[a + 1], t[:, None].expand(-1, quats.shape[1]))
-    params = BodyParams(
-        p.betas,
-        torch.lerp(p.expression[a], p.expression[a + 1], t[:, None]),
-        quat_wxyz_to_matrix(turned),
-        torch.lerp(p.transl[a], p.transl[a + 1], t[:, None]),
-    )
-    return Motion(params, at, motion.name), (low + (share >= 0.5)).astype(np.int64)
 
 
 def _motion_and_clip_cameras(pose: Path, camera: CameraName) -> tuple[Motion, Camera | None]:

@@ -19,7 +19,7 @@ from pear_avatar.data.pose_files import save_motion_amass
 from pear_avatar.data.track_file import save_track
 from pear_avatar.data.video import probe_video
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, project
-from pear_avatar.geometry.rotations import axis_angle_to_matrix, geodesic_angle
+from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.pipeline.errors import UserError
 from pear_avatar.pipeline.render import (
     Background,
@@ -29,7 +29,6 @@ from pear_avatar.pipeline.render import (
     parse_background,
     render_motion,
     render_motion_file,
-    resample_motion,
 )
 from pear_avatar.types import BodyParams, Camera, Motion, Track
 
@@ -127,25 +126,6 @@ def test_cameras_see_the_person_and_start_at_the_front(avatar: Avatar, name: str
 def test_facing_follows_the_root() -> None:
     angles = torch.tensor([[0.0, 0.3, 0.0], [0.0, 0.5, 0.0]])
     assert facing_azimuth(axis_angle_to_matrix(angles)) == pytest.approx(0.4, abs=1e-5)
-
-
-def test_resampling_keeps_the_ends_and_the_speed() -> None:
-    motion = _motion(21, fps=20.0)
-    for fps in (7.0, 20.0, 60.0):
-        resampled, rows = resample_motion(motion, fps)
-        assert resampled.params.num_frames == math.floor(fps * 1.0 + 1e-6) + 1
-        assert np.allclose(np.diff(resampled.time), 1 / fps)
-        assert rows[0] == 0
-        assert rows.max() <= 20
-        x = resampled.params.transl[:, 0].numpy()
-        assert np.allclose(x, resampled.time, atol=1e-5)
-        expected = axis_angle_to_matrix(
-            torch.stack([torch.zeros(len(x)), torch.zeros(len(x)), torch.from_numpy(x) - 1.2], 1)
-        )
-        joint = resampled.params.rotations[:, JOINT_INDEX["left_shoulder"]]
-        assert geodesic_angle(joint, expected.float()).max() < 1e-3
-    with pytest.raises(UserError, match="frame rate"):
-        resample_motion(motion, 0.0)
 
 
 def test_backgrounds() -> None:
