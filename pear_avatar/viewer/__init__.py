@@ -1,0 +1,1 @@
+"""The web viewer's Python side: its file formats, its server and its single-file export."""
