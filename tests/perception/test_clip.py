@@ -12,7 +12,12 @@ from synthetic_people import SCALE, body, face, hand
 
 from pear_avatar.data.video import MediaError, VideoWriter, probe_video, read_frames
 from pear_avatar.perception import passes
-from pear_avatar.perception.clip import detect_clip, load_detections, save_detections
+from pear_avatar.perception.clip import (
+    detect_clip,
+    detect_landmarks,
+    load_detections,
+    save_detections,
+)
 from pear_avatar.perception.holistic import Detectors, FrameDetection
 from pear_avatar.perception.overlay import write_overlay
 from pear_avatar.perception.trust import summarise
@@ -115,6 +120,18 @@ def test_detections_have_the_promised_shapes(tmp_path):
     assert masks.mask(3).shape == (HEIGHT, WIDTH)
     assert ("detect", n) in stages
     assert ("refine masks", n) in stages
+
+
+def test_landmarks_alone_are_those_of_the_whole_search_and_cost_no_matting(tmp_path):
+    video = _clip(tmp_path / "a.mp4", [RED] * 6)
+    stages = set()
+    alone = detect_landmarks(
+        video, detectors=FAKE, progress=lambda stage, done, total: stages.add(stage)
+    )
+    assert "refine masks" not in stages
+    whole, _ = detect_clip(video, detectors=FAKE)
+    for name in ("pose_px", "pose_confidence", "face_confidence", "box_xyxy", "trusted"):
+        assert np.array_equal(getattr(alone, name), getattr(whole, name)), name
 
 
 def test_max_side_scales_results_and_max_frames_thins_them(tmp_path):
