@@ -24,8 +24,9 @@ examples:
   pear-avatar doctor                           what works on this machine
   pear-avatar fit --help                       all options of one command
 
-exit codes: 0 done, 2 something to put right (one line says what), 130 interrupted,
-1 a fault of the program (PEAR_AVATAR_DEBUG=1 shows the traceback)
+exit codes: 0 done, 2 something to put right (one line says what), 3 done but some inputs were
+skipped (one line each says why), 130 interrupted, 1 a fault of the program
+(PEAR_AVATAR_DEBUG=1 shows the traceback)
 """
 
 

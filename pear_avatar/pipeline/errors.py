@@ -16,6 +16,8 @@ from pathlib import Path
 EXIT_OK = 0
 EXIT_UNEXPECTED = 1
 EXIT_USER_ERROR = 2
+#: Some of several inputs could not be used and were skipped; the others were done.
+EXIT_SKIPPED = 3
 EXIT_INTERRUPTED = 130
 
 _PACKAGE = __name__.partition(".")[0]
