@@ -28,6 +28,7 @@ from pear_avatar.body.skinning import (
     linear_blend_skinning,
     rest_to_posed,
 )
+from pear_avatar.geometry.sparse import SparseMatrix
 
 __all__ = ["BodyModel", "PosedBody", "ShapedBody"]
 
@@ -158,6 +159,10 @@ class BodyModel:
     def _make_plan(self, names: tuple[str, ...]) -> LandmarkPlan:
         sets = tuple(self.landmark_set(name) for name in names)
         index, mix = combine_sets(sets, self.num_joints)
+        return self.row_plan(index, mix, tuple(s.count for s in sets))
+
+    def row_plan(self, index: Tensor, mix: SparseMatrix, splits: tuple[int, ...]) -> LandmarkPlan:
+        """Gather the rows of the vertices ``index`` (M,); ``mix`` and ``splits`` as of the plan."""
         return LandmarkPlan(
             index,
             self.v_template[index],
@@ -166,7 +171,7 @@ class BodyModel:
             None if self.pose_dirs is None else self.pose_dirs[index].flatten(0, 1),
             self.skin_weights_t[:, index].contiguous(),
             mix,
-            tuple(s.count for s in sets),
+            splits,
         )
 
     def shape(
