@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,3 +41,36 @@ def write_text_atomic(path: str | Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def atomic_folder(path: str | Path, replaceable: Callable[[str], bool]) -> Iterator[Path]:
+    """Yield an empty folder beside ``path``; rename it into place if the block succeeds.
+
+    An existing folder is replaced only if every name in it is ``replaceable``: somebody's own
+    files never vanish. On any error the new folder is removed and the old one stays.
+
+    Raises:
+        ValueError: ``path`` is a file, or a folder that holds other things.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; name a folder")
+    foreign = [p.name for p in path.iterdir() if not replaceable(p.name)] if path.exists() else []
+    if foreign:
+        raise ValueError(
+            f"{path} holds other files ({sorted(foreign)[0]} for one); name a new folder"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", suffix=".partial", dir=path.parent))
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

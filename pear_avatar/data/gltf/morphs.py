@@ -28,7 +28,7 @@ FaceMorphs = Literal["actions", "skin", "basis", "none"]
 SKIN_SUFFIX = "_skin"
 
 #: Movements up to this many metres are left out of a target, to keep it sparse.
-_NEGLIGIBLE = 1e-5
+_NEGLIGIBLE = 1e-6
 
 #: An expression is written as facial actions only where they express it to this many metres.
 _EXACT = 1e-4
