@@ -87,7 +87,7 @@ def _field_type(message: type, name: str, hint: object) -> str:
 def _type_name(hint: object) -> str:
     """A Python type as TypeScript writes it."""
     if hint in _PLAIN:
-        return _PLAIN[typing.cast(type, hint)]
+        return _PLAIN[hint]  # type: ignore[index]
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return hint.__name__
     origin, args = typing.get_origin(hint), typing.get_args(hint)

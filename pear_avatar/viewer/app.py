@@ -1,0 +1,213 @@
+"""The viewer's HTTP application: the page, the avatars' files, the conversion of motions.
+
+No part of a URL is ever made into a path on disk: pages come from a table read at start-up,
+everything else from the library by its id.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from pear_avatar.viewer.library import (
+    MAX_UPLOAD_BYTES,
+    UPLOAD_SUFFIXES,
+    Library,
+    Packed,
+    ShownAvatar,
+    server_session,
+)
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+}
+_BINARY = "application/octet-stream"
+_VIDEO_KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
+
+#: Conversions at a time; each may need a core and some hundred megabytes.
+_CONVERSIONS = 1
+
+INDEX, TEMPLATE = "index.html", "export_template.html"
+
+
+def read_pages(folder: Path) -> dict[str, bytes]:
+    """The built web files by their path in the folder.
+
+    Raises:
+        FileNotFoundError: the folder does not hold the built page.
+    """
+    if not (folder / INDEX).is_file():
+        raise FileNotFoundError(
+            f"the viewer's web files are not in {folder}: in a source checkout run "
+            "`npm ci && npm run build` in viewer/, otherwise install pear-avatar again"
+        )
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    pages = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    pages.pop(TEMPLATE, None)
+    return pages
+
+
+def create_app(library: Library, pages: dict[str, bytes]) -> Starlette:
+    """The application; it trusts its requests, so :class:`~pear_avatar.viewer.guard.Guard` must
+    stand before it.
+    """
+    handlers = _Handlers(library, pages)
+    return Starlette(
+        routes=[
+            Route("/", handlers.page),
+            Route("/api/session", handlers.session),
+            Route("/api/avatar/{avatar}/payload", handlers.payload),
+            Route("/api/avatar/{avatar}/thumbnail", handlers.thumbnail),
+            Route("/api/avatar/{avatar}/video", handlers.video),
+            Route("/api/avatar/{avatar}/motion/{motion}", handlers.motion),
+            Route("/api/convert-motion", handlers.convert, methods=["POST"]),
+            Route("/{path:path}", handlers.page),
+        ],
+        exception_handlers={HTTPException: _told, Exception: _unexpected},
+    )
+
+
+class _Handlers:
+    def __init__(self, library: Library, pages: dict[str, bytes]) -> None:
+        self._library, self._pages = library, pages
+        self._session = json.dumps(dataclasses.asdict(server_session(library))).encode()
+        self._converting = anyio.CapacityLimiter(_CONVERSIONS)
+
+    async def page(self, request: Request) -> Response:
+        name = request.path_params.get("path", "") or INDEX
+        body = self._pages.get(name)
+        if body is None:
+            raise HTTPException(404, "there is no such page")
+        kind = _KINDS.get(PurePosixPath(name).suffix, _BINARY)
+        cache = "no-store" if name == INDEX else "private, max-age=3600"
+        return Response(body, headers={"Content-Type": kind, "Cache-Control": cache})
+
+    async def session(self, request: Request) -> Response:
+        return Response(
+            self._session,
+            headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
+        )
+
+    async def payload(self, request: Request) -> Response:
+        return _packed(request, await _made(self._avatar(request).load))
+
+    async def motion(self, request: Request) -> Response:
+        motion = self._avatar(request).motion(request.path_params["motion"])
+        if motion is None:
+            raise HTTPException(404, "there is no such motion")
+        return _packed(request, await _made(motion.load))
+
+    async def thumbnail(self, request: Request) -> Response:
+        picture = await _made(self._avatar(request).thumbnail)
+        headers = {"Content-Type": "image/webp", "Cache-Control": "private, max-age=300"}
+        return Response(picture, headers=headers)
+
+    async def video(self, request: Request) -> Response:
+        video = self._avatar(request).video
+        if video is None:
+            raise HTTPException(404, "the input video of this avatar was not found")
+        path = await _made(video.load)
+        kind = _VIDEO_KINDS.get(path.suffix.lower(), _BINARY)
+        return FileResponse(path, media_type=kind, headers={"Cache-Control": "private"})
+
+    async def convert(self, request: Request) -> Response:
+        name = PurePosixPath(request.query_params.get("name", "").replace("\\", "/")).name
+        if PurePosixPath(name).suffix.lower() not in UPLOAD_SUFFIXES:
+            raise HTTPException(415, f"only {', '.join(UPLOAD_SUFFIXES)} files can be converted")
+        wanted = request.query_params.get("avatar", "")
+        avatar = self._library.avatar(wanted) if wanted else self._library.avatars[0]
+        if avatar is None:
+            raise HTTPException(404, "there is no such avatar")
+        data = await _body(request)
+        work = lambda: self._library.convert(avatar, name, data)  # noqa: E731
+        motion = await _made(work, 422, self._converting)
+        return Response(motion, headers={"Content-Type": _BINARY, "Cache-Control": "no-store"})
+
+    def _avatar(self, request: Request) -> ShownAvatar:
+        avatar = self._library.avatar(request.path_params["avatar"])
+        if avatar is None:
+            raise HTTPException(404, "there is no such avatar")
+        return avatar
+
+
+async def _made(
+    make: Callable[[], _T], status: int = 500, limiter: anyio.CapacityLimiter | None = None
+) -> _T:
+    """Run work off the event loop; what is wrong with a file is told with ``status``."""
+    try:
+        return await run_sync(make, limiter=limiter)
+    except (ValueError, OSError, MemoryError) as error:
+        logger.warning("%s", error)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise HTTPException(status, reason) from error
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body, given up as soon as it is too long, whatever its header says."""
+    too_large = HTTPException(413, f"larger than {MAX_UPLOAD_BYTES >> 20} MB")
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > MAX_UPLOAD_BYTES:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > MAX_UPLOAD_BYTES:
+                raise too_large
+            parts.append(part)
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the upload was broken off") from error
+    return b"".join(parts)
+
+
+def _packed(request: Request, packed: Packed) -> Response:
+    headers = {
+        "Content-Type": _BINARY,
+        "Cache-Control": "private, no-cache",
+        "Vary": "Accept-Encoding",
+        "X-Uncompressed-Length": str(len(packed.plain)),
+    }
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(packed.gzipped, headers={**headers, "Content-Encoding": "gzip"})
+    return Response(packed.plain, headers=headers)
+
+
+def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
+    body = json.dumps({"error": reason})
+    return Response(body, status, headers=headers, media_type="application/json")
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers) if error.headers else None
+    return _error(error.status_code, error.detail, headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return _error(500, f"unexpected {type(error).__name__}; the terminal says more")
