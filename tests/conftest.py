@@ -1,41 +1,36 @@
-"""Readers in Node that several tests share."""
+"""Options and fixtures that several parts of the tests share."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-_FOLDER = Path(__file__).parent / "node"
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--body-models",
+        metavar="DIR",
+        help="folder of the real SMPL-X, FLAME and MANO files; without it the tests make "
+        "stand-ins with the same keys, shapes and types",
+    )
 
 
 @pytest.fixture(scope="session")
-def node() -> Callable[..., Any]:
-    """Run a script of tests/node with arguments; what it printed, as JSON.
+def body_models(request, tmp_path_factory) -> Path:
+    """A folder of licensed model files: the user's own, or stand-ins made for this run."""
+    given = request.config.getoption("--body-models")
+    if given:
+        folder = Path(given)
+        if not folder.is_dir():
+            raise pytest.UsageError(f"--body-models {given}: no such folder")
+        return folder
+    from pear_avatar.body.standins import write_standins
 
-    Skips where Node or the packages are missing (``cd tests/node && npm ci`` installs them).
-    """
-    program = shutil.which("node")
-    if program is None:
-        pytest.skip("Node is not installed: three.js and glTF's validator cannot read our files")
-    if not (_FOLDER / "node_modules" / "three").is_dir():
-        pytest.skip("three.js is not installed: run npm ci in tests/node")
+    return write_standins(tmp_path_factory.mktemp("body-models"), smplx_pickle=True)
 
-    def run(script: str, *arguments: object) -> Any:
-        result = subprocess.run(
-            [program, str(_FOLDER / script), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env={**os.environ, "NODE_NO_WARNINGS": "1"},
-        )
-        assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout.splitlines()[-1])
 
-    return run
+@pytest.fixture(scope="session")
+def real_body_models(request) -> bool:
+    """Whether the files are the user's own: what only stand-ins promise is then not tested."""
+    return bool(request.config.getoption("--body-models"))

@@ -1,0 +1,72 @@
+"""Writing the stand-in files into the sub-folders where people keep the real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pear_avatar.body.model import BodyModel
+from pear_avatar.body.open_body import load_body
+from pear_avatar.body.standins.mesh import StandinMesh, make_mesh
+from pear_avatar.body.standins.models import (
+    face_tables,
+    flame_arrays,
+    flame_masks,
+    mano_arrays,
+    smplx_arrays,
+)
+from pear_avatar.body.standins.python2_pickle import dump_python2
+
+__all__ = ["write_standins"]
+
+
+def write_standins(
+    folder: Path | str, body: BodyModel | None = None, smplx_pickle: bool = False
+) -> Path:
+    """Write stand-ins for SMPL-X (neutral), FLAME, MANO and what belongs to them.
+
+    Args:
+        folder: where the sub-folders ``smplx``, ``flame`` and ``mano`` are made.
+        body: the body they are made from; None means the open body. Another template in the
+            open body's layout (say, one person's) gives stand-ins of that shape.
+        smplx_pickle: write SMPL-X's older pickle form as well.
+
+    Returns:
+        The folder. The same body always gives the same bytes.
+    """
+    folder = Path(folder)
+    body = load_body() if body is None else body
+    mesh = make_mesh(body)
+    for name in ("smplx", "flame", "mano"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    _write_smplx(folder / "smplx", body, mesh, smplx_pickle)
+    _write_flame(folder / "flame", body, mesh)
+    for side in ("left", "right"):
+        path = folder / "mano" / f"MANO_{side.upper()}.pkl"
+        path.write_bytes(dump_python2(mano_arrays(body, mesh, side)))
+    return folder
+
+
+def _write_smplx(folder: Path, body: BodyModel, mesh: StandinMesh, as_pickle: bool) -> None:
+    arrays = smplx_arrays(body, mesh)
+    np.savez(folder / "SMPLX_NEUTRAL.npz", **arrays)
+    if as_pickle:
+        plain = {k: v for k, v in arrays.items() if v.dtype != object}
+        (folder / "SMPLX_NEUTRAL.pkl").write_bytes(dump_python2(plain))
+    np.save(folder / "SMPL-X__FLAME_vertex_ids.npy", mesh.head)
+
+
+def _write_flame(folder: Path, body: BodyModel, mesh: StandinMesh) -> None:
+    arrays = flame_arrays(body, mesh)
+    (folder / "generic_model.pkl").write_bytes(dump_python2(arrays))
+    (folder / "FLAME_masks.pkl").write_bytes(dump_python2(flame_masks(body, mesh)))
+    points = body.v_template.double().numpy()[mesh.vertex[mesh.head]]
+    tables = face_tables(body, points, mesh.head_faces)
+    static = {
+        "lmk_face_idx": tables["static_face"].astype(np.uint32),
+        "lmk_b_coords": tables["static_weight"],
+    }
+    (folder / "flame_static_embedding.pkl").write_bytes(dump_python2(static))
+    contour = {"lmk_face_idx": tables["contour_face"], "lmk_b_coords": tables["contour_weight"]}
+    np.save(folder / "flame_dynamic_embedding.npy", np.array(contour, dtype=object))
