@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import pear_avatar
-from pear_avatar.cli import demo, doctor, fit, render, synthetic
+from pear_avatar.cli import demo, doctor, fit, render, synthetic, view
 from pear_avatar.pipeline.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, explain
 
 PROGRAM = "pear-avatar"
-_COMMANDS = (fit, render, demo, doctor, synthetic)
+_COMMANDS = (fit, render, view, demo, doctor, synthetic)
 
 _EPILOG = """\
 examples:
   pear-avatar fit holiday.mp4                  an avatar in ./holiday-avatar
   pear-avatar render --pose dance.npz -o dance.mp4
+  pear-avatar view                             it lives in a browser tab
   pear-avatar doctor                           what works on this machine
   pear-avatar fit --help                       all options of one command
 

@@ -28,7 +28,13 @@ _HEADER = """\
 // Generated from pear_avatar/viewer/schema.py by `python -m pear_avatar.viewer.typescript`.
 // Do not edit: change the dataclasses there and run it again.
 """
-_PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
+_PLAIN: dict[object, str] = {
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}
 
 
 def typescript_source() -> str:
@@ -87,7 +93,7 @@ def _field_type(message: type, name: str, hint: object) -> str:
 def _type_name(hint: object) -> str:
     """A Python type as TypeScript writes it."""
     if hint in _PLAIN:
-        return _PLAIN[hint]  # type: ignore[index]
+        return _PLAIN[hint]
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return hint.__name__
     origin, args = typing.get_origin(hint), typing.get_args(hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +20,7 @@ _TICK = Fraction(1, 90000)
 _KEYFRAME_EVERY = 12
 
 
-def plays_in_browsers(path: str | os.PathLike[str]) -> bool:
+def plays_in_browsers(path: str | Path) -> bool:
     """Whether browsers show this file's frames at the times that this package sees them."""
     if Path(path).suffix.lower() not in _CONTAINERS:
         return False
@@ -36,8 +35,8 @@ def plays_in_browsers(path: str | os.PathLike[str]) -> bool:
 
 
 def write_browser_video(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    source: str | Path,
+    target: str | Path,
     *,
     max_side: int | None = None,
     crf: int = 20,
