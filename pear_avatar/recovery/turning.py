@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pear_avatar.geometry.cameras import invert_rigid, transform_points
@@ -48,9 +47,7 @@ def _roll(quarter_turns: int, like: Tensor) -> Tensor:
     return like.new_tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
-def upright_params(
-    params: BodyParams, pelvis: Tensor, looked: Camera, given: Camera
-) -> BodyParams:
+def upright_params(params: BodyParams, pelvis: Tensor, looked: Camera, given: Camera) -> BodyParams:
     """The person in the world of the picture as it was given.
 
     Recovery worked with the camera of the turned picture as if it stood upright.

@@ -9,7 +9,22 @@ import numpy as np
 
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
-__all__ = ["RecoveredPeople", "RecoveredPerson"]
+__all__ = ["Recovered", "RecoveredPeople", "RecoveredPerson"]
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """P people, or one person in P frames, as a network gives them.
+
+    params:      betas (P, S), expression (P, E), rotations (P, 55, 3, 3), transl (P, 3), in the
+                 world of ``camera``.
+    proportions: head_scale and hand_scale (P, 3), and the rest likewise.
+    camera:      one for all, or P of them.
+    """
+
+    params: BodyParams
+    proportions: Proportions
+    camera: Camera
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,239 @@
+"""Picture in, people out: ``Recoverer()(picture)``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import repeat
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pear_avatar.body.ehm import EhmModel
+from pear_avatar.data.images import read_image
+from pear_avatar.geometry.cameras import default_world_camera, intrinsics
+from pear_avatar.perception.measure import SEEN
+from pear_avatar.perception.picture import PictureDetector, SeenPerson
+from pear_avatar.recovery.turning import (
+    QUARTER_TURNS,
+    turn_boxes_back,
+    turn_picture,
+    turned_camera,
+    upright_params,
+)
+from pear_avatar.recovery.types import Recovered, RecoveredPeople, RecoveredPerson
+from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
+
+__all__ = ["FOCAL_GUESS", "PoseSource", "Recoverer", "guess_camera", "stack_people"]
+
+#: Focal length of a picture that does not tell, in lengths of its longer side (49 degrees).
+FOCAL_GUESS = 1.1
+#: Smaller pictures (pixels, shorter side) show nothing that could be recovered.
+_MIN_SIDE = 32
+
+
+class PoseSource(Protocol):
+    """What turns pixels or landmarks into parameters: the lifter or a network."""
+
+    @property
+    def body(self) -> EhmModel:
+        """The body that the parameters are for."""
+
+    def recover(
+        self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
+    ) -> Recovered:
+        """Recover P people, or one person in P frames.
+
+        Args:
+            pictures: P (H, W, 3) uint8 pictures, one for each row of the detections; read only
+                by sources that look at pixels.
+            detections: P rows.
+            camera: of the pictures, without batch axes.
+        """
+
+
+class Recoverer:
+    """Recovers the people of pictures; networks are loaded once and kept until ``close``.
+
+    Args:
+        source: what recovers the parameters; by default the landmark lifter that ships with the
+            package.
+        detector: what finds people; by default mediapipe's networks.
+    """
+
+    def __init__(
+        self, source: PoseSource | None = None, detector: PictureDetector | None = None
+    ) -> None:
+        if source is None:
+            from pear_avatar.recovery.sources import LifterSource
+
+            source = LifterSource.load()
+        self.source = source
+        self.detector = detector or PictureDetector()
+
+    def __enter__(self) -> Recoverer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the networks."""
+        self.detector.close()
+
+    def __call__(
+        self,
+        image: str | Path | np.ndarray,
+        *,
+        everyone: bool = False,
+        box: Sequence[float] | None = None,
+        camera: Camera | None = None,
+    ) -> RecoveredPeople:
+        """Recover the largest person, the one in a box, or everybody.
+
+        A picture in which nobody is found is turned upside down and on its sides as well.
+
+        Args:
+            image: a file, or (H, W, 3) uint8 RGB.
+            everyone: all people, largest first; otherwise only the largest.
+            box: (4,) x0, y0, x1, y1 in pixels: the person to recover.
+            camera: of the picture, without batch axes; by default a usual lens is assumed.
+
+        Returns:
+            The people; empty if nobody was found.
+
+        Raises:
+            MediaError: the file is not a picture that can be read.
+            ValueError: the array is not an RGB picture, or box or camera do not fit it.
+        """
+        rgb = image if isinstance(image, np.ndarray) else read_image(image)
+        _check_picture(rgb, box, camera)
+        height, width = rgb.shape[:2]
+        given = camera or guess_camera(width, height)
+        if min(width, height) < _MIN_SIDE:
+            return RecoveredPeople((), width, height)
+        for turns in QUARTER_TURNS if box is None else (0,):
+            turned = turn_picture(rgb, turns) if turns else rgb
+            seen = self._look(turned, everyone, box)
+            if seen:
+                return self._recover(turned, seen, given, turns)
+        return RecoveredPeople((), width, height)
+
+    def people_in(
+        self, rgb: np.ndarray, seen: Sequence[SeenPerson], camera: Camera | None = None
+    ) -> RecoveredPeople:
+        """Recover people who were already found (by a follower, say), in the order given."""
+        height, width = rgb.shape[:2]
+        if not seen:
+            return RecoveredPeople((), width, height)
+        return self._recover(rgb, seen, camera or guess_camera(width, height), 0)
+
+    def _look(
+        self, rgb: np.ndarray, everyone: bool, box: Sequence[float] | None
+    ) -> list[SeenPerson]:
+        if everyone:
+            return self.detector.everyone(rgb)
+        one = self.detector.largest(rgb) if box is None else self.detector.in_box(rgb, box)
+        return [one] if one is not None else []
+
+    def _recover(
+        self, rgb: np.ndarray, seen: Sequence[SeenPerson], given: Camera, turns: int
+    ) -> RecoveredPeople:
+        rolled = turned_camera(given, turns)
+        upright = default_world_camera(given.K.dtype)
+        looked = given if turns == 0 else replace(rolled, T_camera_world=upright)
+        detections = stack_people([person.detections for person in seen])
+        with torch.no_grad():
+            found = self.source.recover(repeat(rgb, len(seen)), detections, looked)
+        people = []
+        for i in range(len(seen)):
+            params, camera = found.params[i], _of(found.camera, i)
+            if turns:
+                pelvis = self._pelvis(params, _pick(found.proportions, i))
+                params = upright_params(params, pelvis, looked, rolled)
+                camera = given
+            box = turn_boxes_back(detections.box_xyxy[i], turns, given.width, given.height)
+            people.append(
+                RecoveredPerson(
+                    params,
+                    _pick(found.proportions, i),
+                    camera,
+                    box,
+                    _confidence(detections, i),
+                    str(detections.reason[i]),
+                    i,
+                    seen[i].detections,
+                    turns,
+                )
+            )
+        return RecoveredPeople(tuple(people), given.width, given.height)
+
+    def _pelvis(self, params: BodyParams, proportions: Proportions) -> Tensor:
+        return self.source.body.shape(params.betas, None, proportions).joints[..., 0, :]
+
+
+def guess_camera(width: int, height: int) -> Camera:
+    """A centred camera with a usual lens, upright at the world's origin."""
+    K = intrinsics(FOCAL_GUESS * max(width, height), width, height)
+    return Camera(K, default_world_camera(), width, height)
+
+
+def stack_people(people: Sequence[ClipDetections]) -> ClipDetections:
+    """One-frame detections of several people in one picture, as rows of one."""
+    shared = {"width", "height"}
+    names = [n for n in ClipDetections.__dataclass_fields__ if n not in shared]
+    joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in people]) for n in names}
+    return ClipDetections(**joined, width=people[0].width, height=people[0].height)
+
+
+def _check_picture(rgb: np.ndarray, box: Sequence[float] | None, camera: Camera | None) -> None:
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise ValueError(
+            f"a picture must be an (H, W, 3) uint8 RGB array, got {rgb.dtype} {rgb.shape}"
+        )
+    height, width = rgb.shape[:2]
+    if camera is not None and (camera.width, camera.height) != (width, height):
+        raise ValueError(
+            f"the camera is for {camera.width} x {camera.height} pixels, the picture has "
+            f"{width} x {height}"
+        )
+    if box is not None:
+        x0, y0, x1, y1 = (float(v) for v in box)
+        if not (x0 < x1 and y0 < y1 and x0 < width and y0 < height and x1 > 0 and y1 > 0):
+            raise ValueError(
+                f"the box {tuple(box)} must be x0, y0, x1, y1 in pixels and overlap the picture "
+                f"({width} x {height})"
+            )
+
+
+def _of(camera: Camera, i: int) -> Camera:
+    return camera if camera.K.dim() == 2 else camera[i]
+
+
+def _pick(proportions: Proportions, i: int) -> Proportions:
+    def row(value: Tensor | None, ndim: int) -> Tensor | None:
+        return value if value is None or value.dim() == ndim else value[i]
+
+    head, hand = proportions.head_scale, proportions.hand_scale
+    return Proportions(
+        head if head.dim() == 1 else head[i],
+        hand if hand.dim() == 1 else hand[i],
+        row(proportions.head_betas, 1),
+        row(proportions.joint_offsets, 2),
+    )
+
+
+def _confidence(detections: ClipDetections, i: int) -> float:
+    """Mean visibility of the landmarks that lie in the picture."""
+    visible = detections.pose_confidence[i]
+    seen = visible[visible > SEEN]
+    return float(seen.mean()) if len(seen) else 0.0
