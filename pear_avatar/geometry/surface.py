@@ -70,7 +70,7 @@ def closest_on_surface(
         part = slice(start, start + _CHUNK)
         tri = corners[near[part]]
         bary = _nearest_barycentric(points[part, None], tri)
-        squared = ((tri * bary[..., None]).sum(2) - points[part, None])
+        squared = (tri * bary[..., None]).sum(2) - points[part, None]
         squared = (squared**2).sum(-1)
         ranked = squared
         if facing is not None and normals is not None:

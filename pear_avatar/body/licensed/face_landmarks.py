@@ -38,7 +38,9 @@ FLAME_NECK_CHAIN: tuple[int, ...] = (1, 0)
 _SIGMA = 0.005
 
 
-def surface_set(faces: np.ndarray, face: np.ndarray, barycentric: np.ndarray, joints: int) -> LandmarkSet:
+def surface_set(
+    faces: np.ndarray, face: np.ndarray, barycentric: np.ndarray, joints: int
+) -> LandmarkSet:
     """Landmarks on triangles: face (L,), barycentric (L, 3), after ``joints`` joints."""
     return LandmarkSet(
         torch.from_numpy(faces[face] + joints),

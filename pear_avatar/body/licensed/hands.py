@@ -81,9 +81,7 @@ def load_mano_hand(path: Path | str) -> HandPca:
 
 def hand_from_table(file: ModelFile, mean: str, components: str) -> HandPca:
     """The pose space held under two keys of a model file."""
-    return HandPca(
-        _tensor(file.real(mean, (_SIZE,))), _tensor(file.real(components, ("H", _SIZE)))
-    )
+    return HandPca(_tensor(file.real(mean, (_SIZE,))), _tensor(file.real(components, ("H", _SIZE))))
 
 
 def _tensor(values: np.ndarray) -> Tensor:

@@ -176,7 +176,9 @@ class RecordDecoder:
             dtype = np.dtype(code)
         except TypeError:
             raise self._error(f"has elements of the unknown type {code!r}") from None
-        order = record.state[1] if isinstance(record.state, tuple) and len(record.state) > 1 else "="
+        order = (
+            record.state[1] if isinstance(record.state, tuple) and len(record.state) > 1 else "="
+        )
         return dtype.newbyteorder(order) if order in ("<", ">") else dtype
 
     def _encoded(self, args: tuple[Any, ...]) -> bytes:

@@ -12,7 +12,14 @@ from pear_avatar.body.licensed import flame_files, smplx_files
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.standins.reduce import boundary_loops, collapse_to, fill_ears, remove_faces
 
-__all__ = ["MANO_FACES", "MANO_TIPS", "MANO_VERTICES", "StandinMesh", "landmark_points", "make_mesh"]
+__all__ = [
+    "MANO_FACES",
+    "MANO_TIPS",
+    "MANO_VERTICES",
+    "StandinMesh",
+    "landmark_points",
+    "make_mesh",
+]
 
 MANO_VERTICES, MANO_FACES = 778, 1538
 
@@ -67,9 +74,7 @@ def make_mesh(body: BodyModel) -> StandinMesh:
     keep[body.joint_index[body.joint_weight > 0].numpy()] = True
     keep[list(known.values())] = True
     unused = np.setdiff1d(np.arange(len(vertices)), faces)
-    stays, collapsed = collapse_to(
-        vertices, faces, keep, smplx_files.NUM_VERTICES + len(unused)
-    )
+    stays, collapsed = collapse_to(vertices, faces, keep, smplx_files.NUM_VERTICES + len(unused))
     stays = np.setdiff1d(stays, unused)
     cavity = _faces_of(body, collapsed, _HOLES)
     surplus = len(collapsed) - smplx_files.NUM_FACES

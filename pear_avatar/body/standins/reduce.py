@@ -35,9 +35,7 @@ def collapse_to(
     keep = keep | _on_boundary(faces, len(vertices))
     while alive.sum() > count:
         sources, targets = _cheapest(vertices, faces, alive & ~keep)
-        faces, gone = _collapse_round(
-            vertices, faces, sources, targets, int(alive.sum()) - count
-        )
+        faces, gone = _collapse_round(vertices, faces, sources, targets, int(alive.sum()) - count)
         if not len(gone):
             raise ValueError(f"no further vertex can go: {alive.sum()} left, {count} wanted")
         alive[gone] = False
@@ -160,7 +158,9 @@ def _collapse_round(
         busy[around] = True
         gone.append(source)
     moved = merged[faces]
-    proper = (moved[:, 0] != moved[:, 1]) & (moved[:, 1] != moved[:, 2]) & (moved[:, 2] != moved[:, 0])
+    proper = (
+        (moved[:, 0] != moved[:, 1]) & (moved[:, 1] != moved[:, 2]) & (moved[:, 2] != moved[:, 0])
+    )
     return moved[proper], np.array(gone, dtype=np.int64)
 
 
