@@ -35,6 +35,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pear_avatar.body.ehm.person import bake_person
 from pear_avatar.body.ehm.region import (
     ease_in,
     hand_vertices,
@@ -42,9 +43,16 @@ from pear_avatar.body.ehm.region import (
     neck_rows,
     surface_distance,
 )
-from pear_avatar.body.ehm.rows import EhmPlan, HandRows, PartRows, head_rows
+from pear_avatar.body.ehm.rows import (
+    BODY_TURNING,
+    EhmPlan,
+    HandRows,
+    PartRows,
+    face_rows,
+    head_rows,
+    head_turn,
+)
 from pear_avatar.body.ehm.stages import ShapedEhm, shape_ehm
-from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
 from pear_avatar.geometry.sparse import SparseMatrix
 from pear_avatar.types import Proportions
@@ -57,7 +65,6 @@ Variant = Literal["pear", "guava", "tracker"]
 BLEND_WIDTH = 0.05
 
 _HEAD_JOINTS = 5
-_TURNING = (JOINT_INDEX["jaw"], JOINT_INDEX["left_eye"], JOINT_INDEX["right_eye"])
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,20 @@ class EhmModel:
         """
         return shape_ehm(self, betas, expression, proportions, eyelids, head_expression)
 
+    def person(self, proportions: Proportions, betas: Tensor | None = None) -> BodyModel:
+        """Bake one person's constants into a plain body that needs no proportions any more.
+
+        Args:
+            proportions: without batch axes.
+            betas: (up to S,) also baked into the template, so that zero betas give this person.
+
+        The result equals EHM-s wherever :mod:`pear_avatar.body.ehm.person` does not say
+        otherwise. A head that brings eyelids to a body without any adds them as two last
+        expression columns. ``joint_template`` and its directions are the person's; the
+        regressor of the body knows nothing of offsets or of the head's pivots.
+        """
+        return bake_person(self, proportions, betas)
+
     def landmark_plan(self, *names: str) -> EhmPlan:
         """What the named landmark sets need of the model; made once for each combination."""
         plan = self._plans.get(names)
@@ -199,7 +220,7 @@ class EhmModel:
         body = self.body
         regressor = body.v_template.new_zeros(body.num_joints, body.num_vertices)
         regressor.scatter_add_(1, body.joint_index, body.joint_weight)
-        regressor[list(_TURNING)] = 0
+        regressor[BODY_TURNING] = 0
         changed = torch.zeros(body.num_vertices, dtype=torch.bool, device=self._device)
         changed[self.head_vertices[self.head_share > 0]] = True
         changed[self.left_hand] = True
@@ -213,10 +234,8 @@ class EhmModel:
 
     @cached_property
     def joints_follow_face(self) -> bool:
-        """Whether turning jaw or eyes moves what joints are regressed from."""
-        head = self.joint_rows.parts.head
-        moved = [head.turn, head.own_turn, head.pose_dirs, head.own_pose_dirs]
-        return any(bool(m.any()) for m in moved if m is not None)
+        """Whether jaw, eyes or eyelids move what joints are regressed from."""
+        return len(self.joint_rows.parts.face.at) > 0
 
     @cached_property
     def head_share(self) -> Tensor:
@@ -230,6 +249,19 @@ class EhmModel:
         outside[self.head_vertices] = False
         outside[self.head_vertices[kept]] = True
         return self._eased(outside)[self.head_vertices]
+
+    @cached_property
+    def head_turn(self) -> Tensor:
+        """(3, Vh) how much of jaw, left eye and right eye each head vertex follows."""
+        args = self.head_share, self.blend
+        return head_turn(self.body, self.head, self.head_vertices, *args)
+
+    @cached_property
+    def bending(self) -> Tensor:
+        """(54,) 1 for the joints whose pose correctives the body adds, 0 for jaw and eyes."""
+        bending = self.body.v_template.new_ones(self.body.num_joints)
+        bending[BODY_TURNING] = 0
+        return bending[1:]
 
     @cached_property
     def hand_shares(self) -> tuple[Tensor, Tensor]:
@@ -249,10 +281,9 @@ class EhmModel:
     @cached_property
     def carriers(self) -> Tensor:
         """(55,) int64, the joint whose transform each bone's skin takes in the last step."""
-        carrier = list(range(self.body.num_joints))
-        for joint in _TURNING:
-            carrier[joint] = self.body.parents[joint]
-        return torch.tensor(carrier, device=self._device)
+        carrier = torch.arange(self.body.num_joints, device=self._device)
+        carrier[BODY_TURNING] = self.body.parents[BODY_TURNING.start]
+        return carrier
 
     @property
     def _device(self) -> torch.device:
@@ -260,17 +291,18 @@ class EhmModel:
 
     def _part_rows(self, index: Tensor) -> PartRows:
         """The head's and the hands' part in the body's vertices ``index`` (M,)."""
-        changed = self.head_vertices.clone()
+        members = self.head_vertices
         if self.blend == 0:  # what is left to the body does not even follow the jaw
-            changed[self.head_share == 0] = -1
-        at, rows = self._places(changed, index)
-        vertices = self.head_vertices[rows]
-        head = head_rows(self.body, self.head, self.head_share[rows], vertices, rows, at)
+            members = torch.where(self.head_share > 0, members, -1)
+        at, rows = self._places(members, index)
+        chosen = (rows, self.head_vertices[rows], at)
+        head = head_rows(self.head, self.head_share, rows, at)
+        face = face_rows(self.body, self.head, self.head_share, self.head_turn, chosen)
         hands = []
         for hand, share in zip((self.left_hand, self.right_hand), self.hand_shares, strict=True):
             at, rows = self._places(hand, index)
             hands.append(HandRows(at, share[rows, None]))
-        return PartRows(head, (hands[0], hands[1]))
+        return PartRows(head, face, (hands[0], hands[1]))
 
     def _places(self, members: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Where in ``index`` (M,) a set's vertices stand, and their rows in the set."""

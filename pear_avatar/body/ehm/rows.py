@@ -4,42 +4,65 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.landmarks import LandmarkPlan
 from pear_avatar.body.model import BodyModel
 
-__all__ = ["EhmPlan", "HandRows", "HeadRows", "PartRows", "head_rows"]
+__all__ = [
+    "BODY_TURNING",
+    "HEAD_TURNING",
+    "EhmPlan",
+    "FaceRows",
+    "HandRows",
+    "HeadRows",
+    "PartRows",
+    "corrective_columns",
+    "face_rows",
+    "head_rows",
+    "head_turn",
+]
 
-#: jaw and eyes: joints of the body, joints of the head, and their pose-corrective columns
+#: jaw, left eye and right eye among the joints of the body and of the head
 BODY_TURNING = slice(JOINT_INDEX["jaw"], JOINT_INDEX["right_eye"] + 1)
 HEAD_TURNING = slice(2, 5)
 
 
 @dataclass(frozen=True)
 class HeadRows:
-    """H chosen head vertices; sizes of the head model as in its BodyModel.
+    """H vertices of a new head at rest; sizes as in the head's BodyModel.
 
     at:              (H,) places among the chosen vertices of the body.
     share:           (H, 1) how much of each is the new head's.
-    turn, own_turn:  (3, H) weights of jaw, left eye, right eye in the head and in the body.
-    template:        (H, 3); shape_dirs (H * 3, Sh); expression_dirs (H * 3, Eh).
-    eyelid_dirs:     (H * 3, 2).
-    pose_dirs, own_pose_dirs: (H * 3, 27) correctives of jaw and eyes, None without any.
+    template:        (H, 3); shape_dirs (H * 3, S); expression_dirs (H * 3, E).
     """
 
     at: Tensor
     share: Tensor
-    turn: Tensor
-    own_turn: Tensor
     template: Tensor
     shape_dirs: Tensor
     expression_dirs: Tensor
-    eyelid_dirs: Tensor
+
+
+@dataclass(frozen=True)
+class FaceRows:
+    """The N head vertices that jaw, eyes or eyelids move, and how.
+
+    at:            (N,) places among the chosen vertices of the body.
+    turn:          (3, N) how much of jaw, left eye and right eye each follows.
+    share:         (N, 1) how much of each is the new head's.
+    pose_dirs:     (N * 3, 27) the head's correctives on its own jaw and eyes, None without any.
+    own_pose_dirs: (N * 3, 27) the body's.
+    eyelid_dirs:   (N * 3, 2), ``share`` included.
+    """
+
+    at: Tensor
+    turn: Tensor
+    share: Tensor
     pose_dirs: Tensor | None
     own_pose_dirs: Tensor | None
+    eyelid_dirs: Tensor
 
 
 @dataclass(frozen=True)
@@ -52,9 +75,10 @@ class HandRows:
 
 @dataclass(frozen=True)
 class PartRows:
-    """The rows of the head and of the left and the right hand."""
+    """The rows of the head, of the face, and of the left and the right hand."""
 
     head: HeadRows
+    face: FaceRows
     hands: tuple[HandRows, HandRows]
 
 
@@ -66,30 +90,66 @@ class EhmPlan:
     parts: PartRows
 
 
-def head_rows(
-    body: BodyModel, head: BodyModel, share: Tensor, vertices: Tensor, rows: Tensor, at: Tensor
-) -> HeadRows:
-    """Gather ``rows`` (H,) of the head, which overwrite the body's ``vertices`` (H,).
-
-    Args:
-        share: (H,) and at: (H,) as in :class:`HeadRows`.
-    """
+def head_rows(head: BodyModel, share: Tensor, rows: Tensor, at: Tensor) -> HeadRows:
+    """Gather ``rows`` (H,) of the head; ``share`` (Vh,) is that of all its vertices."""
     return HeadRows(
         at,
-        share[:, None],
-        head.skin_weights_t[HEAD_TURNING][:, rows].contiguous(),
-        body.skin_weights_t[BODY_TURNING][:, vertices].contiguous(),
+        share[rows, None],
         head.v_template[rows],
         head.shape_dirs[rows].flatten(0, 1),
         head.expression_dirs[rows].flatten(0, 1),
-        head.eyelid_dirs[rows].flatten(0, 1),
-        _corrective_rows(head.pose_dirs, rows, HEAD_TURNING),
-        _corrective_rows(body.pose_dirs, vertices, BODY_TURNING),
     )
 
 
+def face_rows(
+    body: BodyModel,
+    head: BodyModel,
+    share: Tensor,
+    turn: Tensor,
+    chosen: tuple[Tensor, Tensor, Tensor],
+) -> FaceRows:
+    """Gather what the face moves.
+
+    Args:
+        share: (Vh,) and turn: (3, Vh) of all the head's vertices.
+        chosen: (N,) each: rows of the head, the body's vertices they replace, and their places.
+    """
+    rows, vertices, at = chosen
+    new = _corrective_rows(head.pose_dirs, rows, HEAD_TURNING)
+    own = _corrective_rows(body.pose_dirs, vertices, BODY_TURNING)
+    lids = share[rows, None, None] * head.eyelid_dirs[rows]
+    moving = (turn[:, rows] != 0).any(0) | (lids != 0).any(2).any(1)
+    for dirs in (new, own):
+        if dirs is not None:
+            moving |= (dirs != 0).any(2).any(1)
+    return FaceRows(
+        at[moving],
+        turn[:, rows[moving]].contiguous(),
+        share[rows[moving], None],
+        None if new is None else new[moving].flatten(0, 1),
+        None if own is None else own[moving].flatten(0, 1),
+        lids[moving].flatten(0, 1),
+    )
+
+
+def head_turn(
+    body: BodyModel, head: BodyModel, head_vertices: Tensor, share: Tensor, blend: float
+) -> Tensor:
+    """(3, Vh) how much of jaw, left eye and right eye each head vertex follows.
+
+    Where a head is eased in, the body's part of a vertex follows the body's own weights; a hard
+    overwrite leaves nothing of them.
+    """
+    new = share * head.skin_weights_t[HEAD_TURNING]
+    if blend == 0:
+        return new
+    return new + (1 - share) * body.skin_weights_t[BODY_TURNING][:, head_vertices]
+
+
+def corrective_columns(joints: slice) -> slice:
+    """Columns of pose correctives that belong to some joints; the root has none."""
+    return slice(9 * (joints.start - 1), 9 * (joints.stop - 1))
+
+
 def _corrective_rows(pose_dirs: Tensor | None, rows: Tensor, joints: slice) -> Tensor | None:
-    if pose_dirs is None:
-        return None
-    columns = slice(9 * (joints.start - 1), 9 * (joints.stop - 1))  # the root has none
-    return pose_dirs[rows, :, columns].flatten(0, 1)
+    return None if pose_dirs is None else pose_dirs[rows, :, corrective_columns(joints)]

@@ -1,4 +1,10 @@
-"""The stages of EHM-s: shaped, posed, mesh or landmarks, as those of the plain body."""
+"""The stages of EHM-s: shaped, posed, mesh or landmarks, as those of the plain body.
+
+Scaling a head that has turned its jaw, ``s (R (x - p) + p - e) + t`` with the eyes' midpoints
+``e`` and ``t`` of head and body, is turning the scaled head by ``D R D^-1`` about the scaled
+pivot, ``D = diag(s)``. So the head is placed once for a shape, and only what follows jaw and
+eyes is touched again for a pose.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pear_avatar.body.ehm.rows import BODY_TURNING, HEAD_TURNING, HandRows, HeadRows, PartRows
+from pear_avatar.body.ehm.rows import (
+    BODY_TURNING,
+    HEAD_TURNING,
+    FaceRows,
+    HandRows,
+    HeadRows,
+    PartRows,
+)
 from pear_avatar.body.model import PosedBody, ShapedBody
 from pear_avatar.body.skinning import linear_blend_skinning, rest_to_posed
 from pear_avatar.types import Proportions
@@ -46,7 +59,7 @@ class ShapedEhm:
 
     @cached_property
     def _vertices(self) -> Tensor:
-        return self.changed(self.own.vertices(), self.model.all_rows, None)
+        return self.with_parts(self.own.vertices(), self.model.all_rows)
 
     def pose(self, rotations: Tensor, transl: Tensor | None = None) -> PosedEhm:
         """Pose the skeleton; arguments as of :meth:`ShapedBody.pose`, jaw and eyes included."""
@@ -56,23 +69,39 @@ class ShapedEhm:
         placed = replace(self.own, joints=joints).pose(rotations, transl)
         return PosedEhm(self, rotations, placed.joint_transforms, joints)
 
-    def changed(self, own: Tensor, parts: PartRows, turns: Tensor | None) -> Tensor:
-        """Give some of the body's vertices their head and hands.
-
-        Args:
-            own: (*B, M, 3) rest positions on the plain body.
-            parts: the rows of these vertices.
-            turns: (*B, 3, 3, 3) rotations of jaw, left eye and right eye; None at rest.
-        """
-        if self.proportions is not None:
-            for hand, centre in zip(parts.hands, self._hand_centres, strict=True):
-                own = self._scaled_hand(own, hand, centre)
+    def with_parts(self, own: Tensor, parts: PartRows) -> Tensor:
+        """Give some of the plain body's rest vertices (*B, M, 3) their head and hands."""
+        if self.proportions is None:
+            return own
+        for hand, centre in zip(parts.hands, self._hand_centres, strict=True):
+            own = self._scaled_hand(own, hand, centre)
         if not len(parts.head.at):
             return own
-        head = self._head(own.index_select(-2, parts.head.at), parts.head, turns)
-        batch = torch.broadcast_shapes(own.shape[:-2], head.shape[:-2])
-        own = own.expand(*batch, *own.shape[-2:])
-        return own.index_copy(-2, parts.head.at, head.expand(*batch, *head.shape[-2:]))
+        old = own.index_select(-2, parts.head.at)
+        new = self._placed(old if self.head is None else _shaped_rows(self.head, parts.head))
+        return _put(own, parts.head.at, old + parts.head.share * (new - old))
+
+    def with_face(self, rest: Tensor, face: FaceRows, turns: Tensor) -> Tensor:
+        """Turn jaw and eyes of rest vertices (*B, M, 3) by (*B, 3, 3, 3) and close the eyelids."""
+        if not len(face.at):
+            return rest
+        scale = None if self.proportions is None else self.proportions.head_scale
+        eye = torch.eye(3, dtype=turns.dtype, device=turns.device)
+        points = rest.index_select(-2, face.at)
+        corrective = self._correctives(face, (turns - eye).flatten(-3), scale)
+        points = points if corrective is None else points + corrective
+        if scale is not None:
+            stretch = scale[..., None, :, None] / scale[..., None, None, :]
+            turns = turns * stretch
+        added = turns - eye
+        shift = -(added @ self._placed_pivots[..., None])
+        batch = torch.broadcast_shapes(added.shape[:-2], shift.shape[:-2])
+        moves = torch.cat([added.expand(*batch, 3, 3), shift.expand(*batch, 3, 1)], dim=-1)
+        points = points + linear_blend_skinning(points, moves, face.turn)
+        lids = _combine(self.eyelids, face.eyelid_dirs)
+        if lids is not None:
+            points = points + (lids if scale is None else lids * scale[..., None, :])
+        return _put(rest, face.at, points)
 
     def regressed_joints(self, turns: Tensor | None) -> Tensor:
         """(*B, 55, 3) joints of the changed body, with offsets; jaw and eyes as the head has."""
@@ -81,56 +110,59 @@ class ShapedEhm:
             return joints
         plan = self.model.joint_rows
         rows = self.own.subset(plan.body)
-        joints = joints + plan.body.mix @ (self.changed(rows, plan.parts, turns) - rows)
+        changed = self.with_parts(rows, plan.parts)
+        if turns is not None:
+            changed = self.with_face(changed, plan.parts.face, turns)
+        joints = joints + plan.body.mix @ (changed - rows)
         if given.joint_offsets is not None:
             joints = joints + given.joint_offsets
-        turning = self._placed(self._pivots, None)
-        start, stop = BODY_TURNING.start, BODY_TURNING.stop
+        start, stop, turning = BODY_TURNING.start, BODY_TURNING.stop, self._placed_pivots
         batch = torch.broadcast_shapes(joints.shape[:-2], turning.shape[:-2])
         joints, turning = (t.expand(*batch, *t.shape[-2:]) for t in (joints, turning))
         return torch.cat([joints[..., :start, :], turning, joints[..., stop:, :]], dim=-2)
 
-    def _head(self, own: Tensor, rows: HeadRows, turns: Tensor | None) -> Tensor:
-        """(*B, H, 3) the head's vertices, eased into the body's own (*B, H, 3)."""
-        follows = self.model.blend > 0
-        carried = own
-        if turns is not None and (follows or self.head is None):
-            pivots = self.own.joints[..., BODY_TURNING, :]
-            carried = _turned(own, rows.own_turn, pivots, rows.own_pose_dirs, turns)
-        if self.head is None:
-            new = carried
-        else:
-            new = rows.template
-            for coefficients, dirs in (
-                (self.head.betas, rows.shape_dirs),
-                (self.head.expression, rows.expression_dirs),
-            ):
-                moved = _combine(coefficients, dirs)
-                new = new if moved is None else new + moved
-            if turns is not None:
-                new = _turned(new, rows.turn, self._pivots, rows.pose_dirs, turns)
-        new = self._placed(new, _combine(self.eyelids, rows.eyelid_dirs))
-        return torch.lerp(*torch.broadcast_tensors(carried if follows else own, new, rows.share))
-
-    @property
+    @cached_property
     def _pivots(self) -> Tensor:
         """(*B, 3, 3) where jaw, left eye and right eye turn, before the head is placed."""
         if self.head is None:
             return self.own.joints[..., BODY_TURNING, :]
         return self.head.joints[..., HEAD_TURNING, :]
 
-    def _placed(self, points: Tensor, eyelids: Tensor | None) -> Tensor:
-        """Points (*B, P, 3) of the head, scaled about its eyes and put onto the body's."""
-        given = self.proportions
-        if given is None:
-            return points if eyelids is None else points + eyelids
+    @cached_property
+    def _placed_pivots(self) -> Tensor:
+        return self._pivots if self.proportions is None else self._placed(self._pivots)
+
+    @cached_property
+    def _placement(self) -> tuple[Tensor, Tensor]:
+        """(*B, 1, 3) each: midpoint of the head's eyes, and where it goes on the body."""
         eyes = self._pivots[..., _EYES, :].mean(-2, keepdim=True)
-        target = self.own.joints[..., BODY_TURNING, :][..., _EYES, :].mean(-2, keepdim=True)
-        if given.joint_offsets is not None:
-            offsets = given.joint_offsets[..., BODY_TURNING, :][..., _EYES, :]
-            target = target + offsets.mean(-2, keepdim=True)
-        moved = points - eyes if eyelids is None else points + eyelids - eyes
-        return moved * given.head_scale[..., None, :] + target
+        target = eyes
+        if self.head is not None:
+            target = self.own.joints[..., BODY_TURNING, :][..., _EYES, :].mean(-2, keepdim=True)
+        offsets = None if self.proportions is None else self.proportions.joint_offsets
+        if offsets is not None:
+            moved = offsets[..., BODY_TURNING, :][..., _EYES, :]
+            target = target + moved.mean(-2, keepdim=True)
+        return eyes, target
+
+    def _placed(self, points: Tensor) -> Tensor:
+        """Points (*B, P, 3) of the head, scaled about its eyes and put onto the body's."""
+        eyes, target = self._placement
+        moved = points - eyes
+        if self.proportions is not None:
+            moved = moved * self.proportions.head_scale[..., None, :]
+        return moved + target
+
+    def _correctives(self, face: FaceRows, bent: Tensor, scale: Tensor | None) -> Tensor | None:
+        """(*B, N, 3) correctives of jaw and eyes, of the head and of what is left of the body."""
+        own = _combine(bent, face.own_pose_dirs)
+        new = own if self.head is None else _combine(bent, face.pose_dirs)
+        if new is not None:
+            new = face.share * (new if scale is None else new * scale[..., None, :])
+        if own is None or self.model.blend == 0:
+            return new
+        own = (1 - face.share) * own
+        return own if new is None else new + own
 
     @cached_property
     def _hand_centres(self) -> tuple[Tensor, Tensor]:
@@ -145,11 +177,9 @@ class ShapedEhm:
     def _scaled_hand(self, own: Tensor, hand: HandRows, centre: Tensor) -> Tensor:
         if self.proportions is None or not len(hand.at):
             return own
+        old = own.index_select(-2, hand.at)
         grow = hand.share * (self.proportions.hand_scale[..., None, :] - 1)
-        moved = grow * (own.index_select(-2, hand.at) - centre)
-        batch = torch.broadcast_shapes(own.shape[:-2], moved.shape[:-2])
-        own = own.expand(*batch, *own.shape[-2:])
-        return own.index_add(-2, hand.at, moved.expand(*batch, *moved.shape[-2:]))
+        return _put(own, hand.at, old + grow * (old - centre))
 
 
 @dataclass(frozen=True)
@@ -185,7 +215,7 @@ class PosedEhm:
     def rest_vertices(self) -> Tensor:
         """(*B, V, 3) what skinning moves: with this pose's jaw, eyes and correctives."""
         model = self.shaped.model
-        rest = self.shaped.changed(self.shaped.own.vertices(), model.all_rows, self._turns)
+        rest = self.shaped.with_face(self.shaped.vertices(), model.all_rows.face, self._turns)
         dirs = model.body.pose_dirs
         return self._corrected(rest, None if dirs is None else dirs.flatten(0, 1))
 
@@ -203,7 +233,8 @@ class PosedEhm:
         plan = self.shaped.model.landmark_plan(*names)
         points = self.joints
         if len(plan.body.vertex_index):
-            rest = self.shaped.changed(self.shaped.own.subset(plan.body), plan.parts, self._turns)
+            rest = self.shaped.with_parts(self.shaped.own.subset(plan.body), plan.parts)
+            rest = self.shaped.with_face(rest, plan.parts.face, self._turns)
             rest = self._corrected(rest, plan.body.pose_dirs)
             posed = linear_blend_skinning(rest, self.rest_to_posed, plan.body.weights_t)
             points = torch.cat([points.expand(*posed.shape[:-2], -1, 3), posed], dim=-2)
@@ -217,13 +248,9 @@ class PosedEhm:
         """Add the correctives of all joints but jaw and eyes, which the head already has."""
         if pose_dirs is None:
             return rest
-        start, stop = BODY_TURNING.start, BODY_TURNING.stop
-        kept = [self.rotations[..., 1:start, :, :], self.rotations[..., stop:, :, :]]
-        bent = torch.cat(kept, dim=-3)
-        eye = torch.eye(3, dtype=bent.dtype, device=bent.device)
-        columns = pose_dirs.unflatten(-1, (-1, 9))
-        columns = torch.cat([columns[:, : start - 1], columns[:, stop - 1 :]], dim=1).flatten(1)
-        moved = torch.nn.functional.linear((bent - eye).flatten(-3), columns)
+        eye = torch.eye(3, dtype=rest.dtype, device=rest.device)
+        bent = (self.rotations[..., 1:, :, :] - eye) * self.shaped.model.bending[:, None, None]
+        moved = torch.nn.functional.linear(bent.flatten(-3), pose_dirs)
         return rest + moved.unflatten(-1, (-1, 3))
 
 
@@ -267,28 +294,28 @@ def _check_sizes(model: EhmModel, given: Proportions | None, eyelids: Tensor | N
         )
 
 
-def _turned(
-    points: Tensor, weights: Tensor, pivots: Tensor, pose_dirs: Tensor | None, turns: Tensor
-) -> Tensor:
-    """Head vertices (*B, H, 3) after jaw and eyes have turned (*B, 3, 3, 3) about their pivots.
-
-    Blend skinning with every other transform the identity: only what the three joints add to it
-    is blended.
-    """
-    eye = torch.eye(3, dtype=turns.dtype, device=turns.device)
-    added = turns - eye
-    if pose_dirs is not None:
-        moved = torch.nn.functional.linear(added.flatten(-3), pose_dirs)
-        points = points + moved.unflatten(-1, (-1, 3))
-    shift = -(added @ pivots[..., None])
-    batch = torch.broadcast_shapes(added.shape[:-2], shift.shape[:-2])
-    transforms = torch.cat([added.expand(*batch, 3, 3), shift.expand(*batch, 3, 1)], dim=-1)
-    return points + linear_blend_skinning(points, transforms, weights)
+def _shaped_rows(head: ShapedBody, rows: HeadRows) -> Tensor:
+    """(*B, H, 3) the rows of a shaped head."""
+    points = rows.template
+    for coefficients, dirs in (
+        (head.betas, rows.shape_dirs),
+        (head.expression, rows.expression_dirs),
+    ):
+        moved = _combine(coefficients, dirs)
+        points = points if moved is None else points + moved
+    return points
 
 
-def _combine(coefficients: Tensor | None, dirs: Tensor) -> Tensor | None:
-    """(*B, up to C) x (P * 3, C) -> (*B, P, 3); None without any."""
-    if coefficients is None:
+def _put(points: Tensor, at: Tensor, new: Tensor) -> Tensor:
+    """(*B, M, 3) with the places ``at`` (N,) replaced by (*B, N, 3)."""
+    batch = torch.broadcast_shapes(points.shape[:-2], new.shape[:-2])
+    points = points.expand(*batch, *points.shape[-2:])
+    return points.index_copy(-2, at, new.expand(*batch, *new.shape[-2:]))
+
+
+def _combine(coefficients: Tensor | None, dirs: Tensor | None) -> Tensor | None:
+    """(*B, up to C) x (P * 3, C) -> (*B, P, 3); None without coefficients or directions."""
+    if coefficients is None or dirs is None:
         return None
     moved = torch.nn.functional.linear(coefficients, dirs[:, : coefficients.shape[-1]])
     return moved.unflatten(-1, (-1, 3))
