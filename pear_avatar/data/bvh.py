@@ -7,54 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pear_avatar.data.pose_arrays import MAX_FRAMES, PoseFileError
+from pear_avatar.data.capture import MAX_JOINTS, CaptureMotion, axis_turns, check_capture_size
+from pear_avatar.data.pose_arrays import PoseFileError, parse_numbers
 
-__all__ = ["BvhMotion", "load_bvh"]
+__all__ = ["load_bvh"]
 
 _MAX_BYTES = 512 * 1024 * 1024
-_MAX_JOINTS = 1000
 _POSITIONS = ("Xposition", "Yposition", "Zposition")
 _ROTATIONS = ("Xrotation", "Yrotation", "Zrotation")
-
-
-@dataclass(frozen=True)
-class BvhMotion:
-    """A skeleton of J joints in N frames, in the file's own units and axes.
-
-    names:       joint names; end sites are not joints.
-    parents:     each joint's parent, -1 for the root.
-    offsets:     (J, 3) position in the parent's frame at rest.
-    end_offsets: for joints with an end site, its (3,) offset; None for the others.
-    rotations:   (N, J, 3, 3) local rotations.
-    positions:   (N, J, 3) local positions: the offsets, or the position channels' values.
-    frame_time:  seconds between frames.
-    source:      the file's name, for messages.
-    """
-
-    names: tuple[str, ...]
-    parents: tuple[int, ...]
-    offsets: np.ndarray
-    end_offsets: tuple[np.ndarray | None, ...]
-    rotations: np.ndarray
-    positions: np.ndarray
-    frame_time: float
-    source: str
-
-    @property
-    def num_frames(self) -> int:
-        """N."""
-        return int(self.rotations.shape[0])
-
-    def world(self) -> tuple[np.ndarray, np.ndarray]:
-        """World rotations (N, J, 3, 3) and positions (N, J, 3) of all joints."""
-        R, p = np.empty_like(self.rotations), np.empty_like(self.positions)
-        for j, parent in enumerate(self.parents):
-            if parent < 0:
-                R[:, j], p[:, j] = self.rotations[:, j], self.positions[:, j]
-            else:
-                R[:, j] = R[:, parent] @ self.rotations[:, j]
-                p[:, j] = p[:, parent] + (R[:, parent] @ self.positions[:, j, :, None])[..., 0]
-        return R, p
 
 
 @dataclass
@@ -66,7 +26,7 @@ class _Joint:
     end_offset: np.ndarray | None = None
 
 
-def load_bvh(path: str | Path) -> BvhMotion:
+def load_bvh(path: str | Path) -> CaptureMotion:
     """Read a BVH file.
 
     Raises:
@@ -116,16 +76,16 @@ class _Parser:
             raise self.error(f"{what} contains NaN or infinity")
         return values
 
-    def parse(self) -> BvhMotion:
+    def parse(self) -> CaptureMotion:
         if self.next_words("HIERARCHY") != ["HIERARCHY"]:
             raise PoseFileError(f"{self.name}: not a BVH file (it must begin with HIERARCHY)")
         joints = self._hierarchy()
-        frames, frame_time = self._header()
+        frames, frame_time = self._header(len(joints))
         channels = sum(len(j.channels or ()) for j in joints)
         values = self._values(frames, channels)
         offsets = np.stack([j.offset for j in joints])  # type: ignore[misc]
         rotations, positions = _motion(joints, offsets, values)
-        return BvhMotion(
+        return CaptureMotion(
             tuple(j.name for j in joints),
             tuple(j.parent for j in joints),
             offsets,
@@ -165,8 +125,8 @@ class _Parser:
                 f"{' '.join(words)[:60]!r}: one skeleton must hang from one ROOT, and JOINTs "
                 "inside its braces"
             )
-        if len(joints) >= _MAX_JOINTS:
-            raise self.error(f"more than {_MAX_JOINTS} joints")
+        if len(joints) >= MAX_JOINTS:
+            raise self.error(f"more than {MAX_JOINTS} joints")
         name = " ".join(words[1:]).removesuffix("{").strip() or f"joint{len(joints)}"
         joints.append(_Joint(name, blocks[-1] if blocks else -1))
         blocks.append(len(joints) - 1)
@@ -197,17 +157,14 @@ class _Parser:
         if block >= 0 and joints[block].offset is None:
             raise self.error(f"joint {joints[block].name} has no OFFSET")
 
-    def _header(self) -> tuple[int, float]:
+    def _header(self, joints: int) -> tuple[int, float]:
         words = self.next_words("Frames:")
-        if words[0] != "Frames:" or len(words) != 2 or not words[1].isdigit():
+        if words[0] != "Frames:" or len(words) != 2 or not words[1].isdecimal():
             raise self.error(f"expected 'Frames: <number>', got {' '.join(words)[:60]!r}")
+        if len(words[1]) > 12:
+            raise self.error(f"no motion has {words[1][:20]}... frames")
         frames = int(words[1])
-        if frames == 0:
-            raise self.error("the motion has no frames")
-        if frames > MAX_FRAMES:
-            raise self.error(
-                f"{frames} frames are more than the {MAX_FRAMES} that are read; cut the motion"
-            )
+        check_capture_size(f"{self.name}: line {self.at}", frames, joints)
         words = self.next_words("Frame Time:")
         if words[:2] != ["Frame", "Time:"]:
             raise self.error(f"expected 'Frame Time: <seconds>', got {' '.join(words)[:60]!r}")
@@ -223,11 +180,7 @@ class _Parser:
         if len(rows) < frames:
             self.at = len(self.lines)
             raise self.error(f"the header promises {frames} frames, the file holds {len(rows)}")
-        words = " ".join(rows[:frames]).split()
-        try:
-            values = np.array(words, dtype=np.float64)
-        except ValueError:
-            values = None
+        values = parse_numbers(" ".join(rows[:frames]))
         if values is None or values.size != frames * channels or not np.isfinite(values).all():
             raise self._bad_row(first, channels)
         return values.reshape(frames, channels)
@@ -259,17 +212,6 @@ def _motion(
             if channel in _POSITIONS:
                 positions[:, j, _POSITIONS.index(channel)] = value
             else:
-                turn = _axis_rotation(_ROTATIONS.index(channel), np.deg2rad(value))
+                turn = axis_turns(_ROTATIONS.index(channel), np.deg2rad(value))
                 rotations[:, j] = rotations[:, j] @ turn
     return rotations, positions
-
-
-def _axis_rotation(axis: int, angle: np.ndarray) -> np.ndarray:
-    """(N,) radians about coordinate axis 0, 1 or 2 -> (N, 3, 3)."""
-    a, b = (axis + 1) % 3, (axis + 2) % 3
-    out = np.zeros((len(angle), 3, 3))
-    out[:, axis, axis] = 1
-    out[:, a, a] = out[:, b, b] = np.cos(angle)
-    out[:, b, a] = np.sin(angle)
-    out[:, a, b] = -out[:, b, a]
-    return out

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zipfile
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
-__all__ = ["MAX_FRAMES", "PoseArrays", "PoseFileError", "read_pose_arrays"]
+__all__ = [
+    "MAX_FRAMES",
+    "PickleDecoder",
+    "PoseArrays",
+    "PoseFileError",
+    "parse_numbers",
+    "read_npy_tree",
+    "read_pose_arrays",
+]
 
 #: Longer motions are refused: half an hour at 120 frames a second.
 MAX_FRAMES = 216_000
@@ -25,6 +36,10 @@ _IGNORED_STARTS = ("marker", "label", "latent_label", "dmpl", "stageii_debug")
 _MAX_ANGLE = 8 * np.pi
 
 
+#: Reads a pickle as data, never executing it; the second argument names it in messages.
+PickleDecoder = Callable[[bytes, str], Any]
+
+
 class PoseFileError(ValueError):
     """A pose file that cannot be used; the message names file, array, finding and remedy."""
 
@@ -34,11 +49,15 @@ class PoseArrays:
 
     name:   the file's name, for messages.
     arrays: every array of the file that could be read.
+    trees:  what the file's object arrays held, decoded as data.
     """
 
-    def __init__(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self, name: str, arrays: dict[str, np.ndarray], trees: dict[str, Any] | None = None
+    ) -> None:
         self.name = name
         self.arrays = arrays
+        self.trees = trees or {}
 
     def __contains__(self, key: str) -> bool:
         return key in self.arrays
@@ -127,8 +146,22 @@ class PoseArrays:
         return float(value.reshape(-1)[0])
 
 
-def read_pose_arrays(path: str | Path) -> PoseArrays:
+def parse_numbers(text: str) -> np.ndarray | None:
+    """Numbers between white space, or None if anything else stands there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # NumPy's word for "not a number"
+        try:
+            return np.fromstring(text, dtype=np.float64, sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
+
+
+def read_pose_arrays(path: str | Path, decode: PickleDecoder | None = None) -> PoseArrays:
     """Every array of an npz file, without ever unpickling anything.
+
+    Args:
+        path: the file.
+        decode: reads the pickles in object arrays as data; without it they are refused.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -137,14 +170,19 @@ def read_pose_arrays(path: str | Path) -> PoseArrays:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such pose file")
+    arrays: dict[str, np.ndarray] = {}
+    trees: dict[str, Any] = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            arrays = {
-                entry.filename.removesuffix(".npy"): _read_entry(path.name, archive, entry)
-                for entry in archive.infolist()
-                if entry.filename.endswith(".npy")
-                and not entry.filename.startswith(_IGNORED_STARTS)
-            }
+            for entry in archive.infolist():
+                key = entry.filename.removesuffix(".npy")
+                if key == entry.filename or key.startswith(_IGNORED_STARTS):
+                    continue
+                value = _read_entry(path.name, archive, entry, decode)
+                if isinstance(value, np.ndarray):
+                    arrays[key] = value
+                else:
+                    trees[key] = value
     except zipfile.BadZipFile as error:
         head = path.open("rb").read(4)
         if head.startswith(b"PK"):
@@ -152,23 +190,50 @@ def read_pose_arrays(path: str | Path) -> PoseArrays:
                 f"{path.name}: the file is truncated or damaged ({error}); copy it again"
             ) from error
         raise PoseFileError(
-            f"{path.name}: not an npz file; poses are read from .npz (this program's, AMASS or "
-            "SMPL-X names) and .bvh files"
+            f"{path.name}: not an npz file, nor any other that poses are read from: npz, bvh, "
+            "amc, pt, pkl, npy"
         ) from error
     except (OSError, EOFError, RuntimeError, NotImplementedError, struct.error) as error:
         raise PoseFileError(f"{path.name}: the file cannot be read ({error})") from error
-    if not arrays:
+    except zlib.error as error:
+        raise PoseFileError(f"{path.name}: the file is damaged ({error}); copy it again") from error
+    if not arrays and not trees:
         raise PoseFileError(f"{path.name}: the archive holds no arrays")
-    return PoseArrays(path.name, arrays)
+    return PoseArrays(path.name, arrays, trees)
 
 
-def _read_entry(name: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+def read_npy_tree(path: str | Path, decode: PickleDecoder) -> Any:
+    """What the pickled object in an .npy file holds, decoded as data.
+
+    Raises FileNotFoundError, or PoseFileError for damaged files and those of plain numbers.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such pose file")
+    if path.stat().st_size > _MAX_BYTES:
+        raise PoseFileError(f"{path.name}: larger than any motion needs; the file is refused")
+    with path.open("rb") as stream:
+        if _is_object_array(path.name, path.stem, stream):
+            return decode(stream.read(), path.name)
+    raise PoseFileError(
+        f"{path.name}: one array without names; save it as npz under the name of what it holds"
+    )
+
+
+def _read_entry(
+    name: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, decode: PickleDecoder | None
+) -> Any:
+    """An array, or the decoded content of an object array."""
     key = entry.filename.removesuffix(".npy")
     if entry.file_size > _MAX_BYTES:
         raise PoseFileError(
             f"{name}: {key} unpacks to {entry.file_size / 1e6:.0f} MB, more than any motion "
             f"of {MAX_FRAMES} frames needs; the file is refused"
         )
+    if decode is not None:
+        with archive.open(entry) as stream:
+            if _is_object_array(name, key, stream):
+                return decode(stream.read(), f"{name}: {key}")
     try:
         with archive.open(entry) as stream:
             return np.lib.format.read_array(stream, allow_pickle=False)
@@ -181,3 +246,16 @@ def _read_entry(name: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> 
         raise PoseFileError(f"{name}: {key} is not a readable array ({error})") from error
     except MemoryError as error:
         raise PoseFileError(f"{name}: {key} claims more memory than there is") from error
+
+
+def _is_object_array(name: str, key: str, stream: IO[bytes]) -> bool:
+    """Whether Python objects follow; the stream is left where they start."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            return bool(np.lib.format.read_array_header_1_0(stream)[2].hasobject)
+        if version == (2, 0):
+            return bool(np.lib.format.read_array_header_2_0(stream)[2].hasobject)
+        return False  # version 3 is for structures with fancy names; refused where it is read
+    except (ValueError, SyntaxError, TypeError) as error:
+        raise PoseFileError(f"{name}: {key} is not a readable array ({error})") from error

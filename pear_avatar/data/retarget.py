@@ -23,10 +23,13 @@ from torch.nn.functional import normalize
 
 from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS
 from pear_avatar.body.skinning import KinematicTree, forward_kinematics
-from pear_avatar.data.bvh import BvhMotion
+from pear_avatar.data.capture import CaptureMotion
 from pear_avatar.data.pose_arrays import PoseFileError
+from pear_avatar.data.pose_axes import UpAxis, to_y_up
+from pear_avatar.data.retarget_report import RetargetReport
 from pear_avatar.data.skeleton_map import SkeletonMap, map_skeleton
 from pear_avatar.geometry.rotations import (
+    geodesic_angle,
     matrix_to_quat_wxyz,
     quat_wxyz_to_matrix,
     rotation_between,
@@ -34,7 +37,7 @@ from pear_avatar.geometry.rotations import (
 )
 from pear_avatar.types import BodyParams, Motion
 
-__all__ = ["RetargetReport", "retarget"]
+__all__ = ["retarget"]
 
 _F64 = torch.float64
 _SIDES = ("left", "right")
@@ -45,32 +48,6 @@ _CHILD = {
     "collar": "shoulder", "shoulder": "elbow", "elbow": "wrist", "wrist": "middle1",
     "hip": "knee", "knee": "ankle", "ankle": "foot",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class RetargetReport:
-    """What was made of a source skeleton.
-
-    mapped:    body joint -> the source joint that drives it.
-    unmapped:  source joints that drive nothing.
-    up_axis:   the source axis that points up, such as "y" or "z".
-    scale:     metres per source unit, from the length of the legs.
-    reference: "rest pose" or "local frames", how the frames of both skeletons were matched.
-    """
-
-    mapped: dict[str, str]
-    unmapped: tuple[str, ...]
-    up_axis: str
-    scale: float
-    reference: str
-
-    def summary(self) -> str:
-        """One line for a log."""
-        rest = f", unused: {', '.join(self.unmapped)}" if self.unmapped else ""
-        return (
-            f"{len(self.mapped)} joints driven, {self.up_axis} up, {self.scale:.4g} m per unit, "
-            f"matched by {self.reference}{rest}"
-        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +77,11 @@ class _Source:
 
 
 def retarget(
-    bvh: BvhMotion, rest_joints: np.ndarray, *, sole_height: float | None = None
+    bvh: CaptureMotion,
+    rest_joints: np.ndarray,
+    *,
+    sole_height: float | None = None,
+    up_axis: UpAxis | None = None,
 ) -> tuple[Motion, RetargetReport]:
     """Move the body as a motion-capture skeleton moves.
 
@@ -108,6 +89,8 @@ def retarget(
         bvh: the source.
         rest_joints: (55, 3) rest joints of the body in metres, T-pose, y up, facing +z.
         sole_height: height of the soles in that pose; by default 2 cm under the foot joints.
+        up_axis: which axis of the source's world points up; by default the one along which the
+            skeleton stands.
 
     Returns:
         The motion in this package's world (y up, floor at y = 0, starting over the origin), and
@@ -119,7 +102,7 @@ def retarget(
     joints = torch.as_tensor(rest_joints, dtype=_F64)
     if joints.shape != (NUM_JOINTS, 3):
         raise ValueError(f"rest_joints must have shape (55, 3), got {tuple(joints.shape)}")
-    source = _prepare(bvh)
+    source = _prepare(bvh, up_axis)
     standing = _rest_is_standing(source)
     constants = _constants(source, joints, standing)
     world, drivers = _world_rotations(source, constants)
@@ -135,20 +118,22 @@ def retarget(
     )
     used = {*drivers.values(), *source.skeleton.spine}
     report = RetargetReport(
-        {name: bvh.names[j] for name, j in drivers.items()},
-        tuple(n for j, n in enumerate(bvh.names) if j not in used),
-        _axis_name(source.up),
-        scale,
-        "rest pose" if standing else "local frames",
+        source=bvh.source,
+        mapped={name: bvh.names[j] for name, j in drivers.items()},
+        corrections=_correction_degrees(constants, drivers),
+        interpolated=tuple(n for n in ("spine1", "spine2", "neck") if n not in drivers),
+        undriven=tuple(n for n in JOINT_NAMES if n not in {*drivers, "spine1", "spine2", "neck"}),
+        unmapped=tuple(n for j, n in enumerate(bvh.names) if j not in used),
+        up_axis=_axis_name(source.up),
+        scale=scale,
+        reference="rest pose" if standing else "local frames",
     )
     return Motion(params, np.arange(len(transl)) * bvh.frame_time, bvh.source), report
 
 
-def _prepare(bvh: BvhMotion) -> _Source:
+def _prepare(bvh: CaptureMotion, up_axis: UpAxis | None) -> _Source:
     skeleton = map_skeleton(bvh)
-    rest = np.zeros((len(bvh.names), 3))
-    for j, parent in enumerate(bvh.parents):
-        rest[j] = bvh.offsets[j] + (rest[parent] if parent >= 0 else 0)
+    rest = bvh.rest()
     R, p = bvh.world()
     _check_size(bvh.source, skeleton, rest)
     feet = [skeleton.limbs[f"{side}_ankle"] for side in _SIDES]
@@ -157,6 +142,8 @@ def _prepare(bvh: BvhMotion) -> _Source:
     mean = (upright / np.linalg.norm(upright, axis=-1, keepdims=True).clip(1e-9)).mean(0)
     # Somebody who crawls or tumbles does not show which way is up; the zero pose does.
     up = _nearest_axis(mean) if np.abs(mean).max() > 0.7 else rest_up
+    if up_axis is not None:
+        up = to_y_up(up_axis)[1]
     U = rotation_between(up, torch.tensor([0.0, 1.0, 0.0], dtype=_F64))
     rest_t, R_t, p_t = (torch.from_numpy(np.ascontiguousarray(a)) for a in (rest, R, p))
     return _Source(skeleton, rest_t, rest_up, R_t, p_t, up, U)
@@ -370,8 +357,7 @@ def _world_rotations(
     drivers |= skeleton.limbs
     set_world: dict[str, Tensor] = {}
     for name, joint in drivers.items():
-        constant = constants["torso" if name in ("spine3", "neck") else name]
-        set_world[name] = source.U @ source.R[:, joint] @ constant
+        set_world[name] = source.U @ source.R[:, joint] @ _constant_of(constants, name)
     set_world |= _spine(source, constants)
     if not skeleton.neck:
         set_world["neck"] = _between(set_world["spine3"], set_world["head"], 0.5)
@@ -379,6 +365,19 @@ def _world_rotations(
     for j, name in enumerate(JOINT_NAMES):
         world[:, j] = set_world[name] if name in set_world else world[:, PARENTS[j]]
     return world, drivers
+
+
+def _constant_of(constants: dict[str, Tensor], name: str) -> Tensor:
+    return constants["torso" if name in ("spine3", "neck") else name]
+
+
+def _correction_degrees(constants: dict[str, Tensor], drivers: dict[str, int]) -> dict[str, float]:
+    """How far each joint's reference pose lies from the body's T-pose, seen from the torso."""
+    out = {}
+    for name in drivers:
+        turn = constants["torso"].T @ _constant_of(constants, name)
+        out[name] = float(torch.rad2deg(geodesic_angle(torch.eye(3, dtype=_F64), turn)))
+    return out
 
 
 def _spine(source: _Source, constants: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pear_avatar.data.bvh import BvhMotion
+from pear_avatar.data.capture import CaptureMotion
 from pear_avatar.data.pose_arrays import PoseFileError
 
 __all__ = ["SkeletonMap", "map_skeleton"]
@@ -44,7 +44,7 @@ class SkeletonMap:
     limbs: dict[str, int]
 
 
-def map_skeleton(bvh: BvhMotion) -> SkeletonMap:
+def map_skeleton(bvh: CaptureMotion) -> SkeletonMap:
     """Recognise a skeleton.
 
     Raises PoseFileError naming what could not be recognised.
@@ -69,7 +69,7 @@ def map_skeleton(bvh: BvhMotion) -> SkeletonMap:
     return _by_topology(bvh, found, head)
 
 
-def _by_topology(bvh: BvhMotion, limbs: dict[str, int], head: int) -> SkeletonMap:
+def _by_topology(bvh: CaptureMotion, limbs: dict[str, int], head: int) -> SkeletonMap:
     def path(joint: int) -> list[int]:
         """From the root down to a joint, both included."""
         out = [joint]
@@ -99,7 +99,7 @@ def _by_topology(bvh: BvhMotion, limbs: dict[str, int], head: int) -> SkeletonMa
     return SkeletonMap(0, chest, head, tuple(shared), tuple(neck), limbs)
 
 
-def _hand_below(bvh: BvhMotion, wrist: int) -> int:
+def _hand_below(bvh: CaptureMotion, wrist: int) -> int:
     """The joint that turns the hand, where a rig splits the wrist into several at one place."""
     for joint, parent in enumerate(bvh.parents):
         is_split = parent == wrist and not bvh.offsets[joint].any() and joint in bvh.parents

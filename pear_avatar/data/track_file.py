@@ -13,7 +13,8 @@ import torch
 
 from pear_avatar.data.npz import save_npz
 from pear_avatar.data.pose_arrays import PoseArrays, PoseFileError, read_pose_arrays
-from pear_avatar.data.pose_files import load_motion, motion_arrays
+from pear_avatar.data.pose_files import load_motion
+from pear_avatar.data.pose_write import motion_arrays
 from pear_avatar.types import Camera, Track
 
 __all__ = ["TRACK_VERSION", "load_track", "save_track"]

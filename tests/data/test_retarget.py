@@ -12,7 +12,8 @@ import torch
 
 from pear_avatar.body import load_body
 from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, PARENTS
-from pear_avatar.data.bvh import BvhMotion, load_bvh
+from pear_avatar.data.bvh import load_bvh
+from pear_avatar.data.capture import CaptureMotion
 from pear_avatar.data.pose_files import PoseFileError, load_motion
 from pear_avatar.data.retarget import retarget
 from pear_avatar.data.skeleton_map import map_skeleton
@@ -61,7 +62,7 @@ def moving_body(units=1.0, axes=Y_UP, frames=12):
     offsets = np.stack([REST[j] - (REST[PARENTS[j]] if j else 0) for j in range(22)])
     positions = np.broadcast_to(units * offsets @ axes.T, (frames, 22, 3)).copy()
     positions[:, 0] += units * np.linspace(0, 1, frames)[:, None] * axes[:, 2]
-    return BvhMotion(
+    return CaptureMotion(
         tuple(names), PARENTS[:22], units * offsets @ axes.T, (None,) * 22,
         axes @ local @ axes.T, positions, 1 / 30, "self.bvh",
     ), torch.from_numpy(local)  # fmt: skip

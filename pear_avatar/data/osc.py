@@ -1,0 +1,167 @@
+"""A motion as a stream of OSC messages over UDP, for game engines and avatar programs.
+
+Each frame is sent when its time has come, as OSC 1.0 bundles of these messages:
+
+======================= ======= ================================================================
+address                 types   values
+======================= ======= ================================================================
+``/pear/frame``         if      frame number, seconds since the motion began; first of a frame
+``/pear/root``          fff     pelvis position in metres: right-handed, y up
+``/pear/joint/NAME``    ffff    local rotation of one of the 55 joints, quaternion x y z w
+``/pear/expression``    f...    expression coefficients of the body, where there are any
+``/pear/end``           i       frame number; last of a frame
+======================= ======= ================================================================
+
+Bundles stay below the size that networks carry in one piece; a receiver collects what lies
+between ``/pear/frame`` and ``/pear/end``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from pear_avatar.body.joints import JOINT_NAMES
+from pear_avatar.geometry.rotations import matrix_to_quat_wxyz
+from pear_avatar.types import Motion
+
+__all__ = ["OscTarget", "frame_bundles", "osc_message", "stream_motion"]
+
+#: Payload that fits an Ethernet frame with room for IP and UDP headers.
+_MAX_PACKET = 1400
+
+#: OSC's time tag for "now".
+_BUNDLE_HEAD = b"#bundle\x00" + struct.pack(">Q", 1)
+
+
+@dataclass(frozen=True)
+class OscTarget:
+    """Where to send: host and UDP port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, url: str) -> OscTarget:
+        """From ``osc://HOST:PORT``; host 127.0.0.1 and port 9000 where they are left out.
+
+        Raises ValueError for anything else.
+        """
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if parts.scheme != "osc" or port == 0 or parts.path.strip("/") or parts.query:
+            raise ValueError(f"{url!r} is no OSC address such as osc://127.0.0.1:9000")
+        return cls(parts.hostname or "127.0.0.1", port or 9000)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the packets stay on this machine."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def osc_message(address: str, *values: int | float) -> bytes:
+    """One OSC 1.0 message of 32-bit integers and floats."""
+    tags = "," + "".join("i" if isinstance(v, int) else "f" for v in values)
+    body = b"".join(struct.pack(">i" if isinstance(v, int) else ">f", v) for v in values)
+    return _padded(address) + _padded(tags) + body
+
+
+def frame_bundles(motion: Motion) -> Iterator[list[bytes]]:
+    """For each frame its packets, in the order in which they are to be sent."""
+    params = motion.params
+    xyzw = matrix_to_quat_wxyz(params.rotations.detach().double()).roll(-1, -1).cpu().numpy()
+    transl = params.transl.detach().double().cpu().numpy()
+    expression = params.expression.detach().double().cpu().numpy()
+    face = bool(expression.any())
+    begin = float(motion.time[0])
+    names = [f"/pear/joint/{name}" for name in JOINT_NAMES]
+    for n in range(len(transl)):
+        messages = [
+            osc_message("/pear/frame", n, float(motion.time[n]) - begin),
+            osc_message("/pear/root", *transl[n].tolist()),
+        ]
+        messages += [osc_message(a, *q.tolist()) for a, q in zip(names, xyzw[n], strict=True)]
+        if face:
+            messages.append(osc_message("/pear/expression", *expression[n].tolist()))
+        messages.append(osc_message("/pear/end", n))
+        yield _bundles(messages)
+
+
+def stream_motion(
+    motion: Motion,
+    target: OscTarget,
+    *,
+    loop: bool = False,
+    on_frame: Callable[[int], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Send a motion in real time; returns the number of frames sent.
+
+    A frame that is late by more than the next one's time is left out, so that a slow sender
+    keeps the motion's speed.
+
+    Args:
+        motion: what to send.
+        target: where to.
+        loop: begin again at the end, until interrupted.
+        on_frame: called with the number of frames sent so far.
+        clock, sleep: seconds that pass; others than the real ones are for tests.
+
+    Raises OSError where the host is unknown or nothing can be sent.
+    """
+    packets = list(frame_bundles(motion))
+    time_of = np.asarray(motion.time, np.float64) - motion.time[0]
+    length = float(time_of[-1]) + 1.0 / motion.fps
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        target.host, target.port, type=socket.SOCK_DGRAM
+    )[0]
+    sent, begin = 0, clock()
+    with socket.socket(family, kind, protocol) as udp:
+        while True:
+            for n, frame in enumerate(packets):
+                late = clock() - begin - time_of[n]
+                if late < 0:
+                    sleep(-late)
+                elif n + 1 < len(packets) and late > time_of[n + 1] - time_of[n]:
+                    continue
+                for packet in frame:
+                    udp.sendto(packet, address)
+                sent += 1
+                if on_frame is not None:
+                    on_frame(sent)
+            if not loop:
+                return sent
+            begin += length
+            sleep(max(0.0, begin - clock()))
+
+
+def _padded(text: str) -> bytes:
+    """ASCII, ended by one to four zero bytes up to a multiple of four."""
+    raw = text.encode("ascii")
+    return raw + b"\x00" * (4 - len(raw) % 4)
+
+
+def _bundles(messages: list[bytes]) -> list[bytes]:
+    out, current = [], _BUNDLE_HEAD
+    for message in messages:
+        element = struct.pack(">i", len(message)) + message
+        if len(current) + len(element) > _MAX_PACKET and current != _BUNDLE_HEAD:
+            out.append(current)
+            current = _BUNDLE_HEAD
+        current += element
+    out.append(current)
+    return out

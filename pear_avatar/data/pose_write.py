@@ -1,0 +1,190 @@
+"""Motions out to the pose files of others: AMASS, SMPL-X names, EHM tracker, joint tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pear_avatar.body.joints import JOINT_NAMES, PARAM_SLICES
+from pear_avatar.body.model import BodyModel
+from pear_avatar.data.atomic import atomic_path
+from pear_avatar.data.npz import save_npz
+from pear_avatar.data.pose_axes import PELVIS_SMPLH, PELVIS_SMPLX, UpAxis, to_y_up
+from pear_avatar.data.pose_npz import OWN_BETAS, OWN_EXPRESSION, SHAPE_SPACE
+from pear_avatar.geometry.rotations import matrix_to_axis_angle
+from pear_avatar.types import Motion
+
+__all__ = [
+    "motion_arrays",
+    "save_joints_csv",
+    "save_motion_amass",
+    "save_motion_ehm",
+    "save_motion_smplh",
+    "save_motion_smplx",
+]
+
+
+def save_motion_amass(path: str | Path, motion: Motion, *, up_axis: UpAxis = "z") -> None:
+    """Write a motion as AMASS does for SMPL-X: z up, ``poses`` (N, 165), ``trans``, ``betas``.
+
+    ``betas`` are zeros, SMPL-X's average person: other programs would take the open body's
+    coefficients for SMPL-X's. Ours are kept beside them as ``open_body_betas`` and
+    ``open_body_expression``. The whole file appears at once or not at all.
+    """
+    rotations, pelvis = _in_file_axes(motion, up_axis)
+    trans = pelvis - torch.tensor(PELVIS_SMPLX, dtype=torch.float64)
+    arrays = motion_arrays(motion, rotations, trans)
+    del arrays["shape_space"]  # which says that betas are the open body's; here they are SMPL-X's
+    arrays |= {"betas": np.zeros(16), "num_betas": np.array(16), "up_axis": np.array(up_axis)}
+    save_npz(path, {**arrays, **_own_coefficients(motion), "expression": _zeros(motion, 10)})
+
+
+def save_motion_smplh(path: str | Path, motion: Motion, *, up_axis: UpAxis = "z") -> None:
+    """Write a motion as AMASS does for SMPL-H: ``poses`` (N, 156), no face.
+
+    ``betas`` (16,) are zeros, as in :func:`save_motion_amass`.
+    """
+    rotations, pelvis = _in_file_axes(motion, up_axis)
+    poses = matrix_to_axis_angle(rotations).cpu().numpy()
+    count = len(poses)
+    kept = np.concatenate([poses[:, :22], poses[:, 25:]], axis=1)
+    arrays = {
+        "poses": kept.reshape(count, -1),
+        "trans": (pelvis - torch.tensor(PELVIS_SMPLH, dtype=torch.float64)).cpu().numpy(),
+        "betas": np.zeros(16),
+        "dmpls": np.zeros((count, 8)),
+        "gender": np.array("neutral"),
+        "mocap_framerate": np.array(motion.fps),
+        "time": np.asarray(motion.time, np.float64),
+        "up_axis": np.array(up_axis),
+        **_own_coefficients(motion),
+    }
+    save_npz(path, arrays)
+
+
+def save_motion_smplx(path: str | Path, motion: Motion, *, up_axis: UpAxis = "y") -> None:
+    """Write a motion under SMPL-X parameter names, as SMPLer-X and OSX do.
+
+    Hands are full poses (N, 45) relative to the flat hand, which ``flat_hand_mean`` says.
+    """
+    rotations, pelvis = _in_file_axes(motion, up_axis)
+    angles = matrix_to_axis_angle(rotations).cpu().numpy()
+    blocks = {name: angles[:, s].reshape(len(angles), -1) for name, s in PARAM_SLICES.items()}
+    arrays = {
+        **blocks,
+        "transl": (pelvis - torch.tensor(PELVIS_SMPLX, dtype=torch.float64)).cpu().numpy(),
+        "betas": np.zeros(10),
+        "expression": _zeros(motion, 10),
+        "flat_hand_mean": np.array(True),
+        "fps": np.array(motion.fps),
+        "time": np.asarray(motion.time, np.float64),
+        "up_axis": np.array(up_axis),
+        **_own_coefficients(motion),
+    }
+    save_npz(path, arrays)
+
+
+def save_motion_ehm(path: str | Path, motion: Motion) -> None:
+    """Write a motion under the names of the EHM tracker, one array for all frames.
+
+    Keys are ``smplx_coeffs/body_pose`` (N, 21, 3) and so on, ``flame_coeffs/jaw_params``, and
+    the constants of the person (``smplx_shape``, ``head_scale``, ...) without a prefix. The
+    tracker keeps the body at the origin of its camera's world and moves the camera instead:
+    ``camera_RT_params`` (N, 3, 4), x left, y up, z forward.
+    """
+    params = motion.params
+    to_camera = torch.diag(torch.tensor([-1.0, 1.0, -1.0], dtype=torch.float64))
+    turned = torch.diag(torch.tensor([-1.0, -1.0, 1.0], dtype=torch.float64))
+    rotations = params.rotations.detach().double().clone()
+    rotations[:, 0] = turned @ to_camera @ rotations[:, 0]
+    rest = torch.tensor(PELVIS_SMPLX, dtype=torch.float64)
+    shift = params.transl.detach().double() @ to_camera - turned @ rest
+    RT = torch.cat([turned.expand(len(shift), 3, 3), shift[..., None]], dim=-1)
+    angles = matrix_to_axis_angle(rotations).cpu().numpy()
+    count, zeros = len(angles), np.zeros
+    save_npz(
+        path,
+        {
+            "smplx_coeffs/global_pose": angles[:, 0],
+            "smplx_coeffs/body_pose": angles[:, PARAM_SLICES["body_pose"]],
+            "smplx_coeffs/left_hand_pose": angles[:, PARAM_SLICES["left_hand_pose"]],
+            "smplx_coeffs/right_hand_pose": angles[:, PARAM_SLICES["right_hand_pose"]],
+            "smplx_coeffs/exp": zeros((count, 50)),
+            "smplx_coeffs/camera_RT_params": RT.cpu().numpy(),
+            "flame_coeffs/expression_params": zeros((count, 50)),
+            "flame_coeffs/jaw_params": angles[:, 22],
+            "flame_coeffs/eye_pose_params": angles[:, 23:25].reshape(count, 6),
+            "flame_coeffs/pose_params": zeros((count, 3)),
+            "flame_coeffs/eyelid_params": zeros((count, 2)),
+            "smplx_shape": zeros((1, 200)),
+            "flame_shape": zeros((1, 300)),
+            "head_scale": np.ones((1, 3)),
+            "hand_scale": np.ones((1, 3)),
+            "joints_offset": zeros((1, 55, 3)),
+            "fps": np.array(motion.fps),
+            "time": np.asarray(motion.time, np.float64),
+            **_own_coefficients(motion),
+        },
+    )
+
+
+def save_joints_csv(path: str | Path, motion: Motion, body: BodyModel) -> None:
+    """Write the posed joints as a table: seconds, then x, y, z in metres of each of the 55."""
+    params = motion.params
+    with torch.no_grad():
+        posed = body.shape(params.betas).pose(params.rotations, params.transl)
+    rows = posed.joints.detach().double().reshape(len(params.transl), -1).cpu().numpy()
+    table = np.concatenate([np.asarray(motion.time, np.float64)[:, None], rows], axis=1)
+    header = ",".join(["time", *(f"{name}_{axis}" for name in JOINT_NAMES for axis in "xyz")])
+    with atomic_path(path) as temporary:
+        np.savetxt(temporary, table, fmt="%.6f", delimiter=",", header=header, comments="")
+
+
+def _own_coefficients(motion: Motion) -> dict[str, np.ndarray]:
+    return {
+        OWN_BETAS: motion.params.betas.detach().double().cpu().numpy(),
+        OWN_EXPRESSION: motion.params.expression.detach().double().cpu().numpy(),
+    }
+
+
+def _zeros(motion: Motion, width: int) -> np.ndarray:
+    return np.zeros((motion.params.num_frames, width))
+
+
+def _in_file_axes(motion: Motion, up: UpAxis) -> tuple[Tensor, Tensor]:
+    """Rotations (N, 55, 3, 3) and pelvis positions (N, 3) in the axes of a file."""
+    T = to_y_up(up).T
+    rotations = motion.params.rotations.detach().double().cpu().clone()
+    rotations[:, 0] = T @ rotations[:, 0]
+    return rotations, motion.params.transl.detach().double().cpu() @ T.T
+
+
+def motion_arrays(
+    motion: Motion, rotations: torch.Tensor, trans: torch.Tensor
+) -> dict[str, np.ndarray]:
+    """The AMASS keys of a motion for rotations (N, 55, 3, 3) and translations in file axes."""
+    betas = motion.params.betas.detach().double().cpu().numpy()
+    if betas.ndim != 1:
+        raise ValueError(f"a motion has one shape, betas (S,); got {betas.shape}")
+    poses = matrix_to_axis_angle(rotations.detach().double()).cpu().numpy()
+    blocks = {name: poses[:, where].reshape(len(poses), -1) for name, where in PARAM_SLICES.items()}
+    return {
+        "poses": poses.reshape(len(poses), -1),
+        "trans": trans.detach().double().cpu().numpy(),
+        "betas": betas,
+        "num_betas": np.array(len(betas)),
+        "expression": motion.params.expression.detach().double().cpu().numpy(),
+        "gender": np.array("neutral"),
+        "surface_model_type": np.array("smplx"),
+        "shape_space": np.array(SHAPE_SPACE),
+        "mocap_frame_rate": np.array(motion.fps),
+        "time": np.asarray(motion.time, np.float64),
+        "root_orient": blocks["global_orient"],
+        "pose_body": blocks["body_pose"],
+        "pose_jaw": blocks["jaw_pose"],
+        "pose_eye": np.concatenate([blocks["leye_pose"], blocks["reye_pose"]], axis=1),
+        "pose_hand": np.concatenate([blocks["left_hand_pose"], blocks["right_hand_pose"]], axis=1),
+    }
