@@ -1,0 +1,50 @@
+"""One person in a live picture: as fast as the detector goes, each frame judged on its own."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import numpy as np
+
+from pear_avatar.perception.assemble import judged_detections
+from pear_avatar.perception.holistic import Detectors
+from pear_avatar.perception.raw import raw_frame, stack_frames
+from pear_avatar.types import ClipDetections
+
+__all__ = ["LiveDetector"]
+
+
+class LiveDetector:
+    """Follows the person in front of a camera; a ``with`` block frees the networks."""
+
+    def __init__(self, detectors: Detectors | None = None) -> None:
+        self._person = (detectors or Detectors()).person(True)
+        self._frame = 0
+
+    def __enter__(self) -> LiveDetector:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._person.close()
+
+    def detect(self, rgb: np.ndarray, time: float) -> ClipDetections | None:
+        """The person in the next (H, W, 3) uint8 frame, as detections of one frame.
+
+        Args:
+            rgb: the frame. time: seconds since the first one.
+
+        Returns:
+            None where nobody is seen.
+        """
+        index, self._frame = self._frame, self._frame + 1
+        found = self._person.detect(rgb)
+        if found.pose is None:
+            return None
+        raw = stack_frames([raw_frame(index, time, rgb, found)])
+        height, width = rgb.shape[:2]
+        return judged_detections(raw, np.zeros(1, bool), width, height)
