@@ -1,0 +1,425 @@
+"""Any motion file into any other: read, cut, resample, reshape, write.
+
+Output formats go by the ending of the path: ``.npz``, ``.bvh``, ``.csv``, ``.glb``, ``.gltf``,
+``osc://HOST:PORT``, ``.obj`` or ``.ply`` for a single pose, ``FOLDER/*.obj`` for one mesh a frame.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pear_avatar.body import BodyModel, load_body
+from pear_avatar.body.joints import JOINT_INDEX
+from pear_avatar.body.licensed.errors import ModelFileError
+from pear_avatar.body.licensed.hands import HandPca, hand_from_table
+from pear_avatar.body.licensed.model_files import open_model_file
+from pear_avatar.data.atomic import write_text_atomic
+from pear_avatar.data.bvh_write import BvhUnit, EulerOrder, save_bvh
+from pear_avatar.data.gltf import save_glb
+from pear_avatar.data.mesh_files import save_mesh, save_mesh_sequence
+from pear_avatar.data.osc import OscTarget, stream_motion
+from pear_avatar.data.pose_files import MotionFile, ReadOptions, read_motion
+from pear_avatar.data.pose_write import (
+    save_joints_csv,
+    save_motion_amass,
+    save_motion_ehm,
+    save_motion_smplh,
+    save_motion_smplx,
+)
+from pear_avatar.data.resample import resample_motion
+from pear_avatar.data.track_file import load_track, save_track
+from pear_avatar.pipeline.errors import UserError, explain
+from pear_avatar.types import Motion, Track
+
+__all__ = [
+    "ConvertOptions",
+    "Converted",
+    "Layout",
+    "Outcome",
+    "betas_of_height",
+    "convert_all",
+    "convert_file",
+    "find_hands",
+    "output_kind",
+]
+
+Layout = Literal["amass", "smplh", "smplx", "ehm", "track"]
+
+_NPZ_WRITERS = {
+    "amass": save_motion_amass,
+    "smplh": save_motion_smplh,
+    "smplx": save_motion_smplx,
+    "ehm": save_motion_ehm,
+}
+_ENDINGS = ("npz", "bvh", "csv", "glb", "gltf")
+_MESHES = ("obj", "ply")
+_HEIGHTS = (0.5, 2.5)
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What happens between reading and writing.
+
+    read:        what the source does not say about itself.
+    fps:         frames a second of the result; None keeps the source's frames.
+    start, end:  seconds; what lies outside is cut away.
+    frames:      first and last frame (the last not included) of the source, likewise.
+    betas:       (S,) shape of the person; None keeps the source's, where it is the open body's.
+    body_height: metres; the shape is made this tall.
+    name:        name of the motion in files that hold one.
+    layout:      which names an npz file has.
+    order, unit: of BVH files.
+    loop:        stream again and again.
+    """
+
+    read: ReadOptions = field(default_factory=ReadOptions)
+    fps: float | None = None
+    start: float | None = None
+    end: float | None = None
+    frames: tuple[int | None, int | None] | None = None
+    betas: Tensor | None = None
+    body_height: float | None = None
+    name: str | None = None
+    layout: Layout = "amass"
+    order: EulerOrder = "ZXY"
+    unit: BvhUnit = "cm"
+    loop: bool = False
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One finished conversion: what was read, the motion that was written, and where."""
+
+    source: MotionFile
+    motion: Motion
+    target: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One of many conversions: either what came of it, or one line that says why nothing did."""
+
+    source: Path
+    result: Converted | None
+    error: str = ""
+
+
+def convert_file(
+    source: str | Path,
+    target: str | Path,
+    options: ConvertOptions | None = None,
+    *,
+    report: bool = False,
+    on_frame: Callable[[int], None] | None = None,
+) -> Converted:
+    """Convert one motion.
+
+    Args:
+        source: any file of :mod:`pear_avatar.data.pose_files`.
+        target: see the module.
+        options: what to do on the way.
+        report: write NAME.report.json beside the result: how a capture's skeleton was mapped.
+        on_frame: called while streaming with the number of frames sent.
+
+    Raises:
+        UserError, PoseFileError, FileNotFoundError: one line says what is wrong.
+    """
+    source, options = Path(source), options or ConvertOptions()
+    kind = output_kind(str(target))
+    if report and kind == "osc":
+        raise UserError("a stream has no place for a report file: leave --report-json out")
+    if kind != "osc" and Path(target).absolute() == source.absolute():
+        raise UserError(f"{source} would be overwritten: name another output")
+    body = load_body()
+    if kind == "npz" and options.layout == "track":
+        return _convert_track(source, Path(target), options)
+    betas = _wanted_betas(body, options)
+    found = read_motion(source, _reading(body, betas, options.read))
+    motion = found.motion
+    if betas is not None:
+        if found.report is None:
+            motion = _on_shape(motion, body, betas)
+        motion = replace(motion, params=replace(motion.params, betas=betas))
+    motion = _cut(motion, options)
+    if options.fps is not None:
+        motion = resample_motion(motion, options.fps)[0]
+    motion = replace(motion, name=options.name or Path(motion.name or source.name).stem)
+    where = _write(motion, body, str(target), kind, options, on_frame)
+    if report:
+        place = Path(where)
+        write_report(place.with_name(f"{place.stem}.report.json"), found)
+    return Converted(found, motion, where)
+
+
+def convert_all(
+    sources: Sequence[Path],
+    folder: Path,
+    ending: str,
+    options: ConvertOptions | None = None,
+    *,
+    reports: bool = False,
+    on_done: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Convert many motions into one folder, each under its own name.
+
+    A source that cannot be converted is told and does not stop the others.
+
+    Args:
+        sources: the files.
+        folder: where results go, ``NAME.ENDING`` (or a folder ``NAME`` of meshes).
+        ending: of the results, without the dot.
+        options: as for :func:`convert_file`.
+        reports: write ``NAME.report.json`` beside each result.
+        on_done: called after each source.
+
+    Raises UserError where several sources would become one file, or the ending is unknown.
+    """
+    ending = ending.lower().removeprefix(".")
+    if ending not in (*_ENDINGS, *_MESHES):
+        raise UserError(f"cannot write .{ending} files: {', '.join((*_ENDINGS, *_MESHES))}")
+    names = _distinct_names(sources)
+    outcomes = []
+    for source, name in zip(sources, names, strict=True):
+        target = folder / (f"{name}.{ending}" if ending in _ENDINGS else f"{name}/*.{ending}")
+        try:
+            outcome = Outcome(source, convert_file(source, target, options, report=reports))
+        except Exception as error:
+            outcome = Outcome(source, None, explain(error).message)
+        outcomes.append(outcome)
+        if on_done is not None:
+            on_done(outcome)
+    return outcomes
+
+
+def output_kind(target: str) -> str:
+    """ "osc", or the ending of the files that will be written.
+
+    Raises UserError where it is none that can be written.
+    """
+    if target.startswith("osc:"):
+        return "osc"
+    ending = Path(target).suffix.lower().removeprefix(".")
+    if ending not in (*_ENDINGS, *_MESHES):
+        known = ", ".join(f".{e}" for e in (*_ENDINGS, *_MESHES))
+        raise UserError(f"cannot write {target!r}: name a file with one of {known}, or osc://...")
+    return ending
+
+
+def write_report(path: str | Path, found: MotionFile) -> None:
+    """Write what was read, and how its skeleton was mapped, as JSON."""
+    content = {
+        "layout": found.layout,
+        "frames": found.motion.params.num_frames,
+        "fps": round(found.motion.fps, 6),
+        "mapping": None if found.report is None else found.report.to_dict(),
+    }
+    write_text_atomic(path, json.dumps(content, indent=2) + "\n")
+
+
+def betas_of_height(body: BodyModel, height: float, betas: Tensor | None = None) -> Tensor:
+    """(S,) the shape nearest to another one, or to the average, that stands ``height`` metres tall.
+
+    Raises UserError for heights that are no person's.
+    """
+    low, high = _HEIGHTS
+    if not low <= height <= high:
+        raise UserError(f"a body can be {low} to {high} m tall, not {height} m")
+    out = torch.zeros(body.num_betas)
+    if betas is not None:
+        out[: len(betas)] = betas
+    for _ in range(8):  # the topmost vertex changes with the shape
+        y = body.shape(out).vertices()[:, 1]
+        top, bottom = int(y.argmax()), int(y.argmin())
+        rise = body.shape_dirs[top, 1] - body.shape_dirs[bottom, 1]
+        missing = height - float(y[top] - y[bottom])
+        if abs(missing) < 1e-5:
+            break
+        out = out + rise * missing / (rise @ rise)
+    return out
+
+
+def find_hands(models: Path) -> dict[str, HandPca]:
+    """The hand components in a folder of licensed SMPL-X model files, or in one such file.
+
+    Raises UserError where there is none.
+    """
+    if models.is_file():
+        files = [models]
+    else:
+        files = sorted(p for p in models.rglob("*") if p.name.upper().startswith("SMPLX_"))
+        files = [p for p in files if p.suffix.lower() in (".npz", ".pkl")]
+        files.sort(key=lambda p: "NEUTRAL" not in p.name.upper())
+    if not files:
+        raise UserError(
+            f"no SMPL-X model file (SMPLX_NEUTRAL.npz) in {models}: get it from "
+            "https://smpl-x.is.tue.mpg.de and name its folder with --body-models"
+        )
+    remedy = "get SMPLX_NEUTRAL.npz from https://smpl-x.is.tue.mpg.de"
+    try:
+        file = open_model_file(files[0], remedy)
+        return {
+            side: hand_from_table(file, f"hands_mean{side[0]}", f"hands_components{side[0]}")
+            for side in ("left", "right")
+        }
+    except ModelFileError as error:
+        raise UserError(str(error)) from error
+
+
+def _wanted_betas(body: BodyModel, options: ConvertOptions) -> Tensor | None:
+    betas = options.betas
+    if betas is not None and (betas.dim() != 1 or len(betas) > body.num_betas):
+        raise UserError(
+            f"a body has up to {body.num_betas} betas, got an array of shape {tuple(betas.shape)}"
+        )
+    if options.body_height is None:
+        return betas
+    return betas_of_height(body, options.body_height, betas)
+
+
+def _reading(body: BodyModel, betas: Tensor | None, read: ReadOptions) -> ReadOptions:
+    """Captures are fitted to the body that will be written."""
+    if betas is None or read.rest_joints is not None:
+        return read
+    shaped = body.shape(betas)
+    return replace(
+        read,
+        rest_joints=shaped.joints.numpy(),
+        sole_height=float(shaped.vertices()[:, 1].min()),
+    )
+
+
+def _on_shape(motion: Motion, body: BodyModel, betas: Tensor) -> Motion:
+    """The same motion on a body of another shape: longer legs take longer steps."""
+    old = body.shape(motion.params.betas[: body.num_betas]).joints
+    new = body.shape(betas).joints
+    ratio = _leg_length(new) / _leg_length(old)
+    transl = (motion.params.transl + old[0]) * ratio - new[0]
+    return replace(motion, params=replace(motion.params, transl=transl))
+
+
+def _leg_length(joints: Tensor) -> Tensor:
+    total = joints.new_zeros(())
+    for side in ("left", "right"):
+        hip, knee, ankle = (joints[JOINT_INDEX[f"{side}_{n}"]] for n in ("hip", "knee", "ankle"))
+        total = total + (hip - knee).norm() + (knee - ankle).norm()
+    return total
+
+
+def _cut(motion: Motion, options: ConvertOptions) -> Motion:
+    keep = _kept(np.asarray(motion.time, np.float64), options)
+    if keep.all():
+        return motion
+    time = motion.time[keep]
+    return Motion(motion.params[torch.from_numpy(keep)], time - time[0], motion.name)
+
+
+def _kept(time: np.ndarray, options: ConvertOptions) -> np.ndarray:
+    """(N,) bool: the frames that are asked for."""
+    keep = np.ones(len(time), bool)
+    elapsed = time - time[0]
+    if options.frames is not None:
+        first, last = options.frames
+        keep[: first or 0] = False
+        if last is not None:
+            keep[last:] = False
+    if options.start is not None:
+        keep &= elapsed >= options.start - 1e-9
+    if options.end is not None:
+        keep &= elapsed <= options.end + 1e-9
+    if not keep.any():
+        raise UserError(
+            f"nothing is left of the motion's {len(time)} frames ({elapsed[-1]:.2f} s): "
+            "widen --start, --end or --frames"
+        )
+    return keep
+
+
+def _write(
+    motion: Motion,
+    body: BodyModel,
+    target: str,
+    kind: str,
+    options: ConvertOptions,
+    on_frame: Callable[[int], None] | None,
+) -> str:
+    """Write one file, folder or stream; returns where it went."""
+    if kind == "osc":
+        stream_motion(motion, OscTarget.parse(target), loop=options.loop, on_frame=on_frame)
+    elif kind == "npz":
+        if options.layout not in get_args(Layout):
+            raise UserError(
+                f"npz layouts are {', '.join(get_args(Layout))}; got {options.layout!r}"
+            )
+        _NPZ_WRITERS[options.layout](target, motion)
+    elif kind == "bvh":
+        save_bvh(target, motion, body, order=options.order, unit=options.unit)
+    elif kind == "csv":
+        save_joints_csv(target, motion, body)
+    elif kind in ("glb", "gltf"):
+        save_glb(target, body, motion)
+    elif Path(target).stem == "*":
+        folder = Path(target).parent
+        save_mesh_sequence(folder, body, motion, kind="obj" if kind == "obj" else "ply")
+        return str(folder)
+    else:
+        _write_one_mesh(target, motion, body)
+    return target
+
+
+def _write_one_mesh(target: str, motion: Motion, body: BodyModel) -> None:
+    params, count = motion.params, motion.params.num_frames
+    if count != 1:
+        folder = Path(target).with_suffix("")
+        raise UserError(
+            f"{target} holds one mesh, the motion has {count} frames: name "
+            f"{folder}/*{Path(target).suffix} for one file each, or pick one with --frames 0:1"
+        )
+    with torch.no_grad():
+        posed = body.shape(params.betas, params.expression).pose(params.rotations, params.transl)
+        save_mesh(target, body, posed.vertices()[0])
+
+
+def _convert_track(source: Path, target: Path, options: ConvertOptions) -> Converted:
+    """A track with its cameras, cut where asked."""
+    if options.fps is not None or options.betas is not None or options.body_height is not None:
+        raise UserError("a track keeps its frames and its person: leave --fps and the shape out")
+    track = load_track(source)
+    keep = _kept(np.asarray(track.motion.time, np.float64), options)
+    rows = torch.from_numpy(np.flatnonzero(keep))
+    motion = _cut(replace(track.motion, name=options.name or track.motion.name), options)
+    save_track(
+        target,
+        Track(
+            motion,
+            track.camera[rows],
+            track.frame_index[keep],
+            track.trusted[keep],
+            track.landmark_error[keep],
+        ),
+    )
+    return Converted(MotionFile(track.motion, "track"), motion, str(target))
+
+
+def _distinct_names(sources: Sequence[Path]) -> list[str]:
+    """One name for each source; those that share one get their ending, or folder, added."""
+    names = [source.stem for source in sources]
+    for longer in (
+        [f"{s.stem}-{s.suffix.lstrip('.')}" for s in sources],
+        [f"{s.absolute().parent.name}-{s.stem}-{s.suffix.lstrip('.')}" for s in sources],
+    ):
+        counts = Counter(names)
+        names = [n if counts[n] == 1 else m for n, m in zip(names, longer, strict=True)]
+    clash = next((name for name, count in Counter(names).items() if count > 1), None)
+    if clash is not None:
+        same = [str(s) for s, n in zip(sources, names, strict=True) if n == clash]
+        raise UserError(f"{', '.join(same)} would become one file: convert them one by one")
+    return names
