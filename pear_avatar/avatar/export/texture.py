@@ -1,66 +1,66 @@
 """What the splats look like, painted onto the mesh they are bound to.
 
-Each point of the skin gets the colour that a camera looking straight at it would see: the splats
-near the line along the skin's normal, blended from the outermost inwards. A splat's share on a
-line is that of its densest point there, as in splatting itself, so hair that stands off the skin
-covers it and what lies under the skin does not show.
+The splats are drawn from all round, the head from nearby too, and every point of the skin takes
+its colour from the pictures that see it, most from those that look straight at it. What no
+picture shows (the inside of the mouth, between closed fingers) takes the colour of the splats
+that lie nearest.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, minimum_filter
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from pear_avatar.avatar.model import Avatar
+from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
 from pear_avatar.data.synthetic.mesh_raster import rasterise_mesh
+from pear_avatar.geometry.cameras import orbit_cameras, project
 from pear_avatar.geometry.meshes import face_normals, vertex_normals
-from pear_avatar.geometry.rotations import quat_wxyz_to_matrix
-from pear_avatar.types import BodyParams
+from pear_avatar.splatting import rasterise
+from pear_avatar.types import BodyParams, Camera, Gaussians
 
 __all__ = ["bake_texture", "vertex_colors"]
 
-#: Splats looked at for each point; about twice those that cover one in a dense avatar.
-_NEAREST = 48
+#: Rings of cameras: elevation in degrees and how many stand on it.
+_RINGS = ((0.0, 12), (40.0, 6), (-40.0, 6), (80.0, 2), (-80.0, 2))
+_HEAD_RINGS = ((0.0, 12), (35.0, 6), (-35.0, 6))
 
-#: How far outside and inside the skin a splat may lie to be seen there, metres.
-_OUTSIDE, _INSIDE = 0.08, 0.03
+#: Pictures' sides in pixels: 2 mm a pixel for the body, under 1 mm for the head.
+_SIDE, _HEAD_SIDE = 1024, 512
+_HALF_FOV = math.radians(10.0)
+_HEAD_RADIUS = 0.22
 
-#: Below this opacity the nearest splats' colour fills what is missing.
-_COVERED = 0.9
+#: A picture counts with the cosine between the skin's normal and the line of sight to this power.
+_STRAIGHT = 8.0
 
-#: Points handled at a time.
-_BATCH = 16384
+#: How far behind the drawn surface a point still counts as seen, metres; and how far behind an
+#: edge that splats may reach over (pixels), where it does not.
+_SEEN, _EDGE, _EDGE_DEPTH = 0.006, 7, 0.04
 
-#: Parts that lie behind or under others; their points look only at splats of the same kind.
+#: Weight up to which the nearest splats mix in, and how many of them.
+_FAINT, _NEAREST = 0.01, 6
+
+#: Parts behind or under others: where no picture shows them, only their own splats count.
 _HIDDEN_PARTS = ("eye", "mouth", "tongue", "teeth")
 
 
 @dataclass(frozen=True)
 class _Points:
-    """P points of the skin at rest: position (P, 3) m, unit normal (P, 3), kind (P,) of part."""
+    """P points of the skin at rest: position (P, 3) m, unit normal (P, 3), face (P,)."""
 
-    position: np.ndarray
-    normal: np.ndarray
-    kind: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Field:
-    """N splats at rest, with precision matrices (N, 3, 3) and the kind (N,) of their part."""
-
-    mean: np.ndarray
-    precision: np.ndarray
-    opacity: np.ndarray
-    color: np.ndarray
-    normal: np.ndarray
-    kind: np.ndarray
+    position: Tensor
+    normal: Tensor
+    face: np.ndarray
 
 
+@torch.no_grad()
 def bake_texture(avatar: Avatar, size: int = 1024) -> np.ndarray:
     """(size, size, 3) uint8 display RGB in the body's texture coordinates, first row on top.
 
@@ -77,9 +77,8 @@ def bake_texture(avatar: Avatar, size: int = 1024) -> np.ndarray:
     uv = body.uv.cpu().numpy()
     pixels = np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1) * size
     seen = rasterise_mesh(pixels, np.ones(len(uv)), body.uv_faces.cpu().numpy(), size, size)
-    points = _texel_points(body, seen.face, seen.barycentric)
     texture = np.zeros((size * size, 3), np.float32)
-    texture[seen.pixel] = _look(_splat_field(avatar), points)
+    texture[seen.pixel] = _colors(avatar, _surface_points(body, seen.face, seen.barycentric))
     empty = np.ones(size * size, bool)
     empty[seen.pixel] = False
     nearest = distance_transform_edt(
@@ -89,25 +88,148 @@ def bake_texture(avatar: Avatar, size: int = 1024) -> np.ndarray:
     return (filled.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
+@torch.no_grad()
 def vertex_colors(avatar: Avatar) -> np.ndarray:
     """(V, 3) float32 display RGB in [0, 1] for each vertex of the avatar's body."""
     body = avatar.body
-    kind = np.zeros(body.num_vertices, np.int64)
-    kind[body.faces.cpu().numpy()] = _face_kind(body)[:, None]
+    face = np.zeros(body.num_vertices, np.int64)
+    face[body.faces.cpu().numpy()] = np.arange(len(body.faces))[:, None]
+    points = _Points(body.v_template, vertex_normals(body.v_template, body.faces), face)
+    return _colors(avatar, points).clip(0, 1)
+
+
+def _surface_points(body: BodyModel, face: np.ndarray, barycentric: np.ndarray) -> _Points:
+    """Points inside triangles, with normals that run smoothly over the skin."""
+    corners = body.faces[torch.from_numpy(face)]
+    weights = torch.from_numpy(barycentric / barycentric.sum(axis=1, keepdims=True))[..., None]
     normals = vertex_normals(body.v_template, body.faces)
-    points = _Points(body.v_template.cpu().numpy(), normals.cpu().numpy(), kind)
-    return _look(_splat_field(avatar), points).clip(0, 1)
+    normal = torch.nn.functional.normalize((normals[corners] * weights).sum(1), dim=-1)
+    return _Points((body.v_template[corners] * weights).sum(1), normal, face)
 
 
-def _texel_points(body: BodyModel, face: np.ndarray, barycentric: np.ndarray) -> _Points:
-    corners = body.faces.cpu().numpy()[face]
-    vertices = body.v_template.cpu().numpy()
-    normals = vertex_normals(body.v_template, body.faces).cpu().numpy()
-    weights = barycentric / barycentric.sum(axis=1, keepdims=True)
-    position = np.einsum("pk,pkc->pc", weights, vertices[corners])
-    normal = np.einsum("pk,pkc->pc", weights, normals[corners])
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True).clip(1e-9)
-    return _Points(position, normal, _face_kind(body)[face])
+def _colors(avatar: Avatar, points: _Points) -> np.ndarray:
+    """(P, 3) float32 colour of each point."""
+    body = avatar.body
+    still = BodyParams(
+        avatar.betas,
+        body.v_template.new_zeros(body.num_expression),
+        torch.eye(3).to(body.v_template).expand(body.num_joints, 3, 3),
+        body.v_template.new_zeros(3),
+    )
+    splats = avatar.gaussians(still)
+    total = torch.zeros(len(points.position), 3)
+    weight = torch.zeros(len(points.position), 1)
+    for camera in _cameras(body):
+        index, color, share = _one_view(body, splats, camera, points)
+        total[index] += share * color
+        weight[index] += share
+    missing = (1 - weight / _FAINT).clamp(0, 1).numpy()
+    colors: np.ndarray = (total / weight.clamp_min(1e-6)).numpy()
+    rows = np.flatnonzero(missing[:, 0] > 0)
+    near = _nearest_colors(avatar, splats, points, rows)
+    colors[rows] += missing[rows] * (near - colors[rows])
+    return colors
+
+
+def _cameras(body: BodyModel) -> list[Camera]:
+    """Cameras all round the resting body, and nearer ones round its head."""
+    low, high = body.v_template.amin(0), body.v_template.amax(0)
+    eyes = body.joint_template[[JOINT_INDEX["left_eye"], JOINT_INDEX["right_eye"]]].mean(0)
+    head = torch.stack([(low + high)[0] / 2, eyes[1], eyes[2] - 0.08])
+    cameras = []
+    for rings, target, radius, side in (
+        (_RINGS, (low + high) / 2, float((high - low).norm()) / 2, _SIDE),
+        (_HEAD_RINGS, head, _HEAD_RADIUS, _HEAD_SIDE),
+    ):
+        for elevation, count in rings:
+            ring = orbit_cameras(
+                target,
+                radius / math.sin(_HALF_FOV),
+                torch.arange(count) * (2 * math.pi / count),
+                focal=side / 2 / math.tan(_HALF_FOV),
+                width=side,
+                height=side,
+                elevation=math.radians(elevation),
+            )
+            cameras += [ring[k] for k in range(count)]
+    return cameras
+
+
+def _one_view(
+    body: BodyModel, splats: Gaussians, camera: Camera, points: _Points
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The points (M,) that a picture shows, their colours (M, 3) and weights (M, 1)."""
+    picture = rasterise(
+        splats.means,
+        splats.quats_wxyz,
+        splats.log_scales.exp(),
+        splats.logit_opacities.sigmoid(),
+        splats.colors,
+        camera,
+    )
+    R, t = camera.T_camera_world[:3, :3], camera.T_camera_world[:3, 3]
+    sight = torch.nn.functional.normalize(points.position + R.T @ t, dim=-1)
+    cosine = -(sight * points.normal).sum(-1)
+    index = torch.nonzero(cosine > 0.2)[:, 0]
+    pixels, depth = project(camera, points.position[index])
+    inside = ((pixels > 1) & (pixels < camera.width - 1)).all(1)
+    index, pixels, depth = index[inside], pixels[inside], depth[inside]
+    seen = _is_seen(_depths(body, camera), pixels, depth)
+    index, pixels = index[seen], pixels[seen]
+    grid = (pixels * (2 / camera.width) - 1)[None, None]
+    planes = torch.cat([picture.color, picture.alpha], dim=-1).permute(2, 0, 1)[None]
+    found = torch.nn.functional.grid_sample(planes, grid, align_corners=False)[0, :, 0].T
+    alpha = found[:, 3:]
+    # Nearer pictures resolve more: a weight by pixels to the metre, squared.
+    nearness = (camera.K[0, 0] / t.norm() / 1000) ** 2
+    share = cosine[index, None] ** _STRAIGHT * alpha**2 * nearness
+    return index, found[:, :3] / alpha.clamp_min(1e-3), share
+
+
+def _depths(body: BodyModel, camera: Camera) -> Tensor:
+    """(2, H, W) camera-space z of the mesh, far where there is none, and the nearest z about."""
+    pixels, z = project(camera, body.v_template)
+    seen = rasterise_mesh(
+        pixels.numpy(), z.numpy(), body.faces.numpy(), camera.width, camera.height
+    )
+    depth = np.full(camera.height * camera.width, 1e3, np.float32)
+    depth[seen.pixel] = seen.depth
+    depth = depth.reshape(camera.height, camera.width)
+    return torch.from_numpy(np.stack([depth, minimum_filter(depth, 2 * _EDGE + 1)]))
+
+
+def _is_seen(depths: Tensor, pixels: Tensor, z: Tensor) -> Tensor:
+    """Whether points lie on the drawn surface, and not beside an edge far in front of them."""
+    column, row = pixels.long().unbind(-1)
+    here, about = depths[:, row, column]
+    return (z < here + _SEEN) & (z < about + _EDGE_DEPTH)
+
+
+def _nearest_colors(
+    avatar: Avatar, splats: Gaussians, points: _Points, rows: np.ndarray
+) -> np.ndarray:
+    """(M, 3) colours of the splats nearest to points, of the same kind of part, same side."""
+    body = avatar.body
+    kinds = _face_kind(body)
+    splat_face = avatar.binding.face_index.numpy()
+    means, colors = splats.means.numpy(), splats.colors.numpy()
+    normals = face_normals(body.v_template, body.faces)[avatar.binding.face_index].numpy()
+    out = np.zeros((len(rows), 3), np.float32)
+    point_kind = kinds[points.face[rows]]
+    for kind in np.unique(point_kind):
+        own = np.flatnonzero(kinds[splat_face] == kind)
+        if len(own) == 0:  # nothing of this kind exists: whatever is near
+            own = np.arange(len(means))
+        mine = np.flatnonzero(point_kind == kind)
+        position = points.position[rows[mine]].numpy()
+        count = min(_NEAREST, len(own))
+        distance, near = cKDTree(means[own]).query(position, k=count)
+        near = own[near.reshape(len(mine), count)]
+        facing = (normals[near] * points.normal[rows[mine]].numpy()[:, None]).sum(-1) > 0
+        share = np.where(facing, 1.0, 1e-3) / (1e-3 + distance.reshape(near.shape)) ** 2
+        share /= share.sum(axis=1, keepdims=True)
+        out[mine] = (share[..., None] * colors[near]).sum(1)
+    return out
 
 
 def _face_kind(body: BodyModel) -> np.ndarray:
@@ -119,72 +241,3 @@ def _face_kind(body: BodyModel) -> np.ndarray:
     if not kinds:
         return np.zeros(len(body.faces), np.int64)
     return np.array(kinds)[body.face_part.cpu().numpy()]
-
-
-@torch.no_grad()
-def _splat_field(avatar: Avatar) -> _Field:
-    """The avatar's splats in its rest pose."""
-    body, binding = avatar.body, avatar.binding
-    still = BodyParams(
-        avatar.betas,
-        body.v_template.new_zeros(body.num_expression),
-        torch.eye(3).to(body.v_template).expand(body.num_joints, 3, 3),
-        body.v_template.new_zeros(3),
-    )
-    splats = avatar.gaussians(still)
-    R = quat_wxyz_to_matrix(splats.quats_wxyz)
-    precision = (R * (-2 * splats.log_scales).exp()[:, None, :]) @ R.transpose(-1, -2)
-    normals = face_normals(body.v_template, body.faces)[binding.face_index]
-    return _Field(
-        splats.means.cpu().numpy(),
-        precision.cpu().numpy(),
-        splats.logit_opacities.sigmoid().cpu().numpy(),
-        splats.colors.cpu().numpy(),
-        normals.cpu().numpy(),
-        _face_kind(body)[binding.face_index.cpu().numpy()],
-    )
-
-
-def _look(field: _Field, points: _Points) -> np.ndarray:
-    """(P, 3) float32 colour of each point, looked at along its normal."""
-    colors = np.zeros((len(points.position), 3), np.float32)
-    for kind in np.unique(points.kind):
-        mine, theirs = points.kind == kind, field.kind == kind
-        if not theirs.any():  # nothing was ever seen there: whatever is near
-            theirs = np.ones_like(theirs)
-        index = np.flatnonzero(theirs)
-        tree = cKDTree(field.mean[index])
-        count = min(_NEAREST, len(index))
-        rows = np.flatnonzero(mine)
-        for start in range(0, len(rows), _BATCH):
-            batch = rows[start : start + _BATCH]
-            _, near = tree.query(points.position[batch], k=count)
-            near = index[near.reshape(len(batch), count)]
-            colors[batch] = _blend(field, near, points.position[batch], points.normal[batch])
-    return colors
-
-
-def _blend(field: _Field, near: np.ndarray, position: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """(P, 3) blend of the splats ``near`` (P, K) on the lines through the points."""
-    offset = field.mean[near] - position[:, None]  # (P, K, 3)
-    A = field.precision[near]
-    An = np.einsum("pkij,pj->pki", A, normal)
-    along_n = np.einsum("pki,pi->pk", An, normal).clip(1e-9)
-    along_d = np.einsum("pki,pki->pk", An, offset)
-    depth = along_d / along_n  # where on the line the splat is densest
-    square = np.einsum("pki,pkij,pkj->pk", offset, A, offset) - along_d * depth
-    facing = np.einsum("pki,pi->pk", field.normal[near], normal) > 0
-    seen = facing & (depth < _OUTSIDE) & (depth > -_INSIDE)
-    alpha = np.where(seen, field.opacity[near] * np.exp(-0.5 * square.clip(0)), 0).clip(0, 0.999)
-    order = np.argsort(-depth, axis=1)
-    alpha = np.take_along_axis(alpha, order, 1)
-    through = np.cumprod(1 - alpha, axis=1)
-    share = alpha * np.concatenate([np.ones_like(through[:, :1]), through[:, :-1]], axis=1)
-    color = field.color[near]
-    blended = np.einsum("pk,pkc->pc", share, np.take_along_axis(color, order[..., None], 1))
-    total = share.sum(axis=1, keepdims=True)
-    # Between sparse splats: what lies nearest, weighted by distance in the splats' own sizes.
-    reach = np.where(facing, 1.0, 1e-3) / (1e-3 + (offset**2).sum(-1) * 1e4) ** 2
-    filler = np.einsum("pk,pkc->pc", reach / reach.sum(axis=1, keepdims=True), color)
-    missing = (1 - total / _COVERED).clip(0, 1)
-    return (1 - missing) * blended / total.clip(1e-6) + missing * filler
