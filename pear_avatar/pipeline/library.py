@@ -192,7 +192,7 @@ def convert_motion(avatar: Avatar, name: str, data: bytes) -> bytes:
         path = Path(folder) / f"motion{Path(name).suffix.lower()}"
         path.write_bytes(data)
         if path.suffix == ".npz":
-            _refuse_bomb(path, name)
+            _check_npz(path, name)
         try:
             motion = _short(load_motion(path))
         except ValueError as error:
@@ -359,13 +359,17 @@ def _short(motion: Motion) -> Motion:
     return replace(motion, params=motion.params[kept], time=motion.time[:_MAX_FRAMES])
 
 
-def _refuse_bomb(path: Path, name: str) -> None:
-    """A few kilobytes of npz can unpack to any size; the directory says to how much."""
+def _check_npz(path: Path, name: str) -> None:
+    """Refuse archives of other things, and those that unpack to more than memory can hold."""
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
+            entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise PoseFileError(f"{name}: not a readable npz file ({error})") from error
+    strange = [entry.filename for entry in entries if not entry.filename.endswith(".npy")]
+    if strange:
+        raise PoseFileError(f"{name}: not an npz file, it holds {strange[0][:80]!r}")
+    size = sum(entry.file_size for entry in entries)
     if size > _MAX_UNPACKED_BYTES:
         raise PoseFileError(f"{name}: unpacks to {size >> 20} MB, more than a motion can have")
 

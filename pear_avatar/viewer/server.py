@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from pear_avatar.viewer.app import create_app, read_pages
 from pear_avatar.viewer.guard import Guard, HostPolicy
@@ -63,24 +64,28 @@ def serve(
         number = int(listening.getsockname()[1])
         token = secrets.token_urlsafe(24)
         app = Guard(create_app(library, pages), token, host_policy(host, number))
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=128,
-            timeout_graceful_shutdown=1,
-        )
         url = page_url(host, number, token)
-        server = _Server(config, lambda: on_ready(url) if on_ready else None)
+        server = _Server(server_config(app), lambda: on_ready(url) if on_ready else None)
         try:
             server.run(sockets=[listening])
         except KeyboardInterrupt:
             logger.info("stopped")
+
+
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """A plain HTTP/1.1 server that keeps to itself and stops at once."""
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=128,
+        timeout_graceful_shutdown=1,
+    )
 
 
 def host_policy(host: str, port: int) -> HostPolicy:
