@@ -48,10 +48,10 @@ class _CrossAttentionStack(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         for layer in self.layers:
-            attend, cross_attend, feed_forward = layer  # type: ignore[misc]
-            x = x + attend(x)
-            x = x + cross_attend(x, context)
-            x = x + feed_forward(x)
+            steps: list[Callable[..., Tensor]] = list(layer)  # type: ignore[arg-type]
+            x = x + steps[0](x)
+            x = x + steps[1](x, context)
+            x = x + steps[2](x)
         return x
 
 

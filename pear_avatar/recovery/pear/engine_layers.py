@@ -49,8 +49,8 @@ def _onednn_linear(weight: Tensor, bias: Tensor, rows: int, gelu: bool) -> Layer
     """
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
     run = torch.ops.mkldnn._linear_pointwise
-    activation = ("gelu", [], "none") if gelu else ("none", [], "")
-    return lambda x: run(x, packed, bias, *activation)
+    name, algorithm = ("gelu", "none") if gelu else ("none", "")
+    return lambda x: run(x, packed, bias, name, [], algorithm)
 
 
 def _can_pack(dtype: torch.dtype) -> bool:
@@ -83,6 +83,7 @@ class Block:
         self._attend = _fused_attention if pack.device.type == "cuda" else _plain_attention
 
     def __call__(self, x: Tensor) -> Tensor:
+        """The stream after attention and MLP."""
         qkv = self._qkv(normalised(x, self._eps, self._dtype))
         x += self._proj(self._attend(qkv, self._heads))
         x += self._fc2(self._fc1(normalised(x, self._eps, self._dtype)))

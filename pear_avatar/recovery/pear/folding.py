@@ -17,7 +17,7 @@ Nothing here approximates; in exact arithmetic the folded network is the network
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,13 +103,14 @@ class FoldedPear:
 @torch.no_grad()
 def fold(network: PearNetwork) -> FoldedPear:
     """Rewrite a network; float32 results of products made in float64."""
-    backbone, head = network.backbone, network.head
+    # Sub-modules are looked up by their published names, which no type checker knows.
+    backbone: Any = network.backbone
+    head: Any = network.head
     heads = network.config.backbone.heads
     blocks = tuple(_fold_block(block, heads) for block in backbone.blocks)
     stack = head.transformer.transformer.layers
     layers = tuple(
-        _fold_decoder_layer(cast(nn.ModuleList, layer), backbone.last_norm, network.config)
-        for layer in stack
+        _fold_decoder_layer(layer, backbone.last_norm, network.config) for layer in stack
     )
     embedding = head.transformer.to_token_embedding.bias + head.transformer.pos_embedding[0, 0]
     first, key = _first_token(embedding.double(), layers[0])
@@ -143,7 +144,7 @@ def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> Affine:
     return _affine(weight * norm.weight.double(), bias)
 
 
-def _fold_block(block: nn.Module, heads: int) -> FoldedBlock:
+def _fold_block(block: Any, heads: int) -> FoldedBlock:
     attention, mlp = block.attn, block.mlp
     qkv = _after_norm(block.norm1, attention.qkv)
     width = attention.proj.weight.shape[0]
@@ -158,7 +159,7 @@ def _fold_block(block: nn.Module, heads: int) -> FoldedBlock:
 
 
 def _fold_decoder_layer(
-    layer: nn.ModuleList, context_norm: nn.LayerNorm, config: PearConfig
+    layer: Any, context_norm: nn.LayerNorm, config: PearConfig
 ) -> FoldedDecoderLayer:
     attend, cross, feed = layer
     size = config.decoder
@@ -215,7 +216,7 @@ def _fold_pixels(conv: nn.Conv2d) -> Affine:
 
 def _fold_outputs(network: PearNetwork) -> Affine:
     head = network.head
-    layers = {name: cast(nn.Linear, head.get_submodule(name)) for name in head.widths}
+    layers: dict[str, Any] = {name: head.get_submodule(name) for name in head.widths}
     biases = {name: layer.bias.clone() for name, layer in layers.items()}
     mean = 6 * NUM_MEAN_ROTATIONS
     biases["smplx_poses_decoder"][:mean] += head.init_body_pose[0, :mean]

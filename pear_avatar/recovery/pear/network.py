@@ -6,6 +6,8 @@ released checkpoint. For speed see :mod:`pear_avatar.recovery.pear.engine`.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -78,9 +80,10 @@ class PearNetwork(nn.Module):
         nn.init.trunc_normal_(self.backbone.pos_embed, std=0.02)
         nn.init.normal_(self.head.transformer.pos_embedding, std=0.02)
         for name in layer_widths(self.config.outputs):
-            nn.init.xavier_uniform_(getattr(self.head, name).weight, gain=0.01)
-        # Scales are read as they are, so they start at one rather than at nothing.
-        nn.init.ones_(self.head.smplx_scale_decoder.bias)
+            layer = self.head.readout(name)
+            nn.init.xavier_uniform_(layer.weight, gain=0.01)
+            # Scales are read as they are, so they start at one rather than at nothing.
+            nn.init.constant_(layer.bias, 1.0 if name == "smplx_scale_decoder" else 0.0)
 
 
 class PearHead(nn.Module):
@@ -99,10 +102,14 @@ class PearHead(nn.Module):
         pose = torch.tensor(_UPRIGHT_6D + 52 * _IDENTITY_6D)
         self.init_body_pose.copy_(pose[None])
 
+    def readout(self, name: str) -> nn.Linear:
+        """One of the linear layers that read the decoder's token."""
+        return cast(nn.Linear, self.get_submodule(name))
+
     def forward(self, tokens: Tensor) -> PearOutput:
         """Decode the image's tokens."""
         token = self.transformer(tokens)
-        layers = {name: self.get_submodule(name)(token) for name in self.widths}
+        layers = {name: self.readout(name)(token) for name in self.widths}
         mean = 6 * NUM_MEAN_ROTATIONS
         pose, camera = layers["smplx_poses_decoder"], layers["cam_decoder"]
         layers["smplx_poses_decoder"] = torch.cat(

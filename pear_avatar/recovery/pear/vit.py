@@ -7,10 +7,10 @@ the same weights faster.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
-import torch
 
 from pear_avatar.recovery.pear.config import (
     NUM_TOKENS,
