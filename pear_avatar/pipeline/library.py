@@ -154,7 +154,7 @@ def open_library(
     paths = find_avatars(target)
     if video is not None and len(paths) > 1:
         raise UserError(f"{target} holds {len(paths)} avatars: name one of them to use --video")
-    given = [(Path(path), _short(load_motion(path))) for path in motions]
+    given = [(Path(path), shortened(load_motion(path))) for path in motions]
     shown: dict[str, ShownAvatar] = {}
     persons: dict[str, Lazy[Avatar]] = {}
     for path in paths:
@@ -194,7 +194,7 @@ def convert_motion(avatar: Avatar, name: str, data: bytes) -> bytes:
         if path.suffix == ".npz":
             _check_npz(path, name)
         try:
-            motion = _short(load_motion(path))
+            motion = shortened(load_motion(path))
         except ValueError as error:
             raise PoseFileError(str(error).replace(path.name, name)) from error
     return motion_payload(fit_motion(avatar, motion), Path(name).stem, source=name)
@@ -347,7 +347,7 @@ def _shown_video(path: Path, header: AvatarHeader) -> ShownVideo | None:
     return ShownVideo(info.width, info.height, round(info.fps, 3), info.num_frames, Lazy(load))
 
 
-def _short(motion: Motion) -> Motion:
+def shortened(motion: Motion) -> Motion:
     """A motion at a rate and of a length that a page can hold."""
     if motion.fps > MAX_FPS + 0.5:
         motion, _ = resample_motion(motion, MAX_FPS)

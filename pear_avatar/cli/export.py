@@ -1,0 +1,125 @@
+"""``pear-avatar export``: an avatar as one file for somebody else."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from pear_avatar.cli.options import Subparsers, add_command
+from pear_avatar.cli.render import find_avatar
+from pear_avatar.pipeline.errors import EXIT_OK, UserError, require_file
+from pear_avatar.pipeline.machine import limit_threads
+
+_EXAMPLES = """\
+  pear-avatar export holiday-avatar --html me.html
+      one page with the avatar and the viewer in it; opens from disk, needs no network
+  pear-avatar export holiday-avatar --html me.html --motion dance.npz --with-video
+  pear-avatar export holiday-avatar --ply me.ply --spz me.spz --pose dance.npz --frame 40
+      splats of one pose, for other splat viewers
+  pear-avatar export holiday-avatar --gltf splats.glb --glb body.glb
+      splats as glTF (KHR_gaussian_splatting), and a skinned mesh with facial expressions
+"""
+#: Option, endings it may have, what it writes.
+_KINDS = {
+    "html": ((".html", ".htm"), "one web page: the avatar, its motions and the viewer"),
+    "ply": ((".ply",), "splats of a pose as 3DGS PLY"),
+    "spz": ((".spz",), "splats of a pose as SPZ"),
+    "gltf": ((".gltf", ".glb"), "splats of a pose as glTF (KHR_gaussian_splatting)"),
+    "glb": ((".glb",), "a skinned, textured mesh with facial expressions"),
+    "pmo": ((".pmo",), "the motion of --pose, to be dropped onto an exported web page"),
+}
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command and its options."""
+    parser = add_command(
+        commands, "export", "Write an avatar as a web page, splats or a mesh.", _EXAMPLES
+    )
+    parser.add_argument(
+        "avatar",
+        nargs="?",
+        type=Path,
+        metavar="AVATAR",
+        help="avatar file or result folder (default: the newest one under the current folder)",
+    )
+    for kind, (_, summary) in _KINDS.items():
+        parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=summary)
+    parser.add_argument(
+        "--motion",
+        dest="motions",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a motion to include in the web page or mesh; may be given many times",
+    )
+    parser.add_argument(
+        "--with-video",
+        action="store_true",
+        help="put the input video into the web page, scaled down, to compare with",
+    )
+    parser.add_argument(
+        "--video", type=Path, metavar="FILE", help="that video, where it is not found by itself"
+    )
+    parser.add_argument(
+        "--pose", type=Path, metavar="FILE", help="pose of the splats (default: standing)"
+    )
+    parser.add_argument(
+        "--frame", type=int, default=0, metavar="N", help="frame of that file (default: 0)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write all that was asked for, and say how large it is."""
+    outputs = {kind: path for kind in _KINDS if (path := getattr(args, kind)) is not None}
+    if not outputs:
+        raise UserError(f"say what to write: {', '.join(f'--{kind} FILE' for kind in _KINDS)}")
+    for kind, path in outputs.items():
+        endings = _KINDS[kind][0]
+        if path.suffix.lower() not in endings:
+            raise UserError(f"--{kind} writes {' or '.join(endings)} files, got {path}")
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: name a file in it")
+    if args.pmo is not None and args.pose is None:
+        raise UserError("--pmo writes a motion: name it with --pose FILE")
+    if args.glb is not None and len(args.motions) > 1:
+        raise UserError("a mesh takes one --motion, and several were given")
+    target: Path = args.avatar if args.avatar is not None else find_avatar(None, Path.cwd())
+    for path in (*args.motions, *([args.pose] if args.pose else [])):
+        require_file(path, "motion")
+    if args.video is not None:
+        require_file(args.video, "video")
+    limit_threads()
+
+    from pear_avatar.pipeline.export import one_avatar
+
+    avatar = one_avatar(target)
+    print(f"avatar: {avatar}")
+    for kind, path in outputs.items():
+        _writers(args, avatar)[kind](path)
+        print(f"written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return EXIT_OK
+
+
+def _writers(args: argparse.Namespace, avatar: Path) -> dict[str, Callable[[Path], object]]:
+    from pear_avatar.pipeline import export
+
+    def splats(path: Path) -> None:
+        export.export_splats(avatar, path, pose=args.pose, frame=args.frame)
+
+    return {
+        "html": lambda path: export.export_html(
+            avatar,
+            path,
+            motions=args.motions,
+            with_video=args.with_video or args.video is not None,
+            video=args.video,
+        ),
+        "ply": splats,
+        "spz": splats,
+        "gltf": splats,
+        "glb": lambda path: export.export_mesh(avatar, path, motion=next(iter(args.motions), None)),
+        "pmo": lambda path: export.export_motion(avatar, path, pose=args.pose),
+    }
