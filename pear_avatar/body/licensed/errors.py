@@ -6,7 +6,7 @@ __all__ = ["ModelFileError", "RefusedPickleError"]
 
 
 class ModelFileError(ValueError):
-    """A model file that cannot be used; the message names file, key, what was found and the way out."""
+    """A model file that cannot be used; the message names file, key, what was found, a remedy."""
 
 
 class RefusedPickleError(ModelFileError):

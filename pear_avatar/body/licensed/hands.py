@@ -70,8 +70,9 @@ class HandPca:
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> HandPca:
         """The same hand elsewhere or in another dtype."""
-        move = {"device": device, "dtype": dtype}
-        return HandPca(self.mean.to(**move), self.components.to(**move))  # type: ignore[arg-type]
+        return HandPca(
+            self.mean.to(device=device, dtype=dtype), self.components.to(device=device, dtype=dtype)
+        )
 
 
 def load_mano_hand(path: Path | str) -> HandPca:

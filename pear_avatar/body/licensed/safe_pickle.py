@@ -27,7 +27,7 @@ __all__ = ["RecordDecoder", "read_pickle", "unpickle"]
 
 _MAX_BYTES = 2 << 30
 _MAX_DEPTH = 40
-_MAX_ITEMS = 5_000_000
+_MAX_ITEMS = 300_000
 
 #: Global -> what its record means. Old and new names of one thing stand side by side.
 _MEANING: dict[str, str] = {
@@ -46,6 +46,7 @@ _MEANING: dict[str, str] = {
     "copy_reg._reconstructor": "object",
     "copyreg._reconstructor": "object",
     "_codecs.encode": "bytes",
+    "__builtin__.bytes": "no bytes",  # how Python 3 writes b"" in old protocols
     **{
         f"{module}.{name}": meaning
         for module in ("__builtin__", "builtins")
@@ -132,6 +133,8 @@ class RecordDecoder:
             return self(state["x"], depth)
         if meaning.startswith("sparse_"):
             return self._sparse(meaning[-3:], self(record.state, depth))
+        if meaning == "no bytes" and not record.args:
+            return b""
         if meaning == "bytes":
             return self._encoded(record.args)
         if meaning == "container":
@@ -176,10 +179,9 @@ class RecordDecoder:
             dtype = np.dtype(code)
         except TypeError:
             raise self._error(f"has elements of the unknown type {code!r}") from None
-        order = (
-            record.state[1] if isinstance(record.state, tuple) and len(record.state) > 1 else "="
-        )
-        return dtype.newbyteorder(order) if order in ("<", ">") else dtype
+        state = record.state if isinstance(record.state, tuple) else ()
+        swapped = state[1:2] == (">",)
+        return dtype.newbyteorder(">") if swapped else dtype
 
     def _encoded(self, args: tuple[Any, ...]) -> bytes:
         """``_codecs.encode(text, "latin1")``: how Python 3 writes bytes in old protocols."""
@@ -195,12 +197,12 @@ class RecordDecoder:
             raise self._error("holds a sparse matrix without its values")
         shape = state.get("_shape", state.get("shape"))
         keys = ("row", "col") if kind == "coo" else ("indices", "indptr")
-        first, second = (state.get(k) for k in keys)
+        first, second = state.get("coords") or (state.get(k) for k in keys)
         data = state.get("data")
         if not all(isinstance(a, np.ndarray) and a.ndim == 1 for a in (data, first, second)):
             raise self._error("holds a sparse matrix without data and indices")
         try:
-            rows, columns = (int(n) for n in shape)
+            rows, columns = (int(n) for n in shape or ())
             if kind == "coo":
                 matrix = sparse.coo_matrix((data, (first, second)), (rows, columns))
             else:

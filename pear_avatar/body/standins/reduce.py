@@ -45,7 +45,7 @@ def collapse_to(
 def remove_faces(faces: np.ndarray, candidates: np.ndarray, count: int) -> np.ndarray:
     """Take ``count`` faces out of the mesh, from ``candidates`` (C,), no vertex losing its last."""
     degree = np.bincount(faces.reshape(-1))
-    gone = []
+    gone: list[int] = []
     for face in candidates:
         if len(gone) == count:
             break
