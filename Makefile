@@ -21,7 +21,7 @@ NATIVE := $(wildcard pear_avatar/_native/CMakeLists.txt pear_avatar/_native/src/
 
 .PHONY: help
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(VENV)/.installed  ## Make .venv with the pear-avatar command in it
@@ -31,8 +31,14 @@ demo: install  ## Fit a synthetic person (or VIDEO=path) and write demo-out/
 	$(BIN)/pear-avatar demo -o demo-out $(if $(VIDEO),--video "$(VIDEO)")
 
 .PHONY: test
-test: lint  ## Run the linter, the type checker and all tests
+test: lint viewer-tools  ## Run the linter, the type checker and all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+# What the viewer's tests drive: npm's packages and a Chromium. Each is got where it can be; where
+# it cannot, those tests are skipped and say so.
+.PHONY: viewer-tools
+viewer-tools:  ## Get what the viewer's browser tests need
+	@sh viewer/scripts/get-tools.sh
 
 .PHONY: lint
 lint: install  ## Run only the linter and the type checker
@@ -42,7 +48,7 @@ lint: install  ## Run only the linter and the type checker
 
 .PHONY: clean
 clean:  ## Remove what the other targets made, .venv included
-	rm -rf $(VENV) build dist demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) viewer/node_modules build dist demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	cd pear_avatar/_native && rm -rf *.so CMakeFiles .cmake .ninja_* .skbuild-info.json \
 	  CMakeCache.txt CMakeInit.txt build.ninja cmake_install.cmake
 
