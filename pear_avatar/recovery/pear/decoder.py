@@ -7,7 +7,8 @@ algebraically, which :mod:`pear_avatar.recovery.pear.engine` uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -47,11 +48,10 @@ class _CrossAttentionStack(nn.Module):
         )
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        for layer in self.layers:
-            steps: list[Callable[..., Tensor]] = list(layer)  # type: ignore[arg-type]
-            x = x + steps[0](x)
-            x = x + steps[1](x, context)
-            x = x + steps[2](x)
+        for attend, cross_attend, feed_forward in cast(Iterable[nn.ModuleList], self.layers):
+            x = x + attend(x)
+            x = x + cross_attend(x, context)
+            x = x + feed_forward(x)
         return x
 
 
