@@ -7,7 +7,7 @@ import math
 import numpy as np
 from torch import Tensor
 
-from pear_avatar.geometry.cameras import invert_rigid, transform_points
+from pear_avatar.geometry.cameras import invert_rigid
 from pear_avatar.types import BodyParams, Camera
 
 __all__ = ["QUARTER_TURNS", "turn_boxes_back", "turn_picture", "turned_camera", "upright_params"]
@@ -61,7 +61,7 @@ def upright_params(params: BodyParams, pelvis: Tensor, looked: Camera, given: Ca
     T = invert_rigid(given.T_camera_world) @ looked.T_camera_world
     rotations = params.rotations.clone()
     rotations[0] = T[:3, :3] @ params.rotations[0]
-    transl = transform_points(T, params.transl + pelvis) - pelvis
+    transl = T[:3, :3] @ (params.transl + pelvis) + T[:3, 3] - pelvis
     return BodyParams(params.betas, params.expression, rotations, transl)
 
 

@@ -53,6 +53,7 @@ def test_the_person_is_seen_in_the_same_pixels(turns: int) -> None:
     params = BodyParams(torch.zeros(5), torch.zeros(3), rotations, torch.tensor([0.2, 0.1, -4.0]))
     shaped = body.shape(params.betas)
     moved = upright_params(params, shaped.joints[0], looked, rolled)
+    assert moved.transl.shape == (3,)
     before = project(looked, shaped.pose(params.rotations, params.transl).joints)[0]
     after = project(rolled, shaped.pose(moved.rotations, moved.transl).joints)[0]
     assert (before - after).abs().max() < 1e-2  # pixels; float32 at 700 px focal length
