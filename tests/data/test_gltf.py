@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,6 +130,23 @@ def test_three_js_plays_the_same_motion(plain, node, tmp_path):
     assert np.ptp(info["boneLengths"], axis=0).max() < 1e-6
     assert set(load_body().arkit_names) <= set(info["targets"])
     assert info["duration"] == pytest.approx(19 / 24, abs=1e-5)
+
+
+@pytest.mark.skipif(find_spec("bpy") is None, reason="Blender as a module (bpy) is not installed")
+def test_blender_plays_the_same_motion(plain, tmp_path):
+    """Blender reads all eight influences; z is up there."""
+    body, motion = load_body(), moving()
+    script = Path(__file__).with_name("blender_player.py")
+    command = [sys.executable, script, plain, tmp_path / "out.npy", *times(motion)]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    info = json.loads(next(x for x in done.stdout.splitlines() if x.startswith("{")))
+    x, z, y = np.moveaxis(np.load(tmp_path / "out.npy"), -1, 0)
+    expected = posed(body, motion)[:, MeshLayout.of(body).vertex]
+    assert distance(np.stack([x, y, -z], -1), expected).max() < 5e-5
+    assert sorted(info["bones"]) == sorted(JOINT_NAMES)
+    assert set(body.arkit_names) <= set(info["shape_keys"])
+    assert info["uv"] == ["UVMap"]
 
 
 def test_three_js_takes_texture_and_colors(textured, painted, node, tmp_path):

@@ -6,6 +6,7 @@ import { GLTFGaussianSplatLoaderExtension } from 'three/examples/jsm/loaders/GLT
 import { GaussianSplatPLYLoader } from 'three/examples/jsm/loaders/GaussianSplatPLYLoader.js';
 import { SPZLoader } from 'three/examples/jsm/loaders/SPZLoader.js';
 
+globalThis.ProgressEvent = class extends Event {}; // the loader reports progress with a browser's class
 const [file, out] = process.argv.slice(2);
 const bytes = fs.readFileSync(file);
 const data = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
@@ -15,7 +16,11 @@ else if (file.endsWith('.ply')) geometry = new GaussianSplatPLYLoader().parse(da
 else {
   const loader = new GLTFLoader().register((parser) => new GLTFGaussianSplatLoaderExtension(parser));
   const gltf = await loader.parseAsync(data, '');
-  gltf.scene.traverse((o) => { if (o.geometry) geometry = o.geometry; });
+  gltf.scene.traverse((o) => { if (o.splatGeometry) geometry = o.splatGeometry; });
 }
-console.log(JSON.stringify(Object.fromEntries(Object.entries(geometry.attributes).map(
-  ([name, a]) => [name, { count: a.count, itemSize: a.itemSize, type: a.array.constructor.name }]))));
+const { position, covariance, color } = geometry.attributes;
+const count = position.count;
+const rgba = Float32Array.from(color.array, (v) => v / 255);
+fs.writeFileSync(out, Buffer.concat(
+  [position.array, covariance.array, rgba].map((a) => Buffer.from(a.buffer, a.byteOffset, a.byteLength))));
+console.log(JSON.stringify({ count }));

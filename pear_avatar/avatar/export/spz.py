@@ -33,7 +33,7 @@ def save_spz(path: str | Path, gaussians: Gaussians, *, version: Literal[2, 3] =
     """Write an SPZ file: about 20 bytes a splat before compression.
 
     Rounding: positions 8 um within 128 m, scales 3 %, opacities and colours half a step of 1/255
-    and 1/136, rotations 0.1 degrees (version 2: 0.5).
+    and 1/136, rotations 0.1 degrees on average (version 2: 1, and up to 12 for half turns).
 
     Args:
         path: the file; it appears whole or not at all.
