@@ -1,17 +1,14 @@
-"""Steadying motion that was recovered frame by frame: one-euro filters and a Gaussian mean.
+"""Steadying motions that were recovered frame by frame, as pure functions.
 
-The one-euro filter (Casiez, Roussel and Vogel, CHI 2012) is a low-pass whose cut-off rises with
-speed: slow motion is held still, quick motion is followed without lag. Rotations are filtered on
-the sphere: the step from the last filtered rotation to the new one is shortened, and its angle
-over time is the speed. For files a filter runs forward and backward and the two are averaged, so
-that nothing lags; live input can only be filtered forward.
+Files are smoothed with a Gaussian over past and future frames; live video with the one-euro
+filter (Casiez, Roussel and Vogel, "1€ Filter", 2012), which looks back only: slow motion is
+smoothed much, fast motion little, so that it lags little.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -22,202 +19,207 @@ from pear_avatar.geometry.rotations import (
     matrix_to_axis_angle,
     matrix_to_quat_wxyz,
     quat_wxyz_to_matrix,
-    slerp_wxyz,
 )
-from pear_avatar.recovery.types import Recovered
 from pear_avatar.types import BodyParams
 
 __all__ = [
-    "LiveSmoother",
+    "BodyFilterState",
     "OneEuro",
-    "RotationFilter",
-    "VectorFilter",
+    "OneEuroState",
+    "gaussian_body",
     "gaussian_rotations",
     "gaussian_vectors",
+    "one_euro_body",
+    "one_euro_clip",
     "one_euro_rotations",
     "one_euro_vectors",
-    "smooth_recovered",
 ]
 
-#: Frames beyond this many standard deviations do not count in the Gaussian mean.
-_REACH = 3.0
-_SHORTEST_STEP = 1e-4
+_REACH = 3.0  # standard deviations after which a Gaussian is cut off
+
+
+def gaussian_vectors(values: Tensor, sigma: float, weight: Tensor | None = None) -> Tensor:
+    """Smooth (N, ...) values over their first axis.
+
+    Args:
+        values: one row per frame.
+        sigma: standard deviation in frames; 0 changes nothing.
+        weight: (N,) trust in each frame; frames of weight 0 take their neighbours' values.
+    """
+    N = values.shape[0]
+    kernel = _kernel(N, sigma, values, weight)
+    return (kernel @ values.reshape(N, -1)).reshape(values.shape)
+
+
+def gaussian_rotations(
+    rotations: Tensor, sigma: float, weight: Tensor | None = None
+) -> Tensor:
+    """Smooth (N, *B, 3, 3) rotations over their first axis; see :func:`gaussian_vectors`.
+
+    The weighted mean of unit quaternions, each taken on the half sphere of the frame in the
+    middle; it departs from the true mean rotation by terms of third order in the spread.
+    """
+    N = rotations.shape[0]
+    if sigma <= 0 or N < 2:
+        return rotations
+    quats = matrix_to_quat_wxyz(rotations).reshape(N, -1, 4)
+    kernel = _kernel(N, sigma, rotations, weight)
+    reach = _reach(sigma)
+    if weight is not None and bool((weight <= 0).any()):
+        reach = N  # a gap may be bridged from far
+    mean = torch.zeros_like(quats)
+    for shift in range(-min(reach, N - 1), min(reach, N - 1) + 1):
+        low, high = max(0, -shift), min(N, N - shift)
+        here, there = quats[low:high], quats[low + shift : high + shift]
+        amount = kernel.diagonal(shift)[:, None, None]
+        sign = torch.where((here * there).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+        mean[low:high] += amount * sign * there
+    return quat_wxyz_to_matrix(mean).reshape(rotations.shape)
+
+
+def gaussian_body(params: BodyParams, sigma: float, weight: Tensor | None = None) -> BodyParams:
+    """Smooth a clip's pose, expression and translation (and betas, where there is one a frame)."""
+    betas = params.betas
+    return BodyParams(
+        betas if betas.dim() == 1 else gaussian_vectors(betas, sigma, weight),
+        gaussian_vectors(params.expression, sigma, weight),
+        gaussian_rotations(params.rotations, sigma, weight),
+        gaussian_vectors(params.transl, sigma, weight),
+    )
+
+
+def _reach(sigma: float) -> int:
+    return max(1, math.ceil(_REACH * sigma))
+
+
+def _kernel(count: int, sigma: float, like: Tensor, weight: Tensor | None) -> Tensor:
+    """(N, N) rows of Gaussian weights summing to 1; gaps lean on the nearest trusted frames."""
+    frame = torch.arange(count, dtype=like.dtype, device=like.device)
+    apart = (frame[:, None] - frame).abs()
+    if sigma <= 0:
+        return torch.eye(count, dtype=like.dtype, device=like.device)
+    kernel = torch.where(apart <= _reach(sigma), torch.exp(-0.5 * (apart / sigma) ** 2), 0.0)
+    if weight is None:
+        return kernel / kernel.sum(1, keepdim=True)
+    trusted = weight > 0
+    if not bool(trusted.any()):
+        return torch.eye(count, dtype=like.dtype, device=like.device)
+    kernel = kernel * weight.to(like)
+    # A frame with nobody trusted in reach takes the nearest trusted frame.
+    empty = kernel.sum(1) <= 1e-6
+    nearest = torch.where(trusted, apart, torch.inf).argmin(1)
+    kernel[empty] = torch.nn.functional.one_hot(nearest[empty], count).to(like)
+    return kernel / kernel.sum(1, keepdim=True)
 
 
 @dataclass(frozen=True)
 class OneEuro:
-    """Settings of a one-euro filter.
+    """Settings of the filter.
 
-    min_cutoff: Hz, of motionless input; lower is steadier.
-    beta:       Hz per unit of speed (rad/s, m/s or 1/s); higher lags less.
-    speed_cutoff: Hz, of the low-pass on the speed itself.
+    min_cutoff: Hz, how much a still value is smoothed. beta: Hz per unit of speed, how quickly
+    smoothing gives way to motion. derivative_cutoff: Hz, smoothing of the speed itself.
     """
 
-    min_cutoff: float
-    beta: float
-    speed_cutoff: float = 1.0
-
-    def gain(self, speed: Tensor, step: float) -> Tensor:
-        """Share of the way to the new value, for a step of so many seconds."""
-        return _gain(self.min_cutoff + self.beta * speed, step)
+    min_cutoff: float = 1.5
+    beta: float = 0.8
+    derivative_cutoff: float = 1.0
 
 
-ROTATION = OneEuro(min_cutoff=1.2, beta=0.6)
-TRANSLATION = OneEuro(min_cutoff=0.8, beta=2.0)
-EXPRESSION = OneEuro(min_cutoff=2.0, beta=0.5)
+#: Rotations in rad/s and translations in m/s.
+ROTATION_FILTER = OneEuro(min_cutoff=1.5, beta=0.9)
+TRANSL_FILTER = OneEuro(min_cutoff=1.0, beta=2.0)
+EXPRESSION_FILTER = OneEuro(min_cutoff=3.0, beta=1.5)
 
 
-def _gain(cutoff: Tensor | float, step: float) -> Tensor:
-    r = 2.0 * math.pi * step * torch.as_tensor(cutoff)
-    return r / (r + 1.0)
+@dataclass(frozen=True)
+class OneEuroState:
+    """What the filter remembers: the last value, its speed (per second), and when that was."""
 
-
-class VectorFilter:
-    """A one-euro filter for (..., D) vectors whose D values move together."""
-
-    def __init__(self, settings: OneEuro) -> None:
-        self._settings = settings
-        self._last: Tensor | None = None
-        self._speed = torch.zeros(())
-        self._time = 0.0
-
-    def __call__(self, value: Tensor, time: float) -> Tensor:
-        """The filtered value at ``time`` seconds, which must not decrease."""
-        last = self._last
-        step, self._time = max(time - self._time, _SHORTEST_STEP), time
-        if last is None:
-            self._last, self._speed = value, torch.zeros_like(value[..., :1])
-            return value
-        speed = (value - last).norm(dim=-1, keepdim=True) / step
-        self._speed = self._speed + _gain(self._settings.speed_cutoff, step) * (speed - self._speed)
-        self._last = last + self._settings.gain(self._speed, step) * (value - last)
-        return self._last
-
-
-class RotationFilter:
-    """A one-euro filter for (..., 3, 3) rotations, each on its own."""
-
-    def __init__(self, settings: OneEuro) -> None:
-        self._settings = settings
-        self._last: Tensor | None = None
-        self._speed = torch.zeros(())
-        self._time = 0.0
-
-    def __call__(self, value: Tensor, time: float) -> Tensor:
-        """The filtered rotations at ``time`` seconds, which must not decrease."""
-        last = self._last
-        step, self._time = max(time - self._time, _SHORTEST_STEP), time
-        if last is None:
-            self._last, self._speed = value, torch.zeros_like(value[..., 0, :1])
-            return value
-        turn = matrix_to_axis_angle(last.transpose(-1, -2) @ value)
-        speed = turn.norm(dim=-1, keepdim=True) / step
-        self._speed = self._speed + _gain(self._settings.speed_cutoff, step) * (speed - self._speed)
-        gain = self._settings.gain(self._speed, step)
-        self._last = last @ axis_angle_to_matrix(gain * turn)
-        return self._last
+    value: Tensor
+    speed: Tensor
+    time: float
 
 
 def one_euro_vectors(
-    values: Tensor, time: np.ndarray, settings: OneEuro, *, both_ways: bool = True
-) -> Tensor:
-    """Filter (N, ..., D) vectors over N frames at ``time`` (N,) seconds.
+    state: OneEuroState | None, value: Tensor, time: float, settings: OneEuro
+) -> OneEuroState:
+    """Filter one more (*B, C) value; the answer is the new state's ``value``.
 
-    both_ways: the mean of a forward and a backward run, without lag; else forward only.
+    Args:
+        state: what the last call returned; None for the first value.
+        time: seconds; must increase, else the value is taken as it is.
     """
-    forward = _run(VectorFilter(settings), values, time)
-    if not both_ways:
-        return forward
-    backward = _run(VectorFilter(settings), values.flip(0), (time[-1] - time)[::-1]).flip(0)
-    return (forward + backward) / 2
+    if state is None or not time > state.time:
+        return OneEuroState(value, torch.zeros_like(value), time)
+    span = time - state.time
+    speed, amount = _blend((value - state.value) / span, state.speed, span, settings)
+    return OneEuroState(state.value + amount * (value - state.value), speed, time)
 
 
 def one_euro_rotations(
-    rotations: Tensor, time: np.ndarray, settings: OneEuro, *, both_ways: bool = True
-) -> Tensor:
-    """Filter (N, ..., 3, 3) rotations over N frames; see :func:`one_euro_vectors`."""
-    forward = _run(RotationFilter(settings), rotations, time)
-    if not both_ways:
-        return forward
-    backward = _run(RotationFilter(settings), rotations.flip(0), (time[-1] - time)[::-1]).flip(0)
-    half = torch.full(forward.shape[:-2], 0.5, dtype=forward.dtype)
-    mean = slerp_wxyz(matrix_to_quat_wxyz(forward), matrix_to_quat_wxyz(backward), half)
-    return quat_wxyz_to_matrix(mean)
+    state: OneEuroState | None, rotations: Tensor, time: float, settings: OneEuro = ROTATION_FILTER
+) -> OneEuroState:
+    """Filter one more set of (*B, 3, 3) rotations, in the tangent space of the last answer."""
+    if state is None or not time > state.time:
+        return OneEuroState(rotations, torch.zeros_like(rotations[..., 0]), time)
+    span = time - state.time
+    step = matrix_to_axis_angle(state.value.transpose(-1, -2) @ rotations)
+    speed, amount = _blend(step / span, state.speed, span, settings)
+    return OneEuroState(state.value @ axis_angle_to_matrix(amount * step), speed, time)
 
 
-def _run(smoother: VectorFilter | RotationFilter, values: Tensor, time: np.ndarray) -> Tensor:
-    return torch.stack([smoother(v, float(t)) for v, t in zip(values, time, strict=True)])
+def _blend(
+    speed: Tensor, last_speed: Tensor, span: float, settings: OneEuro
+) -> tuple[Tensor, Tensor]:
+    """The smoothed speed (*B, C), and which share (*B, 1) of the way to the new value to go."""
+    keep = _share(torch.tensor(settings.derivative_cutoff), span)
+    speed = last_speed + keep * (speed - last_speed)
+    cutoff = settings.min_cutoff + settings.beta * speed.norm(dim=-1, keepdim=True)
+    return speed, _share(cutoff, span)
 
 
-def gaussian_vectors(values: Tensor, time: np.ndarray, sigma: float) -> Tensor:
-    """(N, ...) values -> their Gaussian mean over time; sigma in seconds."""
-    weight = _gaussian(time, sigma).to(values)
-    return torch.tensordot(weight, values, dims=1)
+def _share(cutoff: Tensor, span: float) -> Tensor:
+    """Weight of the new value in a first-order low-pass filter of a cut-off frequency in Hz."""
+    return 1 / (1 + 1 / (2 * math.pi * cutoff * span))
 
 
-def gaussian_rotations(rotations: Tensor, time: np.ndarray, sigma: float) -> Tensor:
-    """(N, ..., 3, 3) rotations -> their Gaussian mean over time; sigma in seconds.
+@dataclass(frozen=True)
+class BodyFilterState:
+    """The filters of one person in live video."""
 
-    The mean is of quaternions brought to the hemisphere of each frame's own, which for the small
-    spreads within a window is the mean on the sphere.
-    """
-    weight = _gaussian(time, sigma).to(rotations)
-    quats = matrix_to_quat_wxyz(rotations)
-    out = torch.empty_like(quats)
-    for i in range(len(quats)):
-        near = torch.nonzero(weight[i]).squeeze(-1)
-        around = quats[near]
-        side = torch.where((around * quats[i]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
-        out[i] = torch.tensordot(weight[i, near], around * side, dims=1)
-    return quat_wxyz_to_matrix(torch.nn.functional.normalize(out, dim=-1))
+    rotations: OneEuroState
+    transl: OneEuroState
+    expression: OneEuroState
 
 
-def _gaussian(time: np.ndarray, sigma: float) -> Tensor:
-    """(N, N) weights, rows summing to 1."""
-    apart = np.abs(time[:, None] - time[None]) / sigma
-    weight = np.where(apart <= _REACH, np.exp(-0.5 * apart**2), 0.0)
-    return torch.from_numpy(weight / weight.sum(1, keepdims=True))
+def one_euro_body(
+    state: BodyFilterState | None, params: BodyParams, time: float
+) -> tuple[BodyFilterState, BodyParams]:
+    """Filter one more frame (BodyParams with or without batch axes) of live video."""
+    state = BodyFilterState(
+        one_euro_rotations(state and state.rotations, params.rotations, time),
+        one_euro_vectors(state and state.transl, params.transl, time, TRANSL_FILTER),
+        one_euro_vectors(state and state.expression, params.expression, time, EXPRESSION_FILTER),
+    )
+    steady = replace(
+        params,
+        rotations=state.rotations.value,
+        transl=state.transl.value,
+        expression=state.expression.value,
+    )
+    return state, steady
 
 
-def smooth_recovered(
-    recovered: Recovered, time: np.ndarray, kind: Literal["auto", "one-euro", "gaussian"]
-) -> Recovered:
-    """One person in N frames at ``time`` (N,) seconds, steadied; nothing lags behind.
-
-    kind: "one-euro" (also "auto"), or "gaussian" with a standard deviation of one frame.
-    """
-    p = recovered.params
-    if kind == "gaussian":
-        sigma = float(np.median(np.diff(time)))
-        params = BodyParams(
-            p.betas,
-            gaussian_vectors(p.expression, time, sigma),
-            gaussian_rotations(p.rotations, time, sigma),
-            gaussian_vectors(p.transl, time, sigma),
-        )
-    else:
-        params = BodyParams(
-            p.betas,
-            one_euro_vectors(p.expression, time, EXPRESSION),
-            one_euro_rotations(p.rotations, time, ROTATION),
-            one_euro_vectors(p.transl, time, TRANSLATION),
-        )
-    return replace(recovered, params=params)
-
-
-class LiveSmoother:
-    """Steadies one person frame by frame."""
-
-    def __init__(self) -> None:
-        self._rotations = RotationFilter(ROTATION)
-        self._transl = VectorFilter(TRANSLATION)
-        self._expression = VectorFilter(EXPRESSION)
-
-    def __call__(self, params: BodyParams, time: float) -> BodyParams:
-        """The filtered parameters at ``time`` seconds; the shape is passed on as it is."""
-        return BodyParams(
-            params.betas,
-            self._expression(params.expression, time),
-            self._rotations(params.rotations, time),
-            self._transl(params.transl, time),
-        )
+def one_euro_clip(params: BodyParams, time: np.ndarray) -> BodyParams:
+    """Run the live filter over a whole clip of N frames taken at ``time`` (N,) seconds."""
+    state: BodyFilterState | None = None
+    frames = []
+    for i in range(params.num_frames):
+        state, steady = one_euro_body(state, params[i], float(time[i]))
+        frames.append(steady)
+    return BodyParams(
+        params.betas,
+        torch.stack([f.expression for f in frames]),
+        torch.stack([f.rotations for f in frames]),
+        torch.stack([f.transl for f in frames]),
+    )

@@ -1,0 +1,252 @@
+"""Landmarks of a clip (or a still) -> pose, shape, face and camera in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pear_avatar.body.joints import JOINT_INDEX
+from pear_avatar.body.model import BodyModel
+from pear_avatar.body.open_body import load_body
+from pear_avatar.geometry.cameras import default_world_camera, intrinsics, invert_rigid
+from pear_avatar.geometry.rotations import axis_angle_to_matrix
+from pear_avatar.recovery.lifter import layout
+from pear_avatar.recovery.lifter.decode import FaceBasis, Lifted, decode
+from pear_avatar.recovery.lifter.features import Seen, encode, person_box, pose_mask
+from pear_avatar.recovery.lifter.network import LifterNetwork, Outputs
+from pear_avatar.recovery.lifter.place import place
+from pear_avatar.recovery.lifter.rig import Shape, make_rig
+from pear_avatar.recovery.lifter.weights import load_network
+from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
+
+#: Focal length over the longer side where no camera is given: a 49 degree view.
+FOCAL_GUESS = 1.1
+_BATCH = 2048
+#: Weight of one landmark of each set in placing the body.
+_PLACE_WEIGHT = {"pose": 1.0, "left_hand": 0.3, "right_hand": 0.3, "face": 0.1}
+
+
+@dataclass(frozen=True)
+class PartConfidence:
+    """How much of the answer was seen rather than supposed, (N,) each in [0, 1]."""
+
+    body: Tensor
+    left_hand: Tensor
+    right_hand: Tensor
+    face: Tensor
+
+
+@dataclass(frozen=True)
+class LiftedClip:
+    """What the lifter makes of N frames.
+
+    params:             BodyParams with betas (N, 16), each frame by itself.
+    shared:             the same with one shape for all frames, betas (16,), placed anew.
+    proportions:        head_scale and hand_scale (N, 3), each frame by itself.
+    shared_proportions: (3,), pooled like the betas.
+    actions:            (N, 52) facial actions in [0, 1], in the body's order of ARKit names.
+    camera:             batch of N cameras, in whose world the bodies stand.
+    confidence:         per part; a hand or face that was not seen is relaxed or at rest.
+    """
+
+    params: BodyParams
+    shared: BodyParams
+    proportions: Proportions
+    shared_proportions: Proportions
+    actions: Tensor
+    camera: Camera
+    confidence: PartConfidence
+
+
+class Lifter:
+    """The trained network with the body it was trained on.
+
+    Args:
+        network: weights. body: the open body. recipe: how the weights were made.
+    """
+
+    def __init__(
+        self, network: LifterNetwork, body: BodyModel, recipe: dict[str, Any] | None = None
+    ) -> None:
+        self.network, self.body, self.recipe = network.eval(), body, recipe or {}
+        self._face = FaceBasis(body.arkit_coef, body.arkit_pose)
+        self._rig = make_rig(body, layout.NUM_BETAS)
+        self._relaxed = relaxed_fingers()
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Lifter:
+        """Read weights; ``None`` means those that ship with the package.
+
+        Raises:
+            FileNotFoundError: no such file. ValueError: not a lifter.
+        """
+        network, recipe = load_network(path)
+        return cls(network, load_body(), recipe)
+
+    def lift(self, detections: ClipDetections, camera: Camera | None = None) -> LiftedClip:
+        """Recover every frame of a clip, or a still (N = 1), independently of the others.
+
+        Args:
+            detections: landmarks; frames in which nobody was found get a body at rest and
+                confidence 0.
+            camera: the clip's camera, one or one per frame; a usual field of view if unknown.
+
+        Raises:
+            ValueError: the camera is for pictures of another size or for other frames.
+        """
+        cameras = _cameras(detections, camera)
+        seen = see(detections, cameras)
+        with torch.no_grad():
+            box = person_box(seen)
+            inputs = encode(seen, box)
+            parts = [
+                self.network(*rows) for rows in zip(*(x.split(_BATCH) for x in inputs), strict=True)
+            ]
+            out = Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
+            lifted = self._without_guesses(decode(out, box, self._face), seen)
+            confidence = _confidence(seen)
+            pooled = self._pooled(lifted, confidence)
+            return LiftedClip(
+                params=self._params(lifted, seen, cameras),
+                shared=self._params(pooled, seen, cameras, shared=True),
+                proportions=Proportions(lifted.head_scale, lifted.hand_scale),
+                shared_proportions=Proportions(pooled.head_scale[0], pooled.hand_scale[0]),
+                actions=lifted.actions,
+                camera=cameras,
+                confidence=confidence,
+            )
+
+    def _without_guesses(self, lifted: Lifted, seen: Seen) -> Lifted:
+        """Hands and faces that nobody saw are relaxed and at rest, never invented."""
+        left, right, face = (
+            (c > 0)[:, None] for c in (seen.left_confidence, seen.right_confidence,
+                                       seen.face_confidence)
+        )  # fmt: skip
+        R = lifted.rotations.clone()
+        for fingers, found in ((layout.LEFT_FINGERS, left), (layout.RIGHT_FINGERS, right)):
+            rest = self._relaxed[fingers.start - 25 : fingers.stop - 25]
+            R[:, fingers] = torch.where(found[..., None, None], R[:, fingers], rest)
+        R[:, 22:25] = torch.where(face[..., None, None], R[:, 22:25], torch.eye(3))
+        return replace(lifted, rotations=R, actions=lifted.actions * face)
+
+    def _pooled(self, lifted: Lifted, confidence: PartConfidence) -> Lifted:
+        """One shape for all frames: the confident frames' mean."""
+        count = len(lifted.betas)
+
+        def mean(values: Tensor, weight: Tensor) -> Tensor:
+            weight = weight[:, None] + 1e-6
+            pooled = (values * weight).sum(0, keepdim=True) / weight.sum()
+            return pooled.expand(count, -1)
+
+        hands = confidence.left_hand + confidence.right_hand
+        head = mean(lifted.head_scale.log(), confidence.face).exp()
+        hand = mean(lifted.hand_scale.log(), hands).exp()
+        if not bool(confidence.face.any()):
+            head = torch.ones_like(head)
+        if not bool(hands.any()):
+            hand = torch.ones_like(hand)
+        betas = mean(lifted.betas, confidence.body)
+        return replace(lifted, betas=betas, head_scale=head, hand_scale=hand)
+
+    def _params(
+        self, lifted: Lifted, seen: Seen, cameras: Camera, *, shared: bool = False
+    ) -> BodyParams:
+        """Place bodies by their landmarks, then carry them into the camera's world."""
+        expression = lifted.actions @ self._face.coef
+        shape = Shape(lifted.betas, expression, lifted.head_scale, lifted.hand_scale)
+        _, joints, points = self._rig.pose(lifted.rotations, shape)
+        pelvis = place(points - joints[:, :1], *_rays_and_weights(seen), lifted.pelvis)
+        T_world_view = invert_rigid(cameras.T_camera_world) @ default_world_camera()
+        R, t = T_world_view[..., :3, :3], T_world_view[..., :3, 3]
+        rotations = lifted.rotations.clone()
+        rotations[:, 0] = R @ rotations[:, 0]
+        placed = (R @ pelvis[..., None])[..., 0] + t
+        betas = lifted.betas[0] if shared else lifted.betas
+        return BodyParams(betas, expression, rotations, placed - joints[:, 0])
+
+
+def see(detections: ClipDetections, cameras: Camera) -> Seen:
+    """Detections as the lifter reads them: rays of the given cameras (one per frame)."""
+    K = cameras.K
+    focal = torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)
+    center = K[:, :2, 2]
+
+    def number(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.nan_to_num(np.asarray(values, np.float32)))
+
+    def rays(pixels: np.ndarray) -> Tensor:
+        return (number(pixels) - center[:, None]) / focal[:, None]
+
+    size = torch.tensor([float(detections.width), float(detections.height)])
+    return Seen(
+        pose=rays(detections.pose_px),
+        pose_confidence=number(detections.pose_confidence),
+        pose_world=number(detections.pose_world) * torch.tensor([1.0, -1.0, -1.0]),
+        left_hand=rays(detections.left_hand_px),
+        left_confidence=number(detections.left_hand_confidence),
+        right_hand=rays(detections.right_hand_px),
+        right_confidence=number(detections.right_hand_confidence),
+        face=rays(detections.face_px[:, list(layout.FACE_POINTS)]),
+        face_confidence=number(detections.face_confidence),
+        border=torch.cat([-center / focal, (size - center) / focal], -1),
+    )
+
+
+def relaxed_fingers() -> Tensor:
+    """(30, 3, 3) both hands hanging loosely: slightly curled fingers."""
+    aa = torch.zeros(55, 3)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        for finger in ("index", "middle", "ring", "pinky"):
+            for k, bend in ((1, 0.30), (2, 0.35), (3, 0.22)):
+                aa[JOINT_INDEX[f"{side}_{finger}{k}"], 2] = -sign * bend
+        for k in (2, 3):
+            aa[JOINT_INDEX[f"{side}_thumb{k}"], 1] = -0.12 * sign
+    return axis_angle_to_matrix(aa[25:])
+
+
+def _cameras(detections: ClipDetections, camera: Camera | None) -> Camera:
+    """One camera per frame."""
+    N, width, height = detections.num_frames, detections.width, detections.height
+    if camera is None:
+        K = intrinsics(FOCAL_GUESS * max(width, height), width, height)
+        camera = Camera(K, default_world_camera(), width, height)
+    if (camera.width, camera.height) != (width, height):
+        raise ValueError(
+            f"the camera is for {camera.width} x {camera.height} pixels, the pictures have "
+            f"{width} x {height}: give the camera of these pictures"
+        )
+    batch = tuple(camera.K.shape[:-2])
+    if batch not in {(), (1,), (N,)}:
+        raise ValueError(f"the camera has batch shape {batch}; give one or one per frame ({N})")
+    K, T = camera.K.float(), camera.T_camera_world.float()
+    return replace(camera, K=K.expand(N, 3, 3), T_camera_world=T.expand(N, 4, 4))
+
+
+def _rays_and_weights(seen: Seen) -> tuple[Tensor, Tensor]:
+    """(B, L, 2) rays of all landmarks in the rig's order and their weights (B, L)."""
+    mask = pose_mask(seen.pose_confidence)
+    parts = (
+        (seen.left_hand, seen.left_confidence, "left_hand"),
+        (seen.right_hand, seen.right_confidence, "right_hand"),
+        (seen.face, seen.face_confidence, "face"),
+    )
+    rays, weights = [seen.pose], [_PLACE_WEIGHT["pose"] * seen.pose_confidence * mask]
+    for points, confidence, name in parts:
+        rays.append(points)
+        weights.append((_PLACE_WEIGHT[name] * confidence)[:, None].expand(-1, points.shape[1]))
+    return torch.cat(rays, 1), torch.cat(weights, 1)
+
+
+def _confidence(seen: Seen) -> PartConfidence:
+    shown = seen.pose_confidence * pose_mask(seen.pose_confidence)
+    return PartConfidence(
+        body=shown[:, 11:].mean(1),
+        left_hand=seen.left_confidence,
+        right_hand=seen.right_confidence,
+        face=seen.face_confidence,
+    )
