@@ -14,8 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pear_avatar import _native
+from pear_avatar.body.blending import native_is_ready
+
 __all__ = [
     "KinematicTree",
+    "SkinTable",
     "fk_transforms",
     "forward_kinematics",
     "linear_blend_skinning",
@@ -107,7 +111,9 @@ def forward_kinematics(rotations: Tensor, joints: Tensor, tree: KinematicTree) -
     batch = torch.broadcast_shapes(rotations.shape[:-3], joints.shape[:-2])
     rotations = rotations.expand(*batch, num, 3, 3)
     offsets = offsets.expand(*batch, num, 3)
-    bottom = rotations.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*batch, num, 1, 4)
+    # Made on the device: a list copied to it could not be part of a CUDA graph.
+    last_row = torch.eye(4, dtype=rotations.dtype, device=rotations.device)[3]
+    bottom = last_row.expand(*batch, num, 1, 4)
     local = torch.cat([torch.cat([rotations, offsets[..., None]], dim=-1), bottom], dim=-2)
     levels = local.index_select(-3, tree.order).split(tree.level_sizes, dim=-3)
     world = [levels[0][..., :3, :]]
@@ -128,13 +134,36 @@ def fk_transforms(rotations: Tensor, joints: Tensor, tree: KinematicTree) -> Ten
     return rest_to_posed(forward_kinematics(rotations, joints, tree), joints)
 
 
-def linear_blend_skinning(vertices: Tensor, transforms: Tensor, weights_t: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class SkinTable:
+    """Skinning weights as the few joints that move each vertex, as the C++ core reads them.
+
+    joints:  (V, K) int32.
+    weights: (V, K) float32; zero where a vertex has fewer than K joints.
+    """
+
+    joints: Tensor
+    weights: Tensor
+
+    @classmethod
+    def from_dense(cls, weights_t: Tensor) -> SkinTable:
+        """From (J, V) weights."""
+        most = max(1, int((weights_t != 0).sum(0).max())) if weights_t.shape[1] else 1
+        weights, joints = weights_t.t().abs().topk(most, dim=1)
+        weights = weights_t.t().gather(1, joints)
+        return cls(joints.to(torch.int32).contiguous(), weights.detach().float().contiguous())
+
+
+def linear_blend_skinning(
+    vertices: Tensor, transforms: Tensor, weights_t: Tensor, table: SkinTable | None = None
+) -> Tensor:
     """Move each vertex with the weighted mean of its joints' transforms.
 
     Args:
         vertices: (*B, V, 3) rest positions in metres; broadcasts against the transforms.
         transforms: (*B, J, 3, 4) rest-to-posed, of :func:`fk_transforms`.
         weights_t: (J, V) skinning weights, columns summing to 1; not differentiated.
+        table: the same weights for the C++ core, which takes float32 on the CPU.
 
     Returns:
         (*B, V, 3) metres.
@@ -152,11 +181,12 @@ def linear_blend_skinning(vertices: Tensor, transforms: Tensor, weights_t: Tenso
     shared = vertices.shape[:-2].numel() == 1
     if not shared:
         vertices = vertices.expand(*batch, num_vertices, 3)
-    out: Tensor = _Skin.apply(
-        vertices.reshape(-1, num_vertices, 3),
-        transforms.expand(*batch, num_joints, 3, 4).reshape(-1, num_joints, 3, 4),
-        weights_t,
-    )
+    vertices = vertices.reshape(-1, num_vertices, 3)
+    transforms = transforms.expand(*batch, num_joints, 3, 4).reshape(-1, num_joints, 3, 4)
+    if table is not None and _fits_core(vertices, transforms):
+        skinned: Tensor = _SkinCore.apply(vertices, transforms, table)
+        return skinned.reshape(*batch, num_vertices, 3)
+    out: Tensor = _Skin.apply(vertices, transforms, weights_t)
     return out.reshape(*batch, num_vertices, 3)
 
 
@@ -208,6 +238,65 @@ class _Skin(torch.autograd.Function):
                 summed = (outer.reshape(-1, v) @ weights).unflatten(0, (-1, 3, 4))
                 grad_transforms[part] = summed.permute(0, 3, 1, 2)
         return grad_vertices, grad_transforms, None
+
+
+def _fits_core(vertices: Tensor, transforms: Tensor) -> bool:
+    return (
+        vertices.dtype == transforms.dtype == torch.float32
+        and vertices.device.type == transforms.device.type == "cpu"
+        and native_is_ready()
+    )
+
+
+class _SkinCore(torch.autograd.Function):
+    """The same step in the C++ core, one body after the other: vertices (B or 1, V, 3)."""
+
+    @staticmethod
+    def forward(ctx: Any, vertices: Tensor, transforms: Tensor, table: SkinTable) -> Tensor:
+        vertices, transforms = vertices.contiguous(), transforms.contiguous()
+        ctx.save_for_backward(vertices, transforms)
+        ctx.table = table
+        out = vertices.new_empty(transforms.shape[0], *vertices.shape[1:])
+        skin = _native.library().pear_skin_forward
+        sizes, tables = _core_sizes(vertices, transforms, table), _addresses(table)
+        bodies = zip(*(_rows(t, len(out)) for t in (vertices, transforms, out)), strict=True)
+        for rest, moves, posed in bodies:  # with none of the splats that may ride on a mesh
+            nothing = (None,) * 4
+            _native.check(skin(*sizes, *tables, rest, moves, *nothing, posed, None, None, None))
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        vertices, transforms = ctx.saved_tensors
+        num, shared = transforms.shape[0], vertices.shape[0] == 1
+        grad = grad.contiguous()
+        grad_vertices, grad_transforms = torch.empty_like(grad), torch.empty_like(transforms)
+        skin = _native.library().pear_skin_backward
+        sizes, tables = _core_sizes(vertices, transforms, ctx.table), _addresses(ctx.table)
+        moving = (vertices, transforms, grad, grad_vertices, grad_transforms)
+        for rest, moves, g, to_rest, to_moves in zip(*(_rows(t, num) for t in moving), strict=True):
+            inputs, splats = (rest, moves, None, None, None, None), (None, None)
+            _native.check(skin(*sizes, *tables, *inputs, g, *splats, to_rest, to_moves, *splats))
+        if shared and num > 1:
+            grad_vertices = grad_vertices.sum(0, keepdim=True)
+        return grad_vertices, grad_transforms, None
+
+
+def _core_sizes(
+    vertices: Tensor, transforms: Tensor, table: SkinTable
+) -> tuple[int, int, int, int]:
+    return vertices.shape[1], 0, transforms.shape[1], table.joints.shape[1]
+
+
+def _addresses(table: SkinTable) -> tuple[int, int]:
+    return table.joints.data_ptr(), table.weights.data_ptr()
+
+
+def _rows(tensor: Tensor, count: int) -> list[int]:
+    """Where each body's row of a contiguous float32 tensor begins; one row may serve all."""
+    step = 4 * tensor[0].numel() if tensor.shape[0] > 1 else 0
+    return [tensor.data_ptr() + i * step for i in range(count)]
 
 
 def _chunks(num_bodies: int, num_vertices: int) -> list[slice]:

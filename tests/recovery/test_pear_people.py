@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pear_recomputation import rotation_6d
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pear_avatar.body import load_body
 from pear_avatar.body.ehm import EhmModel, open_ehm
@@ -238,3 +241,35 @@ def test_a_network_for_another_body_is_refused(model: EhmModel) -> None:
     network = PearNetwork(PearConfig.named("vit-ti"))
     with pytest.raises(ValueError, match="predicts 200 betas, but the body has"):
         PearRecovery(PearEngine(network, dtype=torch.float32), model)
+
+
+class _HostTraffic(TorchDispatchMode):
+    """Counts operations that a CUDA graph cannot record: copies from and questions to the host."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func)
+        # A scalar written into a slice is a kernel's argument, not a copy.
+        scalar = name.startswith("aten.lift_fresh") and args[0].dim() == 0
+        if name.startswith(_HOST_OPERATIONS) and not scalar:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+_HOST_OPERATIONS = (
+    "aten.lift_fresh", "aten._local_scalar_dense", "aten.nonzero", "aten.masked_select",
+    "aten.equal.", "aten.unique",
+)  # fmt: skip
+
+
+def test_crop_to_mesh_never_waits_for_the_host(model: EhmModel) -> None:
+    network = PearNetwork(PearConfig.named("vit-ti", output_sizes(model))).eval()
+    recovery = PearRecovery(PearEngine(network, dtype=torch.float32), model)
+    crops = torch.rand(1, 3, 256, 256)
+    recovery.vertices(crops)  # the first call prepares tables
+    with torch.no_grad(), _HostTraffic() as traffic:
+        recovery.vertices(crops)
+    assert traffic.found == []

@@ -141,9 +141,10 @@ def body_params(output: PearOutput, pelvis: Tensor, *, expression: str = "head")
         raise ValueError(f"expression must be 'head' or 'body', got {expression!r}")
     rotations = local_rotations(output)
     flip = _half_turn(rotations)
-    # x_ours = flip (R (v - pelvis) + pelvis + t), but ours adds the pelvis unturned.
-    shift = output.camera * output.camera.new_tensor([-1.0, -1.0, 1.0])
-    transl = (pelvis + shift) * flip - pelvis
+    # The point of the released picture is R (v - pelvis) + pelvis + (-tx, -ty, tz) in OpenCV's
+    # axes; ours adds the pelvis unturned.
+    tx, ty, tz = output.camera.unbind(-1)
+    transl = (pelvis + torch.stack([-tx, -ty, tz], dim=-1)) * flip - pelvis
     root = flip[:, None] * rotations[:, :1]
     return BodyParams(
         betas=output.betas,
