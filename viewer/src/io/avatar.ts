@@ -57,6 +57,8 @@ export function readAvatar(buffer: ArrayBuffer): AvatarData {
   const size = (symbol: string): number => file.sizes.get(symbol) ?? 0;
   checkSizes(size, meta);
   const vertices = size("V");
+  const joints = get(file, "template.joints", Float32Array).length / 3;
+  if (joints !== JOINT_COUNT) throw new FileError(`The avatar has ${joints} joints, expected ${JOINT_COUNT}.`);
   const rig = readRig(file, meta, vertices, size("K"));
   const splats = readSplats(file, size("N"));
   checkIndices("template.faces", rig.faces, vertices);
@@ -75,7 +77,6 @@ function checkSizes(size: (symbol: string) => number, meta: AvatarMeta): void {
   if (size("V") < 3 || size("F") < 1 || size("N") < 1) throw new FileError("The avatar holds no mesh or no splats.");
   if (size("V") > MAX_VERTICES) throw new FileError(`The avatar's mesh has ${size("V")} vertices; at most ${MAX_VERTICES} can be shown.`);
   if (size("K") < 1) throw new FileError("The avatar's vertices follow no joint.");
-  if (size("J") !== JOINT_COUNT) throw new FileError(`The avatar has ${size("J")} joints, expected ${JOINT_COUNT}.`);
   if (meta.shape_names.length !== size("S")) throw new FileError(`The avatar names ${meta.shape_names.length} shapes but holds ${size("S")}.`);
 }
 

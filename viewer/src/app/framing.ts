@@ -1,0 +1,51 @@
+/** Where to look at a person from, and where their floor is. */
+
+import { DEFAULT_ORBIT, type OrbitState } from "../camera/orbit";
+import { JOINT_COUNT, type AvatarData } from "../io/avatar";
+import type { Motion } from "../io/motion";
+import { forwardKinematics, TRANSFORM } from "../rig/kinematics";
+
+const CLEAR_OPACITY = 80;
+const FILL = 0.8;
+
+/** A camera before the person that shows all their visible splats. */
+export function homeOrbit(avatar: AvatarData, posed: Float32Array, aspect: number): OrbitState {
+  const { splats, rig } = avatar;
+  const axes: number[][] = [[], [], []];
+  for (let s = 0; s < splats.count; s += 4) {
+    if (splats.rgba[4 * s + 3] < CLEAR_OPACITY) continue;
+    const v = rig.faces[3 * splats.face[s]];
+    for (let k = 0; k < 3; k++) axes[k].push(posed[3 * v + k]);
+  }
+  if (axes[0].length === 0) return DEFAULT_ORBIT;
+  const ranges = axes.map((values) => {
+    values.sort((a, b) => a - b);
+    const at = (q: number): number => values[Math.min(values.length - 1, Math.floor(q * values.length))];
+    return { low: at(0.001), high: at(0.999) };
+  });
+  const middle = ranges.map((r) => (r.low + r.high) / 2);
+  const tall = ranges[1].high - ranges[1].low;
+  const wide = Math.hypot(ranges[0].high - ranges[0].low, ranges[2].high - ranges[2].low);
+  const across = Math.min(aspect * 1.15, 1) * 2 * Math.tan(DEFAULT_ORBIT.fov / 2);
+  const distance = Math.max(tall / across, wide / (across * Math.max(aspect, 0.6))) / FILL;
+  return { ...DEFAULT_ORBIT, distance: Math.max(distance, 0.5), target: [middle[0], middle[1], middle[2]] };
+}
+
+/** Height of the floor under a motion: where the lower foot usually is. */
+export function floorHeight(avatar: AvatarData, motion: Motion | null): number {
+  const { rig, meta } = avatar;
+  let lowest = Infinity;
+  for (let i = 1; i < rig.vertices.length; i += 3) lowest = Math.min(lowest, rig.vertices[i]);
+  if (!motion) return lowest;
+  const feet = ["left_foot", "right_foot", "left_ankle", "right_ankle"].map((n) => meta.joint_names.indexOf(n)).filter((j) => j >= 0);
+  const restFoot = Math.min(...feet.map((j) => rig.joints[3 * j + 1]));
+  const step = Math.max(1, Math.floor(motion.frames / 100));
+  const world = new Float64Array(JOINT_COUNT * TRANSFORM);
+  const heights: number[] = [];
+  for (let f = 0; f < motion.frames; f += step) {
+    forwardKinematics(rig.parents, rig.joints, motion.rotations.subarray(f * JOINT_COUNT * 4, (f + 1) * JOINT_COUNT * 4), motion.transl.subarray(3 * f, 3 * f + 3), world);
+    heights.push(Math.min(...feet.map((j) => world[j * TRANSFORM + 10])));
+  }
+  heights.sort((a, b) => a - b);
+  return heights[Math.floor(heights.length * 0.15)] - (restFoot - lowest);
+}

@@ -1,0 +1,293 @@
+/** One avatar on the stage: time, pose, camera and picture, kept in step. */
+
+import { DEFAULT_ORBIT, orbitView, type OrbitState } from "../camera/orbit";
+import { fitted, type CameraView } from "../camera/view";
+import type { Session, SessionAvatar } from "../generated/schema";
+import type { FloorPlace, Layers } from "../gl/stage";
+import type { AvatarData } from "../io/avatar";
+import type { Motion } from "../io/motion";
+import { Player } from "../motion/player";
+import { frameAtVideoTime, restSample, sampleMotion, type Sample } from "../motion/sample";
+import type { Pose } from "../worker/protocol";
+import { composePose } from "./compose";
+import { PoseEdits } from "./edits";
+import type { Engine } from "./engine";
+import { floorHeight, homeOrbit } from "./framing";
+import type { SettingsStore } from "./settings";
+import { SliderBank, sliderSpecs } from "./sliders";
+import type { HeldFrame, InputVideo } from "./video";
+
+/** What the viewer draws besides its own canvas, after each frame. */
+export interface Drawn {
+  readonly view: CameraView;
+  readonly world: Float64Array;
+  /** The input video's frame that belongs to this picture. */
+  readonly held: HeldFrame | null;
+}
+
+export interface Stats {
+  readonly fps: number;
+  readonly frameMs: number;
+  readonly workerMs: number;
+  readonly splats: number;
+  readonly frames: number;
+}
+
+const MAX_PIXEL_RATIO = 2;
+const STATS_SECONDS = 0.75;
+
+export class Viewer {
+  readonly engine: Engine;
+  readonly avatar: AvatarData;
+  readonly entry: SessionAvatar;
+  readonly session: Session;
+  readonly settings: SettingsStore;
+  readonly sliders: SliderBank;
+  readonly edits = new PoseEdits();
+  readonly player = new Player();
+  /** A pose, or camera, that stands in for everything else; for measurements. */
+  fixedSample: Sample | null = null;
+  fixedView: CameraView | null = null;
+  video: InputVideo | null = null;
+  /** While a recording has the canvas, nothing else is drawn. */
+  suspended = false;
+  /** Frame and video time that are on the screen together. */
+  shown = { motionFrame: 0, videoTime: Number.NaN };
+  private orbitState: OrbitState = DEFAULT_ORBIT;
+  private home: OrbitState = DEFAULT_ORBIT;
+  private floors = new Map<Motion | null, number>();
+  private size = { width: 300, height: 300 };
+  private dirty = true;
+  private drawing = false;
+  private lastTick = 0;
+  private statistics: Stats;
+  private window = { since: 0, frames: 0 };
+  private readonly drawn = new Set<(d: Drawn) => void>();
+  private readonly cameraListeners = new Set<() => void>();
+  private readonly statListeners = new Set<(s: Stats) => void>();
+  private stopped = false;
+
+  constructor(engine: Engine, avatar: AvatarData, entry: SessionAvatar, session: Session, settings: SettingsStore) {
+    this.engine = engine;
+    this.avatar = avatar;
+    this.entry = entry;
+    this.session = session;
+    this.settings = settings;
+    this.sliders = new SliderBank(sliderSpecs(avatar));
+    this.statistics = { fps: 0, frameMs: 0, workerMs: 0, splats: avatar.splats.count, frames: 0 };
+    this.sliders.subscribe(() => this.invalidate());
+    this.edits.subscribe(() => this.invalidate());
+    this.player.subscribe(() => this.timeChanged());
+    settings.subscribe((now, before) => this.settingsChanged(now.compare !== before.compare || now.speed !== before.speed));
+  }
+
+  get orbit(): OrbitState {
+    return this.orbitState;
+  }
+
+  set orbit(state: OrbitState) {
+    this.orbitState = state;
+    this.settings.set({ camera: "orbit" });
+    this.invalidate();
+    for (const listener of this.cameraListeners) listener();
+  }
+
+  get stats(): Stats {
+    return this.statistics;
+  }
+
+  /** The clip's own motion, camera and video are there and chosen. */
+  get canCompare(): boolean {
+    return Boolean(this.entry.video && this.player.motion?.videoTime);
+  }
+
+  get comparing(): boolean {
+    return this.settings.get().compare !== "off" && this.canCompare && this.video !== null;
+  }
+
+  get clipCamera(): boolean {
+    return this.settings.get().camera === "clip" && Boolean(this.player.motion?.camera);
+  }
+
+  onDrawn(listener: (d: Drawn) => void): void {
+    this.drawn.add(listener);
+  }
+
+  onCamera(listener: () => void): void {
+    this.cameraListeners.add(listener);
+  }
+
+  onStats(listener: (s: Stats) => void): void {
+    this.statListeners.add(listener);
+  }
+
+  /** The canvas's size in CSS pixels. */
+  resize(width: number, height: number): void {
+    const ratio = Math.min(window.devicePixelRatio || 1, MAX_PIXEL_RATIO);
+    this.size = { width: Math.max(1, Math.round(width * ratio)), height: Math.max(1, Math.round(height * ratio)) };
+    this.invalidate();
+  }
+
+  invalidate(): void {
+    this.dirty = true;
+  }
+
+  start(): void {
+    const tick = (now: number): void => {
+      if (this.stopped) return;
+      this.tick(now);
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.video?.pause();
+    this.engine.stop();
+  }
+
+  /** Resolves when the screen shows the present state. */
+  async settle(): Promise<void> {
+    if (this.comparing && !this.player.playing) await this.video?.settled();
+    while (this.dirty || this.drawing) await new Promise((resolve) => requestAnimationFrame(resolve));
+  }
+
+  useVideo(video: InputVideo): void {
+    this.video = video;
+    video.watch((mediaTime) => this.videoFrame(mediaTime));
+    this.timeChanged();
+  }
+
+  pose(frame?: number): Pose {
+    const motion = this.player.motion;
+    const sample = this.fixedSample ?? (motion ? sampleMotion(motion, frame ?? this.player.position) : restSample());
+    return composePose(this.avatar, sample, this.sliders, this.edits.get());
+  }
+
+  view(width = this.size.width, height = this.size.height, frame = this.player.frame): CameraView {
+    if (this.fixedView) return this.fixedView;
+    const camera = this.clipCamera ? this.player.motion?.camera : null;
+    if (!camera) return orbitView(this.orbitState, width, height);
+    const k = camera.K.subarray(4 * frame, 4 * frame + 4);
+    const own = { width: camera.width, height: camera.height, fx: k[0], fy: k[1], cx: k[2], cy: k[3], T: camera.T.subarray(12 * frame, 12 * frame + 12) };
+    return fitted(own, width, height);
+  }
+
+  /** What is drawn; the floor would only hide a clip's own picture. */
+  layers(): Layers {
+    const { splats, mesh, floor } = this.settings.get();
+    return { splats, mesh, floor: floor && !this.clipCamera && !this.fixedView ? this.floorPlace() : null };
+  }
+
+  /** Look at the person from the front again. */
+  async goHome(): Promise<void> {
+    const posed = await this.engine.posedVertices(this.pose());
+    this.home = homeOrbit(this.avatar, posed, this.size.width / this.size.height);
+    this.orbit = this.home;
+  }
+
+  reset(): void {
+    this.fixedSample = null;
+    this.fixedView = null;
+    this.sliders.reset();
+    this.edits.reset();
+    this.orbit = this.home;
+  }
+
+  private tick(now: number): void {
+    const dt = Math.min((now - this.lastTick) / 1000, 0.25);
+    this.lastTick = now;
+    if (this.suspended) return;
+    const { speed, loop } = this.settings.get();
+    if (!this.comparing || !this.player.playing) this.player.advance(dt * speed, loop);
+    else this.keepVideoRunning();
+    if (this.dirty && !this.drawing) void this.draw();
+    this.count(now);
+  }
+
+  private async draw(): Promise<void> {
+    this.dirty = false;
+    this.drawing = true;
+    const held = this.comparing ? (this.video?.held ?? null) : null;
+    const view = this.view();
+    const frame = this.player.frame;
+    try {
+      const times = await this.engine.draw(this.pose(), view, this.layers());
+      this.shown = { motionFrame: frame, videoTime: held?.mediaTime ?? Number.NaN };
+      this.statistics = { ...this.statistics, frameMs: times.total, workerMs: times.worker, frames: this.statistics.frames + 1 };
+      for (const listener of this.drawn) listener({ view, world: this.engine.world, held });
+    } finally {
+      this.drawing = false;
+    }
+  }
+
+  private count(now: number): void {
+    const { since, frames } = this.window;
+    const seconds = (now - since) / 1000;
+    if (seconds < STATS_SECONDS) return;
+    this.statistics = { ...this.statistics, fps: (this.statistics.frames - frames) / seconds };
+    this.window = { since: now, frames: this.statistics.frames };
+    for (const listener of this.statListeners) listener(this.statistics);
+  }
+
+  private floorPlace(): FloorPlace {
+    const motion = this.player.motion;
+    let y = this.floors.get(motion);
+    if (y === undefined) this.floors.set(motion, (y = floorHeight(this.avatar, motion)));
+    const world = this.engine.world;
+    const dark = document.documentElement.dataset["theme"] === "dark";
+    return { x: world[9] ?? 0, y, z: world[11] ?? 0, tint: dark ? [0.75, 0.8, 0.7] : [0.3, 0.33, 0.27] };
+  }
+
+  // The input video leads while it plays; otherwise it follows the frame chosen here.
+
+  private timeChanged(): void {
+    this.invalidate();
+    const { video, player } = this;
+    const times = player.motion?.videoTime;
+    if (!video || !times || !this.comparing) {
+      video?.pause();
+      return;
+    }
+    if (player.playing) return;
+    video.pause();
+    video.seek(times[player.frame]);
+  }
+
+  private settingsChanged(restartVideo: boolean): void {
+    if (restartVideo) {
+      this.video?.pause();
+      this.timeChanged();
+    }
+    this.invalidate();
+  }
+
+  private keepVideoRunning(): void {
+    const { video, player } = this;
+    const times = player.motion?.videoTime;
+    if (!video || !times || video.playing) return;
+    if (video.ended) video.seek(times[0]);
+    video.play(this.settings.get().speed);
+  }
+
+  private videoFrame(mediaTime: number): void {
+    const times = this.player.motion?.videoTime;
+    if (!times || !this.comparing) return;
+    this.invalidate();
+    if (!this.player.playing) return;
+    const frame = frameAtVideoTime(times, mediaTime);
+    this.player.seek(frame);
+    const last = times[times.length - 1];
+    if (mediaTime > last + 1 / (this.player.motion?.fps ?? 30) || (frame === times.length - 1 && mediaTime >= last)) this.videoEnd(times);
+  }
+
+  private videoEnd(times: Float32Array): void {
+    const { loop } = this.settings.get();
+    if (loop === "none") this.player.pause();
+    else {
+      this.video?.pause();
+      this.video?.seek(times[0]);
+    }
+  }
+}

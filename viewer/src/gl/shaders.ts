@@ -1,0 +1,120 @@
+/** GLSL of all layers. Camera space is OpenCV's: x right, y down, z forward. */
+
+const CAMERA = `
+uniform mat3 R; uniform vec3 T; uniform vec2 focal, center, viewport; uniform vec2 range;
+vec4 toClip(vec3 p) {
+  vec2 q = (focal * p.xy + (center - 0.5 * viewport) * p.z) * 2.0 / viewport;
+  float depth = (p.z * (range.y + range.x) - 2.0 * range.x * range.y) / (range.y - range.x);
+  return vec4(q.x, -q.y, depth, p.z);
+}`;
+
+const VERTEX_FETCH = `
+uniform highp sampler2D vertices;
+vec4 vertexAt(uint i) { return texelFetch(vertices, ivec2(int(i) & 127, int(i) >> 7), 0); }`;
+
+/**
+ * EWA splatting (Zwicker et al. 2001) with gsplat's conventions, as in pear_avatar.splatting: eps2d
+ * 0.3, the Jacobian held within 1.3 fields of view, a splat ends where its alpha reaches 1/255.
+ */
+export const SPLAT_VERTEX = `#version 300 es
+precision highp float; precision highp int; precision highp usampler2D;
+uniform usampler2D splats, order; uniform int count;
+${CAMERA}${VERTEX_FETCH}
+out vec4 color; out vec2 local;
+const float EPS = 0.3, MARGIN = 0.3;
+void main() {
+  gl_Position = vec4(0.0, 0.0, 2.0, 1.0); // outside, unless found visible
+  int slot = gl_VertexID >> 2;
+  if (slot >= count) return;
+  int s = int(texelFetch(order, ivec2(slot & 1023, slot >> 10), 0).x);
+  ivec2 texel = ivec2((s & 511) * 2, s >> 9);
+  uvec4 d0 = texelFetch(splats, texel, 0), d1 = texelFetch(splats, texel + ivec2(1, 0), 0);
+  float opacity = float(d1.w >> 24) / 255.0;
+  if (opacity * 255.0 < 1.0) return;
+
+  vec4 a = vertexAt(d0.x & 0xffffu), b = vertexAt(d0.x >> 16), c = vertexAt(d0.y & 0xffffu);
+  vec3 e1 = b.xyz - a.xyz, e2 = c.xyz - a.xyz, cr = cross(e1, e2);
+  vec3 e = e1 * inversesqrt(max(dot(e1, e1), 1e-24)), n = cr * inversesqrt(max(dot(cr, cr), 1e-30));
+  mat3 frame = mat3(e, cross(n, e), n);
+  float u = float(d0.y >> 16) / 65535.0, v = float(d0.z & 0xffffu) / 65535.0;
+  vec2 o01 = vec2(unpackHalf2x16(d0.z).y, unpackHalf2x16(d0.w).x); float o2 = unpackHalf2x16(d0.w).y;
+  float grow = a.w + u * (b.w - a.w) + v * (c.w - a.w);
+  vec3 p = R * (a.xyz + u * e1 + v * e2 + grow * (frame * vec3(o01, o2))) + T;
+  if (p.z <= range.x) return;
+
+  vec2 h0 = unpackHalf2x16(d1.x), h1 = unpackHalf2x16(d1.y), h2 = unpackHalf2x16(d1.z);
+  mat3 L = mat3(h0.x, h0.y, h1.x, 0.0, h1.y, h2.x, 0.0, 0.0, h2.y);
+  mat3 W = transpose(R * frame * L * (0.001 * grow)); // columns: the rows of the camera-space factor
+  vec2 slope = p.xy / p.z, pixel = slope * focal + center;
+  vec2 low = -(center + MARGIN * 0.5 * viewport) / focal, high = (viewport - center + MARGIN * 0.5 * viewport) / focal;
+  vec2 held = clamp(slope, low, high), scale = focal / p.z;
+  vec3 j0 = scale.x * (W[0] - held.x * W[2]), j1 = scale.y * (W[1] - held.y * W[2]);
+  float A = dot(j0, j0) + EPS, B = dot(j0, j1), C = dot(j1, j1) + EPS;
+
+  float mid = 0.5 * (A + C), spread = length(vec2(0.5 * (A - C), B));
+  float l1 = mid + spread, l2 = max(mid - spread, 0.5 * EPS);
+  vec2 axis = abs(B) < 1e-9 ? (A >= C ? vec2(1, 0) : vec2(0, 1)) : normalize(vec2(B, l1 - A));
+  float reach = sqrt(2.0 * log(255.0 * opacity));
+  local = vec2((gl_VertexID & 1) * 2 - 1, (gl_VertexID & 2) - 1) * reach;
+  vec2 place = pixel + local.x * min(sqrt(l1), 2048.0) * axis + local.y * min(sqrt(l2), 2048.0) * vec2(-axis.y, axis.x);
+  float bound = reach * sqrt(l1);
+  if (any(lessThan(pixel, vec2(-bound))) || any(greaterThan(pixel, viewport + bound))) return;
+  color = vec4(float(d1.w & 255u), float((d1.w >> 8) & 255u), float((d1.w >> 16) & 255u), 255.0 * opacity) / 255.0;
+  gl_Position = vec4(2.0 * place.x / viewport.x - 1.0, 1.0 - 2.0 * place.y / viewport.y, 0.0, 1.0);
+}`;
+
+export const SPLAT_FRAGMENT = `#version 300 es
+precision highp float;
+in vec4 color; in vec2 local; out vec4 pixel; uniform bool flatColors;
+void main() {
+  float alpha = min(0.999, color.a * exp(-0.5 * dot(local, local)));
+  if (alpha < 1.0 / 255.0) discard;
+  if (flatColors) { if (alpha < 0.35) discard; alpha = 1.0; }
+  pixel = vec4(color.rgb * alpha, alpha);
+}`;
+
+export const MESH_VERTEX = `#version 300 es
+precision highp float; precision highp int;
+${CAMERA}${VERTEX_FETCH}
+uniform float bias; out vec3 position;
+void main() {
+  position = R * vertexAt(uint(gl_VertexID)).xyz + T;
+  gl_Position = toClip(position);
+  gl_Position.z -= bias * gl_Position.w;
+}`;
+
+export const MESH_FRAGMENT = `#version 300 es
+precision highp float;
+in vec3 position; out vec4 pixel; uniform vec4 tint; uniform bool shaded;
+void main() {
+  vec3 rgb = tint.rgb;
+  if (shaded) {
+    vec3 n = normalize(cross(dFdx(position), dFdy(position)));
+    float light = 0.35 + 0.5 * max(dot(n, normalize(vec3(-0.4, -0.7, -0.6))), 0.0) + 0.25 * abs(n.z);
+    rgb *= light;
+  }
+  pixel = vec4(rgb * tint.a, tint.a);
+}`;
+
+export const FLOOR_VERTEX = `#version 300 es
+precision highp float;
+${CAMERA}
+uniform vec4 disc; out vec2 place;
+void main() {
+  place = vec2((gl_VertexID & 1) * 2 - 1, (gl_VertexID & 2) - 1) * disc.w;
+  gl_Position = toClip(R * vec3(disc.x + place.x, disc.y, disc.z + place.y) + T);
+}`;
+
+/** Half-metre squares that fade with the distance, and a soft shadow where the person stands. */
+export const FLOOR_FRAGMENT = `#version 300 es
+precision highp float;
+in vec2 place; out vec4 pixel; uniform vec4 disc; uniform vec3 tint; uniform vec2 origin;
+void main() {
+  float r = length(place) / disc.w;
+  vec2 cell = (place + origin) * 2.0, width = fwidth(cell);
+  vec2 line = 1.0 - smoothstep(0.0, 1.2, abs(fract(cell - 0.5) - 0.5) / max(width, 1e-5));
+  float grid = max(line.x, line.y) * 0.28 / (1.0 + 4.0 * max(width.x, width.y));
+  float shadow = 0.30 * exp(-dot(place, place) * 9.0);
+  float alpha = grid * (1.0 - smoothstep(0.25, 1.0, r));
+  pixel = vec4(tint * alpha, alpha) * (1.0 - shadow) + vec4(0.0, 0.0, 0.0, shadow);
+}`;

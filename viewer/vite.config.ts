@@ -1,0 +1,25 @@
+import { resolve } from "node:path";
+import { defineConfig } from "vite";
+import { viteSingleFile } from "vite-plugin-singlefile";
+
+const out = resolve(import.meta.dirname, "../pear_avatar/viewer/static");
+
+/** `--mode app`: files for the server. `--mode export`: one file that the Python side fills. */
+export default defineConfig(({ mode }) => {
+  const single = mode === "export";
+  return {
+    base: "./",
+    publicDir: false,
+    resolve: single ? { alias: [{ find: /^\.\/spawn$/, replacement: resolve(import.meta.dirname, "src/worker/spawnInline.ts") }] } : {},
+    plugins: single ? [viteSingleFile({ removeViteModuleLoader: true })] : [],
+    build: {
+      outDir: out,
+      emptyOutDir: !single,
+      target: "es2022",
+      modulePreload: false,
+      assetsInlineLimit: 0,
+      reportCompressedSize: false,
+      rolldownOptions: { input: single ? "export_template.html" : "index.html" },
+    },
+  };
+});
