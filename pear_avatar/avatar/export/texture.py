@@ -32,17 +32,18 @@ __all__ = ["bake_texture", "vertex_colors"]
 _RINGS = ((0.0, 12), (40.0, 6), (-40.0, 6), (80.0, 2), (-80.0, 2))
 _HEAD_RINGS = ((0.0, 12), (35.0, 6), (-35.0, 6))
 
-#: Pictures' sides in pixels: 2 mm a pixel for the body, under 1 mm for the head.
-_SIDE, _HEAD_SIDE = 1024, 512
+#: Pictures of the whole body have the texture's side (2 mm a pixel at 1024), those of the head
+#: half of it (1 mm); and this many pixels for colours at vertices.
+_VERTEX_SIDE = 512
 _HALF_FOV = math.radians(10.0)
 _HEAD_RADIUS = 0.22
 
 #: A picture counts with the cosine between the skin's normal and the line of sight to this power.
 _STRAIGHT = 8.0
 
-#: How far behind the drawn surface a point still counts as seen, metres; and how far behind an
-#: edge that splats may reach over (pixels), where it does not.
-_SEEN, _EDGE, _EDGE_DEPTH = 0.006, 7, 0.04
+#: How far behind the drawn surface a point still counts as seen, metres; and how far splats reach
+#: over an edge of it: points so near beside it, and so far behind it, are left to other pictures.
+_SEEN, _EDGE_REACH, _EDGE_DEPTH = 0.006, 0.012, 0.04
 
 #: Weight up to which the nearest splats mix in, and how many of them.
 _FAINT, _NEAREST = 0.01, 6
@@ -78,7 +79,7 @@ def bake_texture(avatar: Avatar, size: int = 1024) -> np.ndarray:
     pixels = np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1) * size
     seen = rasterise_mesh(pixels, np.ones(len(uv)), body.uv_faces.cpu().numpy(), size, size)
     texture = np.zeros((size * size, 3), np.float32)
-    texture[seen.pixel] = _colors(avatar, _surface_points(body, seen.face, seen.barycentric))
+    texture[seen.pixel] = _colors(avatar, _surface_points(body, seen.face, seen.barycentric), size)
     empty = np.ones(size * size, bool)
     empty[seen.pixel] = False
     nearest = distance_transform_edt(
@@ -95,7 +96,7 @@ def vertex_colors(avatar: Avatar) -> np.ndarray:
     face = np.zeros(body.num_vertices, np.int64)
     face[body.faces.cpu().numpy()] = np.arange(len(body.faces))[:, None]
     points = _Points(body.v_template, vertex_normals(body.v_template, body.faces), face)
-    return _colors(avatar, points).clip(0, 1)
+    return _colors(avatar, points, _VERTEX_SIDE).clip(0, 1)
 
 
 def _surface_points(body: BodyModel, face: np.ndarray, barycentric: np.ndarray) -> _Points:
@@ -107,8 +108,8 @@ def _surface_points(body: BodyModel, face: np.ndarray, barycentric: np.ndarray) 
     return _Points((body.v_template[corners] * weights).sum(1), normal, face)
 
 
-def _colors(avatar: Avatar, points: _Points) -> np.ndarray:
-    """(P, 3) float32 colour of each point."""
+def _colors(avatar: Avatar, points: _Points, side: int) -> np.ndarray:
+    """(P, 3) float32 colour of each point, from pictures of ``side`` pixels."""
     body = avatar.body
     still = BodyParams(
         avatar.betas,
@@ -119,7 +120,7 @@ def _colors(avatar: Avatar, points: _Points) -> np.ndarray:
     splats = avatar.gaussians(still)
     total = torch.zeros(len(points.position), 3)
     weight = torch.zeros(len(points.position), 1)
-    for camera in _cameras(body):
+    for camera in _cameras(body, side):
         index, color, share = _one_view(body, splats, camera, points)
         total[index] += share * color
         weight[index] += share
@@ -131,24 +132,24 @@ def _colors(avatar: Avatar, points: _Points) -> np.ndarray:
     return colors
 
 
-def _cameras(body: BodyModel) -> list[Camera]:
+def _cameras(body: BodyModel, side: int) -> list[Camera]:
     """Cameras all round the resting body, and nearer ones round its head."""
     low, high = body.v_template.amin(0), body.v_template.amax(0)
     eyes = body.joint_template[[JOINT_INDEX["left_eye"], JOINT_INDEX["right_eye"]]].mean(0)
     head = torch.stack([(low + high)[0] / 2, eyes[1], eyes[2] - 0.08])
     cameras = []
-    for rings, target, radius, side in (
-        (_RINGS, (low + high) / 2, float((high - low).norm()) / 2, _SIDE),
-        (_HEAD_RINGS, head, _HEAD_RADIUS, _HEAD_SIDE),
+    for rings, target, radius, pixels in (
+        (_RINGS, (low + high) / 2, float((high - low).norm()) / 2, side),
+        (_HEAD_RINGS, head, _HEAD_RADIUS, side // 2),
     ):
         for elevation, count in rings:
             ring = orbit_cameras(
                 target,
                 radius / math.sin(_HALF_FOV),
                 torch.arange(count) * (2 * math.pi / count),
-                focal=side / 2 / math.tan(_HALF_FOV),
-                width=side,
-                height=side,
+                focal=pixels / 2 / math.tan(_HALF_FOV),
+                width=pixels,
+                height=pixels,
                 elevation=math.radians(elevation),
             )
             cameras += [ring[k] for k in range(count)]
@@ -175,13 +176,13 @@ def _one_view(
     inside = ((pixels > 1) & (pixels < camera.width - 1)).all(1)
     index, pixels, depth = index[inside], pixels[inside], depth[inside]
     seen = _is_seen(_depths(body, camera), pixels, depth)
-    index, pixels = index[seen], pixels[seen]
+    index, pixels, depth = index[seen], pixels[seen], depth[seen]
     grid = (pixels * (2 / camera.width) - 1)[None, None]
     planes = torch.cat([picture.color, picture.alpha], dim=-1).permute(2, 0, 1)[None]
     found = torch.nn.functional.grid_sample(planes, grid, align_corners=False)[0, :, 0].T
     alpha = found[:, 3:]
-    # Nearer pictures resolve more: a weight by pixels to the metre, squared.
-    nearness = (camera.K[0, 0] / t.norm() / 1000) ** 2
+    # Nearer pictures resolve more: a weight by pixels to the millimetre, squared.
+    nearness = (camera.K[0, 0] / depth[:, None] / 1000) ** 2
     share = cosine[index, None] ** _STRAIGHT * alpha**2 * nearness
     return index, found[:, :3] / alpha.clamp_min(1e-3), share
 
@@ -195,7 +196,9 @@ def _depths(body: BodyModel, camera: Camera) -> Tensor:
     depth = np.full(camera.height * camera.width, 1e3, np.float32)
     depth[seen.pixel] = seen.depth
     depth = depth.reshape(camera.height, camera.width)
-    return torch.from_numpy(np.stack([depth, minimum_filter(depth, 2 * _EDGE + 1)]))
+    pixels_a_metre = float(camera.K[0, 0] / z.median())
+    about = minimum_filter(depth, 2 * math.ceil(_EDGE_REACH * pixels_a_metre) + 1)
+    return torch.from_numpy(np.stack([depth, about]))
 
 
 def _is_seen(depths: Tensor, pixels: Tensor, z: Tensor) -> Tensor:
