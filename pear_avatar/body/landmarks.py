@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pear_avatar.body.blending import BlendBasis
+from pear_avatar.body.skinning import SkinTable
 from pear_avatar.geometry.sparse import SparseMatrix
 
 __all__ = ["LandmarkPlan", "LandmarkSet"]
@@ -62,8 +64,9 @@ class LandmarkPlan:
     template:        (M, 3) metres.
     shape_dirs:      (M * 3, S).
     expression_dirs: (M * 3, E).
-    pose_dirs:       (M * 3, 9 (J - 1)) or None.
+    pose_basis:      directions (M * 3, 9 (J - 1)) or None.
     weights_t:       (J, M) skinning weights.
+    table:           the same, as the C++ core reads them.
     mix:             (L, J + M): landmarks from the joints followed by those vertices.
     splits:          how many landmarks each set has.
     """
@@ -72,8 +75,9 @@ class LandmarkPlan:
     template: Tensor
     shape_dirs: Tensor
     expression_dirs: Tensor
-    pose_dirs: Tensor | None
+    pose_basis: BlendBasis | None
     weights_t: Tensor
+    table: SkinTable
     mix: SparseMatrix
     splits: tuple[int, ...]
 

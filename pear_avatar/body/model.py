@@ -21,9 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pear_avatar.body.blending import BlendBasis
 from pear_avatar.body.landmarks import LandmarkPlan, LandmarkSet, combine_sets
 from pear_avatar.body.skinning import (
     KinematicTree,
+    SkinTable,
     forward_kinematics,
     linear_blend_skinning,
     rest_to_posed,
@@ -117,10 +119,26 @@ class BodyModel:
         return dense.scatter_add(1, self.skin_joints, self.skin_weights).t().contiguous()
 
     @cached_property
-    def expression_rows(self) -> tuple[Tensor, Tensor]:
-        """The vertices (M,) that any expression moves, and their directions (M * 3, E)."""
+    def skin_table(self) -> SkinTable:
+        """The skinning weights as the C++ core reads them."""
+        joints, weights = self.skin_joints.int(), self.skin_weights.detach().float()
+        return SkinTable(joints.contiguous(), weights.contiguous())
+
+    @cached_property
+    def shape_basis(self) -> BlendBasis:
+        """The shape directions of all vertices."""
+        return BlendBasis(self.shape_dirs.flatten(0, 1))
+
+    @cached_property
+    def expression_rows(self) -> tuple[Tensor, BlendBasis]:
+        """The vertices (M,) that any expression moves, and their directions."""
         index = torch.nonzero(self.expression_dirs.abs().amax((1, 2))).squeeze(-1)
-        return index, self.expression_dirs[index].flatten(0, 1)
+        return index, BlendBasis(self.expression_dirs[index].flatten(0, 1))
+
+    @cached_property
+    def pose_basis(self) -> BlendBasis | None:
+        """The pose correctives of all vertices."""
+        return None if self.pose_dirs is None else BlendBasis(self.pose_dirs.flatten(0, 1))
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -163,13 +181,15 @@ class BodyModel:
 
     def row_plan(self, index: Tensor, mix: SparseMatrix, splits: tuple[int, ...]) -> LandmarkPlan:
         """Gather the rows of the vertices ``index`` (M,); ``mix`` and ``splits`` as of the plan."""
+        table = self.skin_table
         return LandmarkPlan(
             index,
             self.v_template[index],
             self.shape_dirs[index].flatten(0, 1),
             self.expression_dirs[index].flatten(0, 1),
-            None if self.pose_dirs is None else self.pose_dirs[index].flatten(0, 1),
+            None if self.pose_dirs is None else BlendBasis(self.pose_dirs[index].flatten(0, 1)),
             self.skin_weights_t[:, index].contiguous(),
+            SkinTable(*(t[index].contiguous() for t in (table.joints, table.weights))),
             mix,
             splits,
         )
@@ -222,10 +242,12 @@ class ShapedBody:
     @cached_property
     def _vertices(self) -> Tensor:
         model = self.model
-        vertices = model.v_template + _blend("betas", model.shape_dirs.flatten(0, 1), self.betas)
+        vertices = model.v_template
+        if self.betas is not None:
+            vertices = model.shape_basis.blend("betas", self.betas, vertices)
         if self.expression is not None:
-            index, dirs = model.expression_rows
-            moved = _blend("expression", dirs, self.expression)
+            index, basis = model.expression_rows
+            moved = basis.blend("expression", self.expression)
             batch = torch.broadcast_shapes(vertices.shape[:-2], moved.shape[:-2])
             vertices = vertices.expand(*batch, *vertices.shape[-2:])
             vertices = vertices.index_add(-2, index, moved.expand(*batch, *moved.shape[-2:]))
@@ -284,14 +306,14 @@ class PosedBody:
 
     def rest_vertices(self) -> Tensor:
         """(*B, V, 3) rest-pose vertices with this pose's correctives: what skinning moves."""
-        pose_dirs = self.shaped.model.pose_dirs
-        dirs = None if pose_dirs is None else pose_dirs.flatten(0, 1)
-        return self._corrected(self.shaped.vertices(), dirs)
+        return self._corrected(self.shaped.vertices(), self.shaped.model.pose_basis)
 
     def vertices(self) -> Tensor:
         """(*B, V, 3) posed vertices in metres, by linear blend skinning."""
-        weights_t = self.shaped.model.skin_weights_t
-        return linear_blend_skinning(self.rest_vertices(), self.rest_to_posed, weights_t)
+        model = self.shaped.model
+        return linear_blend_skinning(
+            self.rest_vertices(), self.rest_to_posed, model.skin_weights_t, model.skin_table
+        )
 
     def landmarks(self, name: str) -> Tensor:
         """(*B, L, 3) metres: one landmark set, from the few vertices it needs."""
@@ -302,28 +324,21 @@ class PosedBody:
         plan = self.shaped.model.landmark_plan(*names)
         points = self.joints
         if len(plan.vertex_index):
-            rest = self._corrected(self.shaped.subset(plan), plan.pose_dirs)
-            posed = linear_blend_skinning(rest, self.rest_to_posed, plan.weights_t)
+            rest = self._corrected(self.shaped.subset(plan), plan.pose_basis)
+            posed = linear_blend_skinning(rest, self.rest_to_posed, plan.weights_t, plan.table)
             points = torch.cat([points, posed], dim=-2)
         return (plan.mix @ points).split(plan.splits, dim=-2)
 
-    def _corrected(self, rest: Tensor, pose_dirs: Tensor | None) -> Tensor:
-        if pose_dirs is None:
+    def _corrected(self, rest: Tensor, basis: BlendBasis | None) -> Tensor:
+        if basis is None:
             return rest
         bent = self.rotations[..., 1:, :, :]
         eye = torch.eye(3, dtype=bent.dtype, device=bent.device)
-        return rest + _blend("pose", pose_dirs, (bent - eye).flatten(-3))
+        return rest + basis.blend("pose", (bent - eye).flatten(-3))
 
 
 def _blend(name: str, dirs: Tensor, coefficients: Tensor | None) -> Tensor:
     """(P * 3, C) directions x (*B, up to C) coefficients -> (*B, P, 3); zeros without any."""
     if coefficients is None:
         return dirs.new_zeros(())
-    given = coefficients.shape[-1]
-    if given > dirs.shape[-1]:
-        raise ValueError(
-            f"{name} has {given} coefficients (shape {tuple(coefficients.shape)}), "
-            f"but this body has only {dirs.shape[-1]}; cut it to the first {dirs.shape[-1]}"
-        )
-    moved = torch.nn.functional.linear(coefficients, dirs[:, :given])
-    return moved.unflatten(-1, (-1, 3))
+    return BlendBasis(dirs).blend(name, coefficients)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pear_avatar.body.joints import PARENTS
 from pear_avatar.body.skinning import (
     KinematicTree,
+    SkinTable,
     fk_transforms,
     forward_kinematics,
     linear_blend_skinning,
@@ -116,3 +117,26 @@ def test_bad_skeletons_and_shapes_are_named():
         KinematicTree.from_parents((-1, 2, 0))
     with pytest.raises(ValueError, match=r"\(\*B, 55, 3, 3\), got \(54, 3, 3\)"):
         forward_kinematics(torch.zeros(54, 3, 3), torch.zeros(55, 3), TREE)
+
+
+@pytest.mark.parametrize("shared_vertices", [True, False])
+@pytest.mark.parametrize("batch", [(), (1,), (3,), (2, 2)])
+def test_the_core_skins_as_torch_does(batch, shared_vertices):
+    """Values and gradients in float32, whose rounding is the tolerance."""
+    generator = torch.Generator().manual_seed(0)
+    dense = torch.rand(5, 40, generator=generator)
+    dense = dense * (torch.rand(5, 40, generator=generator) < 0.6)
+    dense[0] += 1e-3
+    dense = dense / dense.sum(0)
+    shape = () if shared_vertices else batch
+    vertices = torch.randn(*shape, 40, 3, generator=generator)
+    transforms = torch.randn(*batch, 5, 3, 4, generator=generator)
+    wanted = torch.randn(*batch, 40, 3, generator=generator)
+    results = []
+    for table in (None, SkinTable.from_dense(dense)):
+        v, t = vertices.clone().requires_grad_(), transforms.clone().requires_grad_()
+        out = linear_blend_skinning(v, t, dense, table)
+        (out * wanted).sum().backward()
+        results.append((out.detach(), v.grad, t.grad))
+    for slow, fast in zip(*results, strict=True):
+        assert torch.allclose(slow, fast, atol=1e-5)

@@ -1,6 +1,7 @@
 // The kernels of one instruction set, by the namespace that keeps them apart.
 #pragma once
 
+#include "blend.h"
 #include "raster.h"
 #include "simd.h"
 #include "skin.h"
@@ -14,6 +15,7 @@ void project_backward(const ProjectBackwardArgs& args, int begin, int end);
 void composite_forward(const CompositeArgs& args, int begin, int end);
 void composite_backward(const CompositeArgs& args, int begin, int end);
 void ssim_band(const SsimArgs& args, int channel, int begin, int end, float* scratch);
+void blend_panels(const BlendArgs& args, int begin, int end);
 void skin_vertices(const SkinArgs& args, int begin, int end);
 void bind_splats(const SkinArgs& args, int begin, int end);
 void bind_splats_backward(const SkinBackwardArgs& args, int begin, int end);

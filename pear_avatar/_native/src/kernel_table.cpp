@@ -13,6 +13,7 @@ const Kernels PEAR_JOIN(kKernels_, PEAR_ISA) = {
     &PEAR_ISA::composite_forward,
     &PEAR_ISA::composite_backward,
     &PEAR_ISA::ssim_band,
+    &PEAR_ISA::blend_panels,
     &PEAR_ISA::skin_vertices,
     &PEAR_ISA::bind_splats,
     &PEAR_ISA::bind_splats_backward,

@@ -2,6 +2,7 @@
 // no state of its own, so the caller decides how to spread ranges over threads.
 #pragma once
 
+#include "blend.h"
 #include "raster.h"
 #include "skin.h"
 #include "ssim.h"
@@ -20,6 +21,8 @@ struct Kernels {
   void (*composite_backward)(const CompositeArgs& args, int begin, int end);
   // Rows [begin, end) of one channel of the image loss.
   void (*ssim_band)(const SsimArgs& args, int channel, int begin, int end, float* scratch);
+  // Panels [begin, end) of a blend of shapes.
+  void (*blend_panels)(const BlendArgs& args, int begin, int end);
   // Vertices [begin, end) from rest to posed.
   void (*skin_vertices)(const SkinArgs& args, int begin, int end);
   // Splats [begin, end) onto the posed vertices.

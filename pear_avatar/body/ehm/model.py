@@ -221,10 +221,8 @@ class EhmModel:
         regressor = body.v_template.new_zeros(body.num_joints, body.num_vertices)
         regressor.scatter_add_(1, body.joint_index, body.joint_weight)
         regressor[BODY_TURNING] = 0
-        changed = torch.zeros(body.num_vertices, dtype=torch.bool, device=self._device)
-        changed[self.head_vertices[self.head_share > 0]] = True
-        changed[self.left_hand] = True
-        changed[self.right_hand] = True
+        head = self.head_vertices[self.head_share > 0]
+        changed = self._mask(torch.cat([head, self.left_hand, self.right_hand]))
         index = torch.nonzero(changed & (regressor != 0).any(0)).squeeze(-1)
         row, column = torch.nonzero(regressor[:, index], as_tuple=True)
         values = regressor[:, index][row, column]
@@ -245,10 +243,9 @@ class EhmModel:
             share = self.body.v_template.new_ones(len(self.head_vertices))
             share[kept] = 0
             return share
-        outside = torch.ones(self.body.num_vertices, dtype=torch.bool, device=self._device)
-        outside[self.head_vertices] = False
-        outside[self.head_vertices[kept]] = True
-        return self._eased(outside)[self.head_vertices]
+        inside = self._mask(self.head_vertices)
+        inside[self.head_vertices[kept]] = False
+        return self._eased(inside)[self.head_vertices]
 
     @cached_property
     def head_turn(self) -> Tensor:
@@ -266,17 +263,20 @@ class EhmModel:
     @cached_property
     def hand_shares(self) -> tuple[Tensor, Tensor]:
         """How much of hand_scale each vertex of the left and of the right hand takes."""
-        shares = []
-        for hand in (self.left_hand, self.right_hand):
-            outside = torch.ones(self.body.num_vertices, dtype=torch.bool, device=self._device)
-            outside[hand] = False
-            hard = self.body.v_template.new_ones(len(hand))
-            shares.append(hard if self.blend == 0 else self._eased(outside)[hand])
-        return shares[0], shares[1]
+        hands = (self.left_hand, self.right_hand)
+        if self.blend == 0:
+            left, right = (self.body.v_template.new_ones(len(hand)) for hand in hands)
+        else:
+            left, right = (self._eased(self._mask(hand))[hand] for hand in hands)
+        return left, right
 
-    def _eased(self, outside: Tensor) -> Tensor:
-        sources = torch.nonzero(outside).squeeze(-1)
-        return ease_in(surface_distance(self.body, sources, self.blend), self.blend)
+    def _mask(self, members: Tensor) -> Tensor:
+        mask = torch.zeros(self.body.num_vertices, dtype=torch.bool, device=self._device)
+        mask[members] = True
+        return mask
+
+    def _eased(self, inside: Tensor) -> Tensor:
+        return ease_in(surface_distance(self.body, inside, self.blend), self.blend)
 
     @cached_property
     def carriers(self) -> Tensor:

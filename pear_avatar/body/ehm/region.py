@@ -7,6 +7,8 @@ weights, which gives the same kind of set on any body.
 from __future__ import annotations
 
 import torch
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from pear_avatar.body.joints import JOINT_INDEX
@@ -74,23 +76,26 @@ def hand_vertices(body: BodyModel) -> tuple[Tensor, Tensor]:
     return left.squeeze(-1), right.squeeze(-1)
 
 
-def surface_distance(body: BodyModel, sources: Tensor, limit: float) -> Tensor:
-    """(V,) metres along the template's edges to the nearest of ``sources`` (N,).
+def surface_distance(body: BodyModel, inside: Tensor, limit: float) -> Tensor:
+    """(V,) metres along the template's edges to the nearest vertex that is not ``inside`` (V,).
 
-    Infinite beyond ``limit`` and on pieces of the mesh that hold no source.
+    Infinite beyond ``limit``, and on pieces of the mesh that lie inside altogether.
     """
-    edges = mesh_edges(body.faces)
-    start, end = torch.cat([edges, edges.flip(1)]).unbind(1)
-    length = (body.v_template[start] - body.v_template[end]).norm(dim=-1)
-    distance = body.v_template.new_full((body.num_vertices,), torch.inf)
-    distance[sources] = 0
-    while True:  # Bellman and Ford's relaxation: one pass for each ring of edges within the limit
-        through = distance[start] + length
-        through = torch.where(through <= limit, through, torch.inf)
-        nearer = distance.scatter_reduce(0, end, through, "amin")
-        if torch.equal(nearer, distance):
-            return distance
-        distance = nearer
+    inside = inside.cpu()
+    edges = mesh_edges(body.faces.cpu())
+    edges = edges[inside[edges].any(1)]  # the way in begins at the border
+    start, end = edges.unbind(1)
+    template = body.v_template.detach().cpu()
+    length = (template[start] - template[end]).norm(dim=-1).double().clamp_min(1e-9)
+    size = (body.num_vertices, body.num_vertices)
+    graph = csr_matrix((length.numpy(), (start.numpy(), end.numpy())), shape=size)
+    border = edges[~inside[edges]].unique()
+    if not len(border):
+        return torch.full_like(body.v_template[:, 0], torch.inf)
+    nearest = dijkstra(graph, directed=False, indices=border.numpy(), limit=limit, min_only=True)
+    distance = torch.from_numpy(nearest)
+    distance[~inside] = 0
+    return distance.to(body.v_template)
 
 
 def ease_in(distance: Tensor, width: float) -> Tensor:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.landmarks import LandmarkPlan
 from pear_avatar.body.model import BodyModel
+from pear_avatar.body.skinning import SkinTable
 
 __all__ = [
     "BODY_TURNING",
@@ -50,7 +53,7 @@ class FaceRows:
     """The N head vertices that jaw, eyes or eyelids move, and how.
 
     at:            (N,) places among the chosen vertices of the body.
-    turn:          (3, N) how much of jaw, left eye and right eye each follows.
+    turn, table:   (3, N) how much of jaw, left eye and right eye each follows, in two layouts.
     share:         (N, 1) how much of each is the new head's.
     pose_dirs:     (N * 3, 27) the head's correctives on its own jaw and eyes, None without any.
     own_pose_dirs: (N * 3, 27) the body's.
@@ -59,6 +62,7 @@ class FaceRows:
 
     at: Tensor
     turn: Tensor
+    table: SkinTable
     share: Tensor
     pose_dirs: Tensor | None
     own_pose_dirs: Tensor | None
@@ -80,6 +84,11 @@ class PartRows:
     head: HeadRows
     face: FaceRows
     hands: tuple[HandRows, HandRows]
+
+    @cached_property
+    def scaled(self) -> Tensor:
+        """(N,) places of the left hand, the right hand and the head, one after the other."""
+        return torch.cat([self.hands[0].at, self.hands[1].at, self.head.at])
 
 
 @dataclass(frozen=True)
@@ -122,9 +131,11 @@ def face_rows(
     for dirs in (new, own):
         if dirs is not None:
             moving |= (dirs != 0).any(2).any(1)
+    followed = turn[:, rows[moving]].contiguous()
     return FaceRows(
         at[moving],
-        turn[:, rows[moving]].contiguous(),
+        followed,
+        SkinTable.from_dense(followed),
         share[rows[moving], None],
         None if new is None else new[moving].flatten(0, 1),
         None if own is None else own[moving].flatten(0, 1),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pear_avatar.body.blending import BlendBasis
 from pear_avatar.body.ehm.rows import (
     BODY_TURNING,
     HEAD_TURNING,
@@ -71,15 +72,21 @@ class ShapedEhm:
 
     def with_parts(self, own: Tensor, parts: PartRows) -> Tensor:
         """Give some of the plain body's rest vertices (*B, M, 3) their head and hands."""
-        if self.proportions is None:
+        if self.proportions is None or not len(parts.scaled):
             return own
-        for hand, centre in zip(parts.hands, self._hand_centres, strict=True):
-            own = self._scaled_hand(own, hand, centre)
-        if not len(parts.head.at):
-            return own
-        old = own.index_select(-2, parts.head.at)
+        sizes = [len(rows.at) for rows in (*parts.hands, parts.head)]
+        left, right, old = own.index_select(-2, parts.scaled).split(sizes, dim=-2)
+        hands = [
+            self._scaled_hand(hand, rows, centre)
+            for hand, rows, centre in zip(
+                (left, right), parts.hands, self._hand_centres, strict=True
+            )
+        ]
         new = self._placed(old if self.head is None else _shaped_rows(self.head, parts.head))
-        return _put(own, parts.head.at, old + parts.head.share * (new - old))
+        new = old + parts.head.share * (new - old)
+        batch = torch.broadcast_shapes(*(t.shape[:-2] for t in (*hands, new)))
+        changed = [t.expand(*batch, *t.shape[-2:]) for t in (*hands, new)]
+        return _put(own, parts.scaled, torch.cat(changed, dim=-2))
 
     def with_face(self, rest: Tensor, face: FaceRows, turns: Tensor) -> Tensor:
         """Turn jaw and eyes of rest vertices (*B, M, 3) by (*B, 3, 3, 3) and close the eyelids."""
@@ -97,7 +104,7 @@ class ShapedEhm:
         shift = -(added @ self._placed_pivots[..., None])
         batch = torch.broadcast_shapes(added.shape[:-2], shift.shape[:-2])
         moves = torch.cat([added.expand(*batch, 3, 3), shift.expand(*batch, 3, 1)], dim=-1)
-        points = points + linear_blend_skinning(points, moves, face.turn)
+        points = points + linear_blend_skinning(points, moves, face.turn, face.table)
         lids = _combine(self.eyelids, face.eyelid_dirs)
         if lids is not None:
             points = points + (lids if scale is None else lids * scale[..., None, :])
@@ -174,12 +181,11 @@ class ShapedEhm:
             centres.append(moved[..., None, :])
         return centres[0], centres[1]
 
-    def _scaled_hand(self, own: Tensor, hand: HandRows, centre: Tensor) -> Tensor:
-        if self.proportions is None or not len(hand.at):
-            return own
-        old = own.index_select(-2, hand.at)
-        grow = hand.share * (self.proportions.hand_scale[..., None, :] - 1)
-        return _put(own, hand.at, old + grow * (old - centre))
+    def _scaled_hand(self, old: Tensor, rows: HandRows, centre: Tensor) -> Tensor:
+        if self.proportions is None:
+            return old
+        grow = rows.share * (self.proportions.hand_scale[..., None, :] - 1)
+        return old + grow * (old - centre)
 
 
 @dataclass(frozen=True)
@@ -216,13 +222,14 @@ class PosedEhm:
         """(*B, V, 3) what skinning moves: with this pose's jaw, eyes and correctives."""
         model = self.shaped.model
         rest = self.shaped.with_face(self.shaped.vertices(), model.all_rows.face, self._turns)
-        dirs = model.body.pose_dirs
-        return self._corrected(rest, None if dirs is None else dirs.flatten(0, 1))
+        return self._corrected(rest, model.body.pose_basis)
 
     def vertices(self) -> Tensor:
         """(*B, V, 3) posed vertices in metres, by linear blend skinning."""
-        weights_t = self.shaped.model.body.skin_weights_t
-        return linear_blend_skinning(self.rest_vertices(), self.rest_to_posed, weights_t)
+        body = self.shaped.model.body
+        return linear_blend_skinning(
+            self.rest_vertices(), self.rest_to_posed, body.skin_weights_t, body.skin_table
+        )
 
     def landmarks(self, name: str) -> Tensor:
         """(*B, L, 3) metres: one landmark set, from the few vertices it needs."""
@@ -235,8 +242,9 @@ class PosedEhm:
         if len(plan.body.vertex_index):
             rest = self.shaped.with_parts(self.shaped.own.subset(plan.body), plan.parts)
             rest = self.shaped.with_face(rest, plan.parts.face, self._turns)
-            rest = self._corrected(rest, plan.body.pose_dirs)
-            posed = linear_blend_skinning(rest, self.rest_to_posed, plan.body.weights_t)
+            rest = self._corrected(rest, plan.body.pose_basis)
+            weights_t, table = plan.body.weights_t, plan.body.table
+            posed = linear_blend_skinning(rest, self.rest_to_posed, weights_t, table)
             points = torch.cat([points.expand(*posed.shape[:-2], -1, 3), posed], dim=-2)
         return (plan.body.mix @ points).split(plan.body.splits, dim=-2)
 
@@ -244,14 +252,13 @@ class PosedEhm:
     def _turns(self) -> Tensor:
         return self.rotations[..., BODY_TURNING, :, :]
 
-    def _corrected(self, rest: Tensor, pose_dirs: Tensor | None) -> Tensor:
+    def _corrected(self, rest: Tensor, basis: BlendBasis | None) -> Tensor:
         """Add the correctives of all joints but jaw and eyes, which the head already has."""
-        if pose_dirs is None:
+        if basis is None:
             return rest
         eye = torch.eye(3, dtype=rest.dtype, device=rest.device)
         bent = (self.rotations[..., 1:, :, :] - eye) * self.shaped.model.bending[:, None, None]
-        moved = torch.nn.functional.linear(bent.flatten(-3), pose_dirs)
-        return rest + moved.unflatten(-1, (-1, 3))
+        return rest + basis.blend("pose", bent.flatten(-3))
 
 
 def shape_ehm(
