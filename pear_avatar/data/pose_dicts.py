@@ -38,9 +38,14 @@ def read_torch_arrays(path: str | Path) -> PoseArrays:
     """
     path = Path(path)
     _check_size(path)
+    with _numpy_is_safe():
+        tree = _load_torch(path)
+    return arrays_of_tree(path.name, tree)
+
+
+def _load_torch(path: Path) -> Any:
     try:
-        with _numpy_is_safe():
-            tree = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise PoseFileError(
             f"{path.name}: refused, it holds more than tensors and arrays "
@@ -53,7 +58,6 @@ def read_torch_arrays(path: str | Path) -> PoseArrays:
         raise PoseFileError(
             f"{path.name}: not a readable torch file ({_first_sentence(error)}); copy it again"
         ) from error
-    return arrays_of_tree(path.name, tree)
 
 
 def read_pickle_arrays(path: str | Path) -> PoseArrays:
@@ -193,19 +197,19 @@ def _check_size(path: Path) -> None:
 @contextlib.contextmanager
 def _numpy_is_safe() -> Iterator[None]:
     """Let torch's restricted unpickler make plain NumPy arrays beside its tensors."""
-    allow = getattr(torch.serialization, "safe_globals", None)
-    if allow is None:  # torch before 2.5 reads tensors only
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < (2, 6):  # where names cannot be given beside the objects; tensors only
         yield
         return
-    core = getattr(np, "_core", None) or np.core
-    kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"} | {type(np.dtype("U1"))}
-    named = [(core.multiarray._reconstruct, f"numpy.{c}.multiarray._reconstruct") for c in _CORES]
-    named += [(core.multiarray.scalar, f"numpy.{c}.multiarray.scalar") for c in _CORES]
-    with allow([np.ndarray, np.dtype, *kinds, *named]):
+    made = {"_reconstruct": np.core.multiarray._reconstruct, "scalar": np.core.multiarray.scalar}
+    named = [
+        (function, f"numpy.{core}.multiarray.{name}")  # NumPy 1 and 2 call one thing differently
+        for name, function in made.items()
+        for core in ("core", "_core")
+    ]
+    kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefdU"}
+    with torch.serialization.safe_globals([np.ndarray, np.dtype, *kinds, *named]):
         yield
-
-
-_CORES = ("core", "_core")
 
 
 def _first_sentence(error: BaseException) -> str:

@@ -423,15 +423,37 @@ def _leg_length(points: Tensor, index: Callable[[str], int]) -> Tensor:
 def _translation(
     source: _Source, rotations: Tensor, joints: Tensor, scale: float, sole: float, step: float
 ) -> Tensor:
-    """(N, 3): the scaled path of the hips, with the feet as far above the floor as the source's.
+    """(N, 3): the scaled path of the hips, with the body as far above the floor as the source.
 
     Legs of equal length still end elsewhere where hips are narrower or ankles higher, so the
-    height follows the lowest of heels, balls and toe tips. The correction is smoothed over a
-    fifth of a second: it must not pass on jitter.
+    height follows whatever is lowest: mostly heels, balls and toe tips, in a cartwheel the
+    wrists. The correction is smoothed over a fifth of a second: it must not pass on jitter.
     """
     path = scale * (source.p[:, source.skeleton.root] @ source.U.T) - joints[0]
     tree = KinematicTree.from_parents(PARENTS)
     posed = forward_kinematics(rotations, joints, tree)
+    own, theirs = _foot_heights(source, posed, joints, scale, sole)
+    # Ankles stand higher than the floor by as much as the body's do.
+    ankles = [f"{side}_ankle" for side in _SIDES]
+    stand = torch.stack([(scale * source.at(n) @ source.up).quantile(0.02) for n in ankles]).amin()
+    floor = stand - (joints[[JOINT_INDEX[n] for n in ankles], 1].amin() - sole)
+    limbs = [f"{side}_{part}" for side in _SIDES for part in ("wrist", "elbow", "knee")]
+    for name, joint in [
+        *((n, source.skeleton.limbs[n]) for n in limbs),
+        ("head", source.skeleton.head),
+    ]:
+        own.append(posed[:, JOINT_INDEX[name], 1, 3])
+        theirs.append(scale * (source.p[:, joint] @ source.up) - floor)
+    lift = torch.stack(theirs).amin(0) - torch.stack(own).amin(0) - path[:, 1]
+    path[:, 1] = path[:, 1] + _smooth(lift, 0.1 / step)
+    path[:, [0, 2]] = path[:, [0, 2]] - path[:1, [0, 2]]
+    return path
+
+
+def _foot_heights(
+    source: _Source, posed: Tensor, joints: Tensor, scale: float, sole: float
+) -> tuple[list[Tensor], list[Tensor]]:
+    """(N,) heights above the floor of the body's feet (hips at 0) and of the source's."""
     own, theirs = [], []
     for side in _SIDES:
         ankle, foot = (JOINT_INDEX[f"{side}_{j}"] for j in ("ankle", "foot"))
@@ -444,10 +466,7 @@ def _translation(
             if name in source.skeleton.limbs:
                 height = scale * (source.at(name) @ source.up)
                 theirs.append(height - height.quantile(0.02))
-    lift = torch.stack(theirs).amin(0) - torch.stack(own).amin(0) - path[:, 1]
-    path[:, 1] = path[:, 1] + _smooth(lift, 0.1 / step)
-    path[:, [0, 2]] = path[:, [0, 2]] - path[:1, [0, 2]]
-    return path
+    return own, theirs
 
 
 def _smooth(values: Tensor, sigma: float) -> Tensor:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from pear_avatar.data.capture import CaptureMotion
 from pear_avatar.data.pose_arrays import PoseFileError
 
@@ -100,12 +102,28 @@ def _by_topology(bvh: CaptureMotion, limbs: dict[str, int], head: int) -> Skelet
 
 
 def _hand_below(bvh: CaptureMotion, wrist: int) -> int:
-    """The joint that turns the hand, where a rig splits the wrist into several at one place."""
+    """The joint that turns the hand, where a rig splits the wrist or the forearm into several."""
     for joint, parent in enumerate(bvh.parents):
-        is_split = parent == wrist and not bvh.offsets[joint].any() and joint in bvh.parents
-        if is_split and "thumb" not in bvh.names[joint].lower():
+        if parent != wrist or "thumb" in bvh.names[joint].lower():
+            continue
+        at_one_place = not bvh.offsets[joint].any() and joint in bvh.parents
+        if at_one_place or _ends_forearm(bvh, wrist, joint):
             return _hand_below(bvh, joint)
     return wrist
+
+
+def _ends_forearm(bvh: CaptureMotion, wrist: int, hand: int) -> bool:
+    """Whether a "wrist" lies amid the forearm and the "hand" below it is the true wrist.
+
+    Acclaim skeletons have one such, to twist: two thirds of the way from the elbow. A hand's own
+    bone is shorter against its forearm.
+    """
+    if _side_and_part(bvh.names[hand])[1] not in ("hand", "fingerbase"):
+        return False
+    upper, lower = bvh.offsets[wrist], bvh.offsets[hand]
+    lengths = float(np.linalg.norm(upper)), float(np.linalg.norm(lower))
+    straight = float(upper @ lower) > 0.98 * lengths[0] * lengths[1]
+    return straight and 0.45 * lengths[0] < lengths[1] < lengths[0]
 
 
 def _side_and_part(name: str) -> tuple[str, str]:
