@@ -23,7 +23,7 @@ from pear_avatar.pipeline.recover import RecoverOptions, RecoverSummary
 from pear_avatar.pipeline.recover_inputs import RecoverInput
 from pear_avatar.pipeline.recover_outputs import PersonResult, draw_people, write_person
 from pear_avatar.recovery.recoverer import Recoverer, guess_camera
-from pear_avatar.recovery.smoothing import LiveSmoother
+from pear_avatar.recovery.smoothing import BodyFilterState, one_euro_body
 from pear_avatar.recovery.types import Recovered
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Proportions, Track
 
@@ -173,7 +173,7 @@ class _Session:
     recoverer: Recoverer
     options: RecoverOptions
     shape: _Shape = field(default_factory=_Shape)
-    smoother: LiveSmoother = field(default_factory=LiveSmoother)
+    filter: BodyFilterState | None = None
     frames: list[BodyParams] = field(default_factory=list)
     detections: list[ClipDetections] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
@@ -200,7 +200,7 @@ class _Session:
             found = self.recoverer.source.recover(repeat(rgb, 1), seen, camera)
             params = found.params[0]
             if self.options.smooth != "off":
-                params = self.smoother(params, now)
+                self.filter, params = one_euro_body(self.filter, params, now)
         betas, proportions = self.shape.update(found)
         self.frames.append(params)
         self.detections.append(seen)

@@ -24,11 +24,10 @@ from pear_avatar.pipeline.recover_outputs import (
     draw_people,
     write_person,
 )
-from pear_avatar.recovery.pooling import pool_person
 from pear_avatar.recovery.recoverer import Recoverer, guess_camera, stack_people
-from pear_avatar.recovery.smoothing import smooth_recovered
+from pear_avatar.recovery.smoothing import gaussian_body, one_euro_both_ways
 from pear_avatar.tracking.report import frame_errors
-from pear_avatar.types import Camera, ClipDetections, Motion, Track
+from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Track
 
 __all__ = ["person_result", "recover_video"]
 
@@ -131,24 +130,32 @@ def person_result(
     camera = options.camera or guess_camera(detections.width, detections.height)
     confidence = _confidence(detections)
     with torch.no_grad():
-        found = recoverer.source.recover(_pictures(path, detections), detections, camera)
-        weight = torch.from_numpy(confidence * detections.trusted)
-        pooled = pool_person(found, weight, recoverer.source.body)
+        found = recoverer.source.recover_clip(_pictures(path, detections), detections, camera)
+        params = found.params
         if options.smooth != "off" and detections.num_frames > 2:
-            pooled = smooth_recovered(pooled, detections.time, options.smooth)
-    cameras = _per_frame(pooled.camera, detections.num_frames)
+            params = _smoothed(params, detections, options)
+    cameras = _per_frame(found.camera, detections.num_frames)
     track = Track(
-        Motion(pooled.params, detections.time, name),
+        Motion(params, detections.time, name),
         cameras,
         detections.frame_index,
         detections.trusted,
         np.full(detections.num_frames, np.nan),
     )
-    body = recoverer.source.body.person(pooled.proportions)
+    body = recoverer.source.body.person(found.proportions)
     track = replace(track, landmark_error=frame_errors(track, detections, body))
     return PersonResult(
         identity, track, body, confidence, detections.box_xyxy, tuple(map(str, detections.reason))
     )
+
+
+def _smoothed(
+    params: BodyParams, detections: ClipDetections, options: RecoverOptions
+) -> BodyParams:
+    """Steadied over the frames; a file can be filtered without lag."""
+    if options.smooth == "gaussian":
+        return gaussian_body(params, 1.0, torch.from_numpy(detections.trusted.astype(np.float32)))
+    return one_euro_both_ways(params, detections.time)
 
 
 def _pictures(path: Path, detections: ClipDetections) -> Iterator[np.ndarray]:

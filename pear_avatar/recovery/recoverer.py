@@ -55,6 +55,11 @@ class PoseSource(Protocol):
             camera: of the pictures, without batch axes.
         """
 
+    def recover_clip(
+        self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
+    ) -> Recovered:
+        """One person in N frames, as :meth:`recover`, but of one shape: betas (S,), scales (3,)."""
+
 
 class Recoverer:
     """Recovers the people of pictures; networks are loaded once and kept until ``close``.

@@ -19,6 +19,7 @@ from pear_avatar.geometry.rotations import (
     matrix_to_axis_angle,
     matrix_to_quat_wxyz,
     quat_wxyz_to_matrix,
+    slerp_wxyz,
 )
 from pear_avatar.types import BodyParams
 
@@ -30,6 +31,7 @@ __all__ = [
     "gaussian_rotations",
     "gaussian_vectors",
     "one_euro_body",
+    "one_euro_both_ways",
     "one_euro_clip",
     "one_euro_rotations",
     "one_euro_vectors",
@@ -222,4 +224,24 @@ def one_euro_clip(params: BodyParams, time: np.ndarray) -> BodyParams:
         torch.stack([f.expression for f in frames]),
         torch.stack([f.rotations for f in frames]),
         torch.stack([f.transl for f in frames]),
+    )
+
+
+def one_euro_both_ways(params: BodyParams, time: np.ndarray) -> BodyParams:
+    """The mean of a forward and a backward run of :func:`one_euro_clip`: steady, without lag."""
+    forward = one_euro_clip(params, time)
+    turned = BodyParams(
+        params.betas, params.expression.flip(0), params.rotations.flip(0), params.transl.flip(0)
+    )
+    backward = one_euro_clip(turned, (time[-1] - time)[::-1])
+    halfway = slerp_wxyz(
+        matrix_to_quat_wxyz(forward.rotations),
+        matrix_to_quat_wxyz(backward.rotations.flip(0)),
+        torch.tensor(0.5).expand(forward.rotations.shape[:-2]),
+    )
+    return BodyParams(
+        params.betas,
+        (forward.expression + backward.expression.flip(0)) / 2,
+        quat_wxyz_to_matrix(halfway),
+        (forward.transl + backward.transl.flip(0)) / 2,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -27,7 +28,6 @@ class BoxSource:
 
     def __init__(self) -> None:
         self.body = ehm()
-        self.looked_at: list[tuple[int, ...]] = []
 
     def recover(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
@@ -43,5 +43,11 @@ class BoxSource:
         rotations = torch.eye(3).expand(count, 55, 3, 3).clone()
         params = BodyParams(torch.zeros(count, 4), torch.zeros(count, 5), rotations, transl)
         ones = torch.ones(count, 3)
-        self.looked_at.append((count, camera.width, camera.height))
         return Recovered(params, Proportions(ones, ones), camera)
+
+    def recover_clip(
+        self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
+    ) -> Recovered:
+        found = self.recover(pictures, detections, camera)
+        shared = replace(found.params, betas=found.params.betas[0])
+        return replace(found, params=shared, proportions=Proportions.neutral())

@@ -1,0 +1,142 @@
+"""The two ways to parameters: landmarks through the lifter, pixels through the PEAR network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pear_avatar.body.ehm import EhmModel, open_ehm
+from pear_avatar.body.open_body import load_body
+from pear_avatar.recovery.lifter import Lifter
+from pear_avatar.recovery.pear.checkpoint import CHECKPOINT_VARIABLE, load_checkpoint
+from pear_avatar.recovery.pear.crops import crop_tensor, square_boxes
+from pear_avatar.recovery.pear.engine import PearEngine
+from pear_avatar.recovery.pear.output import crop_cameras
+from pear_avatar.recovery.pear.people import PearPeople, PearRecovery
+from pear_avatar.recovery.pooling import pool_person
+from pear_avatar.recovery.types import Recovered
+from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
+
+__all__ = ["LifterSource", "PearSource", "pose_source"]
+
+#: Crops that go through the network at once.
+_BATCH = 16
+
+
+class LifterSource:
+    """Parameters of the open body from detected landmarks; looks at no pixels."""
+
+    def __init__(self, lifter: Lifter, body: EhmModel) -> None:
+        self._lifter = lifter
+        self.body = body
+
+    @classmethod
+    def load(cls) -> LifterSource:
+        """The lifter that ships with the package."""
+        return cls(Lifter.load(), open_ehm(load_body()))
+
+    def recover(
+        self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
+    ) -> Recovered:
+        """P rows of detections -> P people; the pictures are not read."""
+        lifted = self._lifter.lift(detections, camera)
+        return Recovered(lifted.params, lifted.proportions, camera)
+
+    def recover_clip(
+        self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
+    ) -> Recovered:
+        """One person in N frames, of one shape."""
+        lifted = self._lifter.lift(detections, camera)
+        return Recovered(lifted.shared, lifted.shared_proportions, camera)
+
+
+class PearSource:
+    """Parameters of SMPL-X with a FLAME head from pixels, by weights the user brings."""
+
+    def __init__(self, recovery: PearRecovery) -> None:
+        self._recovery = recovery
+        self.body = recovery.model.to("cpu")
+
+    @classmethod
+    def load(cls, checkpoint: Path | None, device: str, body: EhmModel) -> PearSource:
+        """Read the weights and pack them for the device; see ``load_checkpoint``."""
+        engine = PearEngine(load_checkpoint(checkpoint), device=device)
+        return cls(PearRecovery(engine, body))
+
+    def recover(
+        self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
+    ) -> Recovered:
+        """P pictures with P boxes -> P people, each seen by a camera of their own.
+
+        The network works with a very long lens, so that ``camera`` only tells the size of the
+        picture; see :func:`pear_avatar.recovery.pear.output.crop_cameras`.
+        """
+        squares = square_boxes(detections.box_xyxy)
+        parts = [self._recovery(crops) for crops in _batches(pictures, squares)]
+        cameras = crop_cameras(torch.from_numpy(squares).float(), camera.width, camera.height)
+        return Recovered(self._params(parts), _proportions(parts), cameras)
+
+    def recover_clip(
+        self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
+    ) -> Recovered:
+        """One person in N frames, of one shape: the mean of the trusted frames' shapes."""
+        weight = torch.from_numpy(detections.trusted.astype(np.float32))
+        return pool_person(self.recover(pictures, detections, camera), weight, self.body)
+
+    def _params(self, parts: list[PearPeople]) -> BodyParams:
+        """Eyelids follow the head's expression, as the person's own body wants them."""
+        E = self._recovery.model.head.num_expression
+        expression = _join([p.params.expression for p in parts])
+        padded = expression.new_zeros(len(expression), E)
+        padded[:, : expression.shape[1]] = expression
+        return BodyParams(
+            _join([p.params.betas for p in parts]),
+            torch.cat([padded, _join([p.eyelids for p in parts])], dim=1),
+            _join([p.params.rotations for p in parts]),
+            _join([p.params.transl for p in parts]),
+        )
+
+
+def _batches(pictures: Iterable[np.ndarray], squares: np.ndarray) -> Iterator[Tensor]:
+    """The crops of up to ``_BATCH`` rows at a time."""
+    source = iter(pictures)
+    for start in range(0, len(squares), _BATCH):
+        rows = squares[start : start + _BATCH]
+        crops = [
+            crop_tensor(rgb, rows[k : k + 1]) for k, rgb in enumerate(islice(source, len(rows)))
+        ]
+        yield torch.cat(crops)
+
+
+def _join(values: list[Tensor]) -> Tensor:
+    return torch.cat(values).float().cpu()
+
+
+def _proportions(parts: list[PearPeople]) -> Proportions:
+    head = [p.proportions.head_betas for p in parts]
+    return Proportions(
+        _join([p.proportions.head_scale for p in parts]),
+        _join([p.proportions.hand_scale for p in parts]),
+        _join([h for h in head if h is not None]) if head[0] is not None else None,
+    )
+
+
+def pose_source(checkpoint: Path | None, device: str, body: EhmModel) -> LifterSource | PearSource:
+    """The PEAR network where a checkpoint is named, else the lifter.
+
+    Args:
+        checkpoint: the network's weights; None also where the environment names some
+            (``PEAR_AVATAR_PEAR_CHECKPOINT``).
+        device: "auto", "cpu" or "cuda"; the lifter always runs on the processor.
+        body: that the network was trained for; the lifter knows only the open body.
+    """
+    if checkpoint is None and not os.environ.get(CHECKPOINT_VARIABLE):
+        return LifterSource.load()
+    wanted = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return PearSource.load(checkpoint, wanted, body)
