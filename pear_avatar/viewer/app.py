@@ -66,7 +66,7 @@ def read_pages(folder: Path) -> dict[str, bytes]:
             f"the viewer's web files are not in {folder}: in a source checkout run "
             "`npm ci && npm run build` in viewer/, otherwise install pear-avatar again"
         )
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    files = (path for path in sorted(folder.rglob("*")) if path.suffix in _KINDS)
     pages = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
     pages.pop(TEMPLATE, None)
     return pages
