@@ -10,6 +10,7 @@ import { PLAIN_LAYERS } from "./gl/stage";
 import type { Viewer } from "./app/viewer";
 import type { CameraView } from "./camera/view";
 import { recordVideo, screenshot, type RecordOptions } from "./record/capture";
+import type { PoseTool } from "./ui/poseTool";
 import { unpremultiply } from "./record/picture";
 
 export interface HookPose {
@@ -27,7 +28,7 @@ export interface HookCamera extends Omit<CameraView, "T"> {
 
 const OPAQUE = 128;
 
-export function hookOf(viewer: Viewer) {
+export function hookOf(viewer: Viewer, tool: PoseTool) {
   let camera: HookCamera | null = null;
   const settled = async (): Promise<void> => {
     viewer.invalidate();
@@ -80,6 +81,8 @@ export function hookOf(viewer: Viewer) {
     view: () => ({ orbit: viewer.orbit, camera: viewer.clipCamera ? "clip" : "orbit", settings: viewer.settings.get() }),
     /** (V * 3) posed vertices of the present pose. */
     posedVertices: () => viewer.engine.posedVertices(viewer.pose()),
+    /** Joints that can be dragged now, where they are on the page in CSS pixels. */
+    screenJoints: () => tool.handles(),
     /** (55 * 3) joints last drawn. */
     joints: () => Array.from({ length: JOINT_COUNT * 3 }, (_, i) => viewer.engine.world[Math.floor(i / 3) * TRANSFORM + 9 + (i % 3)]),
     /** The splats alone, drawn into memory: base64 of RGBA with straight alpha, top row first. */

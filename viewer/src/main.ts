@@ -75,7 +75,7 @@ async function openAvatar(session: Session, entry: SessionAvatar): Promise<void>
   const shared = applyHash(viewer, hash);
   if (!shared && readHash(hash).frame === undefined && !window.matchMedia("(prefers-reduced-motion: reduce)").matches) viewer.player.play();
   await viewer.settle();
-  window.__pear = hookOf(viewer);
+  window.__pear = hookOf(viewer, shell.tool);
 }
 
 /** One bad motion does not keep the others, or the person, from being shown. */

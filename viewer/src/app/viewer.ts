@@ -57,7 +57,9 @@ export class Viewer {
   private home: OrbitState = DEFAULT_ORBIT;
   private floors = new Map<Motion | null, number>();
   private size = { width: 300, height: 300 };
-  private dirty = true;
+  /** Counts changes; the screen is up to date when the last drawn one is the last. */
+  private version = 1;
+  private drawnVersion = 0;
   private drawing = false;
   private lastTick = 0;
   private statistics: Stats;
@@ -129,7 +131,7 @@ export class Viewer {
   }
 
   invalidate(): void {
-    this.dirty = true;
+    this.version += 1;
   }
 
   start(): void {
@@ -147,10 +149,11 @@ export class Viewer {
     this.engine.stop();
   }
 
-  /** Resolves when the screen shows the present state. */
+  /** Resolves when the screen shows the state of this moment, or a later one. */
   async settle(): Promise<void> {
     if (this.comparing && !this.player.playing) await this.video?.settled();
-    while (this.dirty || this.drawing) await new Promise((resolve) => requestAnimationFrame(resolve));
+    const wanted = this.version;
+    while (this.drawnVersion < wanted && !this.stopped) await new Promise((resolve) => requestAnimationFrame(resolve));
   }
 
   useVideo(video: InputVideo): void {
@@ -202,12 +205,12 @@ export class Viewer {
     const { speed, loop } = this.settings.get();
     if (!this.comparing || !this.player.playing) this.player.advance(dt * speed, loop);
     else this.keepVideoRunning();
-    if (this.dirty && !this.drawing) void this.draw();
+    if (this.drawnVersion < this.version && !this.drawing) void this.draw();
     this.count(now);
   }
 
   private async draw(): Promise<void> {
-    this.dirty = false;
+    const version = this.version;
     this.drawing = true;
     const held = this.comparing ? (this.video?.held ?? null) : null;
     const view = this.view();
@@ -216,6 +219,7 @@ export class Viewer {
       const times = await this.engine.draw(this.pose(), view, this.layers());
       this.shown = { motionFrame: frame, videoTime: held?.mediaTime ?? Number.NaN };
       this.statistics = { ...this.statistics, frameMs: times.total, workerMs: times.worker, frames: this.statistics.frames + 1 };
+      this.drawnVersion = version;
       for (const listener of this.drawn) listener({ view, world: this.engine.world, held });
     } finally {
       this.drawing = false;

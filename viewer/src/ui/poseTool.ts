@@ -53,6 +53,12 @@ export class PoseTool {
     this.listeners.add(listener);
   }
 
+  /** Joints that can be grasped, in CSS pixels of the page. */
+  handles(): { joint: number; name: string; x: number; y: number }[] {
+    const box = this.canvas.getBoundingClientRect();
+    return this.joints.filter((j) => j.radius > 0).map((j) => ({ joint: j.joint, name: this.skeleton.names[j.joint], x: box.left + j.x, y: box.top + j.y }));
+  }
+
   /** Turn the selected joint about one of its own axes. */
   nudge(axis: Axis, radians: number): void {
     if (this.chosen < 0) return;
