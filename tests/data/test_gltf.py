@@ -235,6 +235,26 @@ def test_joints_that_move_with_the_expression(tmp_path):
     assert distance(found, expected).max() < ROUNDING
 
 
+def test_pose_correctives_of_the_motion_become_targets(tmp_path):
+    """Twenty frames span nineteen bends at most: few targets, within 0.3 mm everywhere."""
+    g = torch.Generator().manual_seed(4)
+    low_rank = torch.einsum(
+        "vcr,rp->vcp",
+        torch.randn(load_body().num_vertices, 3, 30, generator=g),
+        2e-3 * torch.randn(30, 54 * 9, generator=g),
+    )
+    body = replace(load_body(), pose_dirs=low_rank)
+    save_glb(tmp_path / "a.glb", body, moving(), morphs=Morphs(0))
+    reader = GltfReader(tmp_path / "a.glb")
+    names = [n for n in reader.target_names if n.startswith("corrective_")]
+    assert 0 < len(names) <= 20
+    for frame, time in zip(FRAMES, times(moving()), strict=True):
+        expected = posed(body, moving(), [frame])[0][MeshLayout.of(body).vertex]
+        assert distance(reader.vertices(time), expected).max() < 3.2e-4
+    weights = reader.pose(times(moving())[1])[1][-len(names) :]
+    assert np.abs(weights).max() <= 1 + 1e-6
+
+
 def test_a_body_without_actions_or_texture_gets_its_basis(tmp_path):
     body = load_body()
     bare = replace(

@@ -9,7 +9,6 @@ from torch import Tensor
 from pear_avatar.body.joints import JOINT_NAMES, NUM_JOINTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.data.gltf.document import GltfDocument
-from pear_avatar.data.gltf.morphs import MorphTargets
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz
 from pear_avatar.types import Motion
 
@@ -59,13 +58,13 @@ def write_animation(
     body: BodyModel,
     betas: Tensor | None,
     motion: Motion,
-    targets: MorphTargets,
+    weights: np.ndarray,
     mesh_node: int,
 ) -> None:
     """Key frames of a motion, one for each of its frames, from time 0.
 
-    Joints turn about their places at rest; the root also moves. Channels that would hold the
-    rest pose throughout are left out.
+    Joints turn about their places at rest; the root also moves; ``weights`` (N, T) drive the
+    morph targets of the mesh. Channels that would hold the rest pose throughout are left out.
     """
     time = (np.asarray(motion.time, np.float64) - motion.time[0]).astype(np.float32)
     if len(time) > 1 and not (np.diff(time) > 0).all():
@@ -77,7 +76,6 @@ def write_animation(
     for joint in range(body.num_joints):
         keys.channel(joint, "rotation", quats[:, joint], np.array([0, 0, 0, 1.0]))
         keys.channel(joint, "translation", moves[:, joint], rest[joint])
-    weights = targets.weights(motion.params.expression)
     if weights.shape[1]:
         keys.channel(mesh_node, "weights", weights, np.zeros(weights.shape[1]))
     if keys.channels:

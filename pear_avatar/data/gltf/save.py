@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
 from pear_avatar.data.gltf.animation import write_animation, write_skeleton
+from pear_avatar.data.gltf.correctives import pose_correctives
 from pear_avatar.data.gltf.document import VERTICES, GltfDocument
 from pear_avatar.data.gltf.mesh import Influences, MeshLayout, skin_attributes, write_faces
 from pear_avatar.data.gltf.morphs import Morphs, MorphTargets, build_morphs
@@ -43,8 +45,8 @@ def save_glb(
     """Write a skinned body as ``.glb`` or ``.gltf``: y up, facing +z, metres, nodes in T-pose.
 
     The file holds the mesh in the motion's shape with its texture coordinates, the joints by
-    name, morph targets by name, and one animation. A body with pose correctives (licensed
-    SMPL-X) is written without them: glTF has nothing that bends with a joint.
+    name, morph targets by name, and one animation. Pose correctives (licensed SMPL-X has them)
+    become morph targets of this one motion, ``corrective_00`` and so on.
 
     Args:
         path: the file; it appears whole or not at all.
@@ -73,7 +75,7 @@ def save_glb(
     document = GltfDocument()
     with torch.no_grad():
         shaped = body.shape(betas)
-        targets = build_morphs(body, betas, morphs)
+        targets, weights = _targets(body, betas, morphs, motion)
         skin = write_skeleton(document, body, shaped.joints)
         layout = MeshLayout.of(body)
         primitive = {
@@ -87,9 +89,23 @@ def save_glb(
         mesh = _mesh(document, layout, primitive, targets)
         node = document.add("nodes", {"name": "body", "mesh": mesh, "skin": skin})
         if motion is not None:
-            write_animation(document, body, betas, motion, targets, node)
+            write_animation(document, body, betas, motion, weights, node)
     document.root["scene"] = document.add("scenes", {"nodes": [0, node]})
     document.write(path)
+
+
+def _targets(
+    body: BodyModel, betas: Tensor | None, morphs: Morphs, motion: Motion | None
+) -> tuple[MorphTargets, np.ndarray]:
+    """The file's T morph targets, and their weights (N, T) over the motion."""
+    targets = build_morphs(body, betas, morphs)
+    if motion is None:
+        return targets, np.zeros((0, len(targets.names)), np.float32)
+    weights = targets.weights(motion.params.expression)
+    deltas, driven = pose_correctives(body, motion.params.rotations)
+    added = tuple(f"corrective_{k:02d}" for k in range(len(deltas)))
+    targets = replace(targets, names=targets.names + added, deltas=(*targets.deltas, *deltas))
+    return targets, np.concatenate([weights, driven], axis=1)
 
 
 def _shape_of(body: BodyModel, motion: Motion | None, betas: Tensor | None) -> Tensor | None:
