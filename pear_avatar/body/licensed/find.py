@@ -9,7 +9,15 @@ from pathlib import Path
 
 from pear_avatar.body.licensed import flame_files, smplx_files
 
-__all__ = ["ASSETS", "MODELS_VARIABLE", "AssetKind", "find_asset", "models_folder"]
+__all__ = [
+    "ASSETS",
+    "MODELS_VARIABLE",
+    "AssetKind",
+    "find_asset",
+    "models_folder",
+    "named_folder",
+    "require_asset",
+]
 
 #: Environment variable that names the folder of model files.
 MODELS_VARIABLE = "PEAR_AVATAR_BODY_MODELS"
@@ -80,23 +88,32 @@ ASSETS: tuple[AssetKind, ...] = (
 )  # fmt: skip
 
 
-def models_folder(given: Path | str | None = None) -> Path:
-    """The folder of model files: the one given, else the environment's.
+def named_folder(given: Path | str | None = None) -> Path | None:
+    """The folder of model files, if one is named: the one given, else the environment's.
 
-    Raises:
-        ValueError: neither names one.
-        FileNotFoundError: what is named is no folder.
+    Raises FileNotFoundError where what is named is no folder.
     """
     name = given or os.environ.get(MODELS_VARIABLE)
     if not name:
+        return None
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        origin = "" if given else f" (from {MODELS_VARIABLE})"
+        raise FileNotFoundError(
+            f"no folder of body models at {folder}{origin}; name the folder that holds "
+            "the files or their sub-folders"
+        )
+    return folder
+
+
+def models_folder(given: Path | str | None = None) -> Path:
+    """As :func:`named_folder`, but one must be named; ValueError where none is."""
+    folder = named_folder(given)
+    if folder is None:
         raise ValueError(
             "no folder of body models named: give --body-models DIR or set "
             f"{MODELS_VARIABLE}; `pear-avatar assets` says which files belong there"
         )
-    folder = Path(name)
-    if not folder.is_dir():
-        origin = "" if given else f" (from {MODELS_VARIABLE})"
-        raise FileNotFoundError(f"no folder of body models at {folder}{origin}")
     return folder
 
 
@@ -111,6 +128,18 @@ def find_asset(folder: Path, kind: AssetKind | str) -> Path | None:
         if path.name.lower() in wanted
     ]
     return min(found)[-1] if found else None
+
+
+def require_asset(folder: Path, name: str) -> Path:
+    """The best file of a kind; FileNotFoundError says who distributes it where there is none."""
+    kind = next(a for a in ASSETS if a.name == name)
+    path = find_asset(folder, kind)
+    if path is None:
+        raise FileNotFoundError(
+            f"no {name} in {folder} ({kind.files[0]} or the like, in it or a sub-folder); "
+            f"get it from its owner, {kind.owner}"
+        )
+    return path
 
 
 def _files(folder: Path) -> Iterator[Path]:

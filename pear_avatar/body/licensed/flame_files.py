@@ -22,6 +22,7 @@ __all__ = [
     "NUM_VERTICES",
     "PARENTS",
     "SITE",
+    "check_flame_table",
     "load_flame",
     "load_flame_masks",
     "load_head_vertices",
@@ -35,7 +36,7 @@ _REMEDY = f"get FLAME 2020 (generic_model.pkl) or FLAME 2023 from its owner, {SI
 _TABLE_REMEDY = "get it from FLAME_PyTorch, the repository of FLAME's authors"
 _IDS_REMEDY = f"get SMPL-X__FLAME_vertex_ids.npy from {smplx_files.SITE} (MANO and FLAME indices)"
 
-#: Landmark tables beside a model: (file name, set, key of triangles, key of barycentrics).
+#: Landmark tables beside a model: file name, and the set that it gives.
 _TABLES = (
     ("flame_static_embedding.pkl", STATIC_SET),
     ("flame_dynamic_embedding.npy", CONTOUR_SET),
@@ -59,14 +60,26 @@ def load_flame(path: Path | str, tables: Path | str | None = None) -> BodyModel:
     """
     file = open_model_file(path, _REMEDY)
     raw = read_blended_body(file, NUM_VERTICES, NUM_FACES, PARENTS)
-    folder = Path(tables) if tables is not None else file.path.parent
+    sets = _tables_on(Path(tables) if tables is not None else file.path.parent, raw.faces)
+    return blended_body(raw, sets, "head")
+
+
+def check_flame_table(path: Path | str) -> int:
+    """The number of points in one of FLAME's landmark tables, checked without a model."""
+    anything = np.zeros((NUM_FACES, 3), np.int64)
+    name = dict(_TABLES)[Path(path).name]
+    return _tables_on(Path(path).parent, anything)[name].count
+
+
+def _tables_on(folder: Path, faces: np.ndarray) -> dict[str, LandmarkSet]:
+    """The landmark tables in a folder, on these faces."""
     sets: dict[str, LandmarkSet] = {}
     for name, set_name in _TABLES:
         if (folder / name).is_file():
             table = open_model_file(folder / name, _TABLE_REMEDY)
             keys = {set_name: ("lmk_face_idx", "lmk_b_coords")}
-            sets.update(table_sets(table, raw.faces, len(PARENTS), keys))
-    return blended_body(raw, sets, "head")
+            sets.update(table_sets(table, faces, len(PARENTS), keys))
+    return sets
 
 
 def load_head_vertices(path: Path | str) -> Tensor:

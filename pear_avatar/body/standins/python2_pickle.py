@@ -30,7 +30,12 @@ def dump_python2(values: Mapping[str, Any]) -> bytes:
 
 def _value(value: Any) -> bytes:
     if isinstance(value, Chumpy):
-        state: dict[str, Any] = {"x": value.values, "_dirty_vars": None, "_itr": None, "_depends_on_deps": {}}
+        state: dict[str, Any] = {
+            "x": value.values,
+            "_dirty_vars": None,
+            "_itr": None,
+            "_depends_on_deps": {},
+        }
         return b"cchumpy.ch\nCh\n)\x81" + _dict(state) + b"b"
     if sparse.issparse(value):
         matrix = value.tocsc()
