@@ -30,6 +30,8 @@ from pear_avatar.recovery.pear.people import PearRecovery, output_sizes
 _CPU_SIZES = ("vit-ti", "vit-s", "vit-b")
 _CUDA_SIZES = ("vit-ti", "vit-s", "vit-b", "vit-l", "vit-h")
 _PEER = "eager float32"
+#: Standard deviation that the random decoders' outputs have relative to their input's.
+_READOUT = 0.1
 
 
 def run(options: Options) -> list[Result]:
@@ -48,8 +50,7 @@ def run(options: Options) -> list[Result]:
 def _compare(
     name: str, model: EhmModel, device: torch.device, batches: Iterable[int]
 ) -> list[Result]:
-    torch.manual_seed(0)
-    network = PearNetwork(PearConfig.named(name, output_sizes(model))).eval().to(device)
+    network = _lively_network(name, model).to(device)
     recovery = PearRecovery(PearEngine(network, device=device), model)
     engine, where = recovery.engine, str(device)
     results = [_difference(name, network, recovery)]
@@ -73,8 +74,24 @@ def _compare(
 
 
 @torch.no_grad()
+def _lively_network(name: str, model: EhmModel) -> PearNetwork:
+    """Random weights that let activations through, as trained ones do, and poses that vary.
+
+    A network fresh for training would show everybody in the mean pose, whatever the precision.
+    """
+    torch.manual_seed(0)
+    network = PearNetwork(PearConfig.named(name, output_sizes(model))).eval()
+    readouts = {id(network.head.readout(name)) for name in network.head.widths}
+    for module in network.modules():
+        if isinstance(module, torch.nn.Linear):
+            spread = _READOUT if id(module) in readouts else 1.0
+            module.weight.normal_(0, spread * module.in_features**-0.5)
+    return network
+
+
+@torch.no_grad()
 def _published(network: PearNetwork, recovery: PearRecovery, crops: Tensor) -> Tensor:
-    return recovery.posed(recovery.people(network(crops))).vertices()
+    return recovery.posed(network(crops)).vertices()
 
 
 @torch.no_grad()

@@ -212,7 +212,7 @@ def test_crop_to_mesh_equals_its_parts(model: EhmModel) -> None:
     )
     expected = shaped.pose(people.params.rotations, people.params.transl).vertices()
     torch.testing.assert_close(mesh, expected, rtol=0, atol=1e-5)
-    posed = recovery.posed(people)
+    posed = recovery.posed(recovery.engine(crops))
     torch.testing.assert_close(posed.joints[:, 0, 2], mesh[..., 2].mean(1), rtol=0, atol=0.4)
 
 
@@ -224,7 +224,7 @@ def test_mesh_projects_where_the_network_put_it(model: EhmModel) -> None:
     network = PearNetwork(PearConfig.named("vit-ti", output_sizes(model))).eval()
     recovery = PearRecovery(PearEngine(network, dtype=torch.float32), model, hand_scale=True)
     people = recovery.people(output)
-    joints = recovery.posed(people).joints
+    joints = recovery.posed(output).joints
     given = Proportions(output.head_scale, output.hand_scale, output.head_betas)
     shaped = model.shape(output.betas, None, given, head_expression=output.head_expression)
     flip = torch.tensor([1.0, -1.0, -1.0])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pear_avatar.body.ehm import EhmModel, PosedEhm
+from pear_avatar.body.ehm import EhmModel, PosedEhm, ShapedEhm
 from pear_avatar.recovery.pear.config import OutputSizes, PearConfig
 from pear_avatar.recovery.pear.engine import CapturedGraph, PearEngine
 from pear_avatar.recovery.pear.output import PearOutput, body_params, proportions
@@ -70,23 +70,12 @@ class PearRecovery:
 
     def people(self, output: PearOutput) -> PearPeople:
         """A network's output in this package's conventions."""
-        given = self._proportions(output)
-        # The pelvis is regressed from vertices that neither expression nor eyelids move.
-        shaped = self.model.shape(output.betas, None, given)
-        params = body_params(output, shaped.joints[:, 0])
-        return PearPeople(params, given, output.eyelids)
+        return self._shaped_people(output)[0]
 
-    def posed(self, people: PearPeople) -> PosedEhm:
+    def posed(self, output: PearOutput) -> PosedEhm:
         """The posed body, whose joints cost little and whose mesh is made when asked for."""
-        params = people.params
-        shaped = self.model.shape(
-            params.betas,
-            None,
-            people.proportions,
-            eyelids=people.eyelids,
-            head_expression=params.expression,
-        )
-        return shaped.pose(params.rotations, params.transl)
+        people, shaped = self._shaped_people(output)
+        return shaped.pose(people.params.rotations, people.params.transl)
 
     @torch.no_grad()
     def vertices(self, crops: Tensor) -> Tensor:
@@ -103,8 +92,20 @@ class PearRecovery:
         return graph(crops)
 
     def _mesh(self, crops: Tensor) -> Tensor:
-        output = self.engine.split(self.engine.forward(crops))
-        return self.posed(self.people(output)).vertices()
+        return self.posed(self.engine.split(self.engine.forward(crops))).vertices()
+
+    def _shaped_people(self, output: PearOutput) -> tuple[PearPeople, ShapedEhm]:
+        """Parameters and shaped body at once: the translation needs the shape's pelvis."""
+        given = self._proportions(output)
+        shaped = self.model.shape(
+            output.betas,
+            None,
+            given,
+            eyelids=output.eyelids,
+            head_expression=output.head_expression,
+        )
+        params = body_params(output, shaped.joints[:, 0])
+        return PearPeople(params, given, output.eyelids), shaped
 
     def _proportions(self, output: PearOutput) -> Proportions:
         given = proportions(output)
