@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -45,7 +47,9 @@ def read_torch_arrays(path: str | Path) -> PoseArrays:
 
 def _load_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols that it reads all the same
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise PoseFileError(
             f"{path.name}: refused, it holds more than tensors and arrays "
@@ -214,6 +218,5 @@ def _numpy_is_safe() -> Iterator[None]:
 
 def _first_sentence(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    if "Unsupported global: GLOBAL " in text:
-        return "it asks for " + text.split("Unsupported global: GLOBAL ")[1].split(" ")[0]
-    return text.split(". ")[0][:120]
+    asked = re.search(r"unsupported global:?(?: GLOBAL)? ([\w.]+)", text, re.IGNORECASE)
+    return f"it asks for {asked[1]}" if asked else text.split(". ")[0][:120]

@@ -66,6 +66,9 @@ logger = logging.getLogger(__name__)
 
 _SNIFFED = 4096
 
+#: Metres from the origin beyond which no motion lies.
+_FAR = 1e5
+
 
 @dataclass(frozen=True)
 class MotionFile:
@@ -110,7 +113,18 @@ def read_motion(path: str | Path, options: ReadOptions | None = None) -> MotionF
         PoseFileError: the file cannot be used; one line says why and what to do.
     """
     path, options = Path(path), options or ReadOptions()
-    kind = _kind(path)
+    found = _read(path, _kind(path), options)
+    params = found.motion.params
+    sane = bool(params.rotations.isfinite().all()) and bool((params.transl.abs() < _FAR).all())
+    if not sane:
+        raise PoseFileError(
+            f"{path.name}: its numbers lead to positions beyond {_FAR / 1000:.0f} km or to none "
+            "at all; the file is damaged or not in the units it should be"
+        )
+    return found
+
+
+def _read(path: Path, kind: str, options: ReadOptions) -> MotionFile:
     if kind == "bvh":
         return _capture_file(load_bvh(path), "bvh", options)
     if kind == "amc":

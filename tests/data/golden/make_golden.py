@@ -39,7 +39,7 @@ FILES = (
 
 
 def wave_angles() -> np.ndarray:
-    """(4, 55, 3) axis-angle: somebody turns, steps, bends an arm, opens the mouth, curls fingers."""
+    """(4, 55, 3) axis-angle: a turn, a step, a bent arm, an open mouth, fingers."""
     angles = np.zeros((FRAMES, 55, 3))
     t = np.linspace(0, 1, FRAMES)
     turns = {
@@ -165,10 +165,10 @@ def write_studio_bvh() -> None:
         "pelvis": "Hips", "spine1": "Spine", "spine2": "Spine1", "spine3": "Spine2",
         "neck": "Neck", "head": "Head",
     }  # fmt: skip
-    parts = dict(
-        hip="UpLeg", knee="Leg", ankle="Foot", foot="ToeBase", collar="Shoulder", shoulder="Arm",
-        elbow="ForeArm", wrist="Hand",
-    )  # fmt: skip
+    parts = {
+        "hip": "UpLeg", "knee": "Leg", "ankle": "Foot", "foot": "ToeBase",
+        "collar": "Shoulder", "shoulder": "Arm", "elbow": "ForeArm", "wrist": "Hand",
+    }  # fmt: skip
     for side in ("left", "right"):
         theirs |= {f"{side}_{a}": f"{side.title()}{b}" for a, b in parts.items()}
     lines: list[str] = ["HIERARCHY"]
@@ -184,7 +184,9 @@ def write_studio_bvh() -> None:
         lines.extend([f"{pad}{kind} {theirs[name]}", f"{pad}{{"])
         lines.append(f"{pad}  OFFSET {x:.5f} {-z:.5f} {y:.5f}")
         lines.append(f"{pad}  CHANNELS {moves} Zrotation Xrotation Yrotation")
-        below = [n for n in theirs if JOINT_INDEX[n] and JOINT_NAMES[PARENTS[JOINT_INDEX[n]]] == name]
+        below = [
+            n for n in theirs if JOINT_INDEX[n] and JOINT_NAMES[PARENTS[JOINT_INDEX[n]]] == name
+        ]
         for child in below:
             joint(child, depth + 1)
         if not below:
