@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pear_avatar.avatar.export.texture import bake_texture, vertex_colors
 from pear_avatar.avatar.model import Avatar
-from pear_avatar.data.gltf import Morphs, save_glb
+from pear_avatar.data.gltf import Influences, Morphs, save_glb
 from pear_avatar.types import Motion
 
 __all__ = ["save_avatar_glb"]
@@ -21,6 +21,7 @@ def save_avatar_glb(
     *,
     texture_size: int = 1024,
     morphs: Morphs = _FACE_ONLY,
+    influences: Influences | None = None,
     fps: float | None = None,
 ) -> None:
     """Write the avatar's personal mesh with its 55 joints, facial actions and baked colours.
@@ -34,6 +35,7 @@ def save_avatar_glb(
         motion: what to animate; its betas are not used.
         texture_size: pixels a side of the baked texture.
         morphs: which morph targets; a personal body has no shape coefficients left.
+        influences: joints that move a vertex, 4 or 8; see :func:`~pear_avatar.data.gltf.save_glb`.
         fps: key frames a second; by default the motion's own frames.
     """
     textured = avatar.body.uv.shape[0] > 0
@@ -45,5 +47,6 @@ def save_avatar_glb(
         colors=None if textured else vertex_colors(avatar),
         texture=bake_texture(avatar, texture_size) if textured else None,
         fps=fps,
+        influences=influences,
         unlit=True,
     )

@@ -45,7 +45,7 @@ def save_glb(
     colors: Tensor | np.ndarray | None = None,
     texture: np.ndarray | None = None,
     fps: float | None = None,
-    influences: Influences = 8,
+    influences: Influences | None = None,
     unlit: bool = False,
 ) -> None:
     """Write a skinned body as ``.glb`` or ``.gltf``: y up, facing +z, metres, nodes in T-pose.
@@ -64,16 +64,19 @@ def save_glb(
         texture: (H, W, 3 or 4) uint8 display RGB in the body's texture coordinates, first row on
             top; preferred to ``colors`` where both are given.
         fps: key frames a second; by default the motion's own frames.
-        influences: joints that move a vertex. With 8 the fifth to eighth strongest lie in a
-            second set, which Blender reads: exact in any pose. three.js reads the first four and
-            makes them sum to 1: up to 15 mm off at the few vertices (armpits, neck) that have
-            more. With 4 every reader shows the motion within 0.3 mm, since morph targets of this
-            one motion (``corrective_00`` and so on) make up for what is missing.
+        influences: joints that move a vertex. 4 with a motion, by default: every reader shows it
+            within 0.3 mm, since morph targets of this one motion (``corrective_00`` and so on)
+            make up for the weaker joints that a few vertices (armpits, neck) would also follow.
+            8 without one, for a body to be posed: exact in any pose where the second set of four
+            is read (Blender, engines), and up to 15 mm off at those vertices where only the
+            first is (three.js).
         unlit: show colours as they are (``KHR_materials_unlit``), for colours that hold light.
 
     Raises:
         ValueError: arguments that do not fit the body, or an ending that is no glTF.
     """
+    if influences is None:
+        influences = 8 if motion is None else 4
     if influences not in (4, 8):
         raise ValueError(f"influences must be 4 or 8, got {influences}")
     if motion is not None and fps is not None:
