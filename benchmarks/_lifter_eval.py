@@ -89,9 +89,7 @@ def render_scores(lifter: Lifter, renders: RenderSet) -> dict[str, float]:
 def _lift_one(lifter: Lifter, renders: RenderSet, i: int) -> LiftedClip:
     width, height = (int(v) for v in renders.size[i])
     K = intrinsics(float(renders.focal[i]), width, height)
-    return lifter.lift(
-        detections_of(renders, i), Camera(K, default_world_camera(), width, height)
-    )
+    return lifter.lift(detections_of(renders, i), Camera(K, default_world_camera(), width, height))
 
 
 def detections_of(renders: RenderSet, i: int) -> ClipDetections:
@@ -138,16 +136,16 @@ class RealScore:
     steady_error: float
 
 
-def real_score(lifter: Lifter, detections: ClipDetections, name: str, sigma: float = 1.0) -> RealScore:
+def real_score(
+    lifter: Lifter, detections: ClipDetections, name: str, sigma: float = 1.0
+) -> RealScore:
     """Compare a clip's lifted landmarks with the detector's."""
     lifted = lifter.lift(detections)
     trusted = torch.from_numpy(detections.trusted)
     marks = _project(lifter, lifted, lifted.shared)
     gaps = landmark_gaps(lifter, detections, lifted, marks)
     steady_params = gaussian_body(lifted.shared, sigma, trusted.float())
-    steady_gaps = landmark_gaps(
-        lifter, detections, lifted, _project(lifter, lifted, steady_params)
-    )
+    steady_gaps = landmark_gaps(lifter, detections, lifted, _project(lifter, lifted, steady_params))
     error = gaps["body"]
 
     def jitter(params: BodyParams) -> float:
@@ -191,7 +189,9 @@ def _project(lifter: Lifter, lifted: LiftedClip, params: BodyParams) -> dict[str
     px = px * torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)[:, None] + K[:, None, :2, 2]
     pelvis = (joints[:, 0] + params.transl)[:, None] @ T[:, :3, :3].transpose(1, 2)
     depth = pelvis[:, 0, 2] + T[:, 2, 3]
-    marks = dict(zip(("pose", "left_hand", "right_hand", "face"), px.split(rig.splits, 1), strict=True))
+    marks = dict(
+        zip(("pose", "left_hand", "right_hand", "face"), px.split(rig.splits, 1), strict=True)
+    )
     return marks | {"scale": K[:, 1, 1] / depth.clamp_min(0.1)}
 
 

@@ -53,9 +53,7 @@ def gaussian_vectors(values: Tensor, sigma: float, weight: Tensor | None = None)
     return (kernel @ values.reshape(N, -1)).reshape(values.shape)
 
 
-def gaussian_rotations(
-    rotations: Tensor, sigma: float, weight: Tensor | None = None
-) -> Tensor:
+def gaussian_rotations(rotations: Tensor, sigma: float, weight: Tensor | None = None) -> Tensor:
     """Smooth (N, *B, 3, 3) rotations over their first axis; see :func:`gaussian_vectors`.
 
     The weighted mean of unit quaternions, each taken on the half sphere of the frame in the

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.geometry.rotations import (
+    matrix_to_axis_angle,
     matrix_to_quat_wxyz,
     quat_wxyz_to_matrix,
     rotation_between,
@@ -28,7 +29,7 @@ from pear_avatar.tracking.priors import rest_pose
 from pear_avatar.tracking.problem import ClipCamera
 from pear_avatar.tracking.rig import PointRig
 from pear_avatar.tracking.state import TrackState
-from pear_avatar.types import ClipDetections
+from pear_avatar.types import BodyParams, ClipDetections
 
 Start = Literal["detected", "mirrored", "upright"]
 STARTS: tuple[Start, ...] = ("detected", "mirrored", "upright")
@@ -124,6 +125,43 @@ def initial_state(
     )
     transl = _place(state, observations, camera, rig, observed)
     return replace(state, transl=transl[source])
+
+
+def given_state(
+    initial: BodyParams,
+    trusted: np.ndarray,
+    time: np.ndarray,
+    T_world_solver: Tensor,
+    rig: PointRig,
+) -> TrackState:
+    """The state that a first guess stands for; inverse of what makes a track of a state.
+
+    Untrusted frames start as the trusted frame nearest in time.
+    """
+    dtype = rig.joint_rest.dtype
+    source = torch.from_numpy(nearest_observed(np.asarray(trusted, bool), np.asarray(time)))
+    R, t = (T_world_solver[:3, :3].to(dtype), T_world_solver[:3, 3].to(dtype))
+    rotations, transl = initial.rotations.to(dtype)[source], initial.transl.to(dtype)[source]
+    given_betas = initial.betas if initial.betas.dim() == 1 else initial.betas[trusted].mean(0)
+    betas = _resized(given_betas.to(dtype), rig.joint_shape.shape[-1])
+    pelvis = rig.joint_rest[0] + rig.joint_shape[0] @ betas
+    theta = matrix_to_axis_angle(rotations)
+    theta[:, 0] = 0
+    return TrackState(
+        root=R.T @ rotations[:, 0],
+        transl=(transl + pelvis - t) @ R - pelvis,
+        theta=theta,
+        expression=_resized(initial.expression.to(dtype)[source], rig.pair_expression.shape[-1]),
+        betas=betas,
+        log_focal=torch.zeros((), dtype=dtype),
+        offsets=torch.zeros(len(OFFSET_LANDMARKS), 3, dtype=dtype),
+    )
+
+
+def _resized(values: Tensor, size: int) -> Tensor:
+    """(*B, size): cut or padded with zeros at the end."""
+    values = values[..., :size]
+    return torch.nn.functional.pad(values, (0, size - values.shape[-1])).clone()
 
 
 def _place(

@@ -13,7 +13,7 @@ import torch
 from pear_avatar.body import BodyModel
 from pear_avatar.tracking.camera import check_camera, guess_camera, solver_camera
 from pear_avatar.tracking.config import TrackConfig
-from pear_avatar.tracking.initialise import STARTS, initial_state, spread_state
+from pear_avatar.tracking.initialise import STARTS, given_state, initial_state, spread_state
 from pear_avatar.tracking.observations import check_detections
 from pear_avatar.tracking.result import make_track
 from pear_avatar.tracking.solve import minimise
@@ -27,13 +27,15 @@ from pear_avatar.tracking.stages import (
     make_rig,
 )
 from pear_avatar.tracking.state import TrackState
-from pear_avatar.types import Camera, ClipDetections, Track
+from pear_avatar.types import BodyParams, Camera, ClipDetections, Track
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 
 #: steps that carry the coarse solution over to all frames
 _SPREAD_STEPS = 6
+#: steps that settle a given first guess
+_GIVEN_STEPS = 6
 #: relative decrease of the energy below which a step counts as converged
 _COARSE_TOLERANCE, _FINE_TOLERANCE = 3e-3, 1e-3
 
@@ -44,6 +46,7 @@ def track_clip(
     *,
     camera: Camera | None = None,
     config: TrackConfig | None = None,
+    initial: BodyParams | None = None,
     progress: Progress | None = None,
 ) -> Track:
     """Solve shape, motion and camera of the one person in a clip, all frames at once.
@@ -55,6 +58,9 @@ def track_clip(
             track's; it stays as it is. Without it the world is the camera frame turned y-up, the
             principal point is the image centre and the focal length is refined from a guess.
         config: settings; the defaults if left out.
+        initial: a first guess of all N frames in the camera's world (in the default camera's,
+            if none is given), coefficients in this body's order; it replaces the search from
+            several guesses of the tracker's own.
         progress: called as ``progress("track", done, total)``.
 
     Returns:
@@ -62,26 +68,35 @@ def track_clip(
         interpolation and are marked in ``Track.trusted``.
 
     Raises:
-        ValueError: no frame can be trusted, or the camera does not fit the clip.
+        ValueError: no frame can be trusted, or the camera or the first guess does not fit the
+            clip.
     """
     config = config or TrackConfig()
     config.validate()
     check_detections(detections)
     if camera is not None:
         check_camera(camera, detections)
+    if initial is not None and initial.num_frames != detections.num_frames:
+        raise ValueError(
+            f"the first guess has {initial.num_frames} frames, the clip {detections.num_frames}"
+        )
     given = camera or guess_camera(detections, config)
     with torch.no_grad():  # inference tensors would poison the body's shared caches
         clip_camera, T_world_solver = solver_camera(given, detections.num_frames)
         rig = make_rig(body, config)
         refine = camera is None and config.focal_sigma > 0
         clip = make_clip(detections, rig, clip_camera, config, refine_focal=refine)
-        state = _solve(clip, progress)
+        start = None
+        if initial is not None:
+            start = given_state(initial, detections.trusted, detections.time, T_world_solver, rig)
+        state = _solve(clip, start, progress)
         return make_track(detections, body, rig, state, given, T_world_solver)
 
 
-def _solve(clip: Clip, progress: Progress | None) -> TrackState:
+def _solve(clip: Clip, start: TrackState | None, progress: Progress | None) -> TrackState:
     config = clip.config
-    total = len(STARTS) * config.coarse_steps + _SPREAD_STEPS + config.fine_steps
+    coarse = len(STARTS) * config.coarse_steps if start is None else _GIVEN_STEPS
+    total = coarse + _SPREAD_STEPS + config.fine_steps
     done = 0
 
     def advance() -> None:
@@ -90,7 +105,11 @@ def _solve(clip: Clip, progress: Progress | None) -> TrackState:
         if progress is not None:
             progress("track", min(done, total), total)
 
-    state = _coarse_start(clip, advance)
+    if start is None:
+        state = _coarse_start(clip, advance)
+    else:
+        problem = body_problem(clip, start, WIDE_KERNEL)
+        state, _ = minimise(problem, start, _GIVEN_STEPS, _COARSE_TOLERANCE, advance)
     problem = body_problem(clip, state, 2 * NARROW_KERNEL)
     state, _ = minimise(problem, state, _SPREAD_STEPS, _COARSE_TOLERANCE, advance)
     for kernel in (1.5 * NARROW_KERNEL, NARROW_KERNEL):

@@ -105,13 +105,13 @@ class LandmarkRig:
 def _product(a: Tensor, b: Tensor) -> Tensor:
     """Matrix products with the matrices in front: (3, 3, ...) x (3, K, ...) -> (3, K, ...)."""
     return torch.addcmul(
-        torch.addcmul(a[:, 0, None] * b[None, 0], a[:, 1, None], b[None, 1]), a[:, 2, None], b[None, 2]
+        torch.addcmul(a[:, 0, None] * b[None, 0], a[:, 1, None], b[None, 1]),
+        a[:, 2, None],
+        b[None, 2],
     )
 
 
-def make_rig(
-    body: BodyModel, num_betas: int, sets: tuple[str, ...] = tuple(_SETS)
-) -> LandmarkRig:
+def make_rig(body: BodyModel, num_betas: int, sets: tuple[str, ...] = tuple(_SETS)) -> LandmarkRig:
     """Gather the landmark sets ("pose", "left_hand", "right_hand", "face") of a body."""
     pairs = [_pairs_of(body, _chosen(body, name), num_betas) for name in sets]
     joint_part = torch.zeros(body.num_joints, dtype=torch.long)

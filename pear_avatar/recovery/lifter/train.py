@@ -31,6 +31,10 @@ from pear_avatar.recovery.lifter.weights import save_network
 
 _log = logging.getLogger(__name__)
 
+_WHITENING_SAMPLES = 12000
+#: Variances below which a direction of the inputs is mostly the detector's noise.
+_NOISE_FLOOR = {"body": 4e-3, "hand": 4e-3, "face": 1.5e-3}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -75,6 +79,7 @@ class Trainer:
         self._scorer = Scorer(body, held_out, bank)
         self._objective = Objective.of(body)
         self.network = LifterNetwork()
+        self._whiten()
         self.averaged = LifterNetwork()
         self.averaged.load_state_dict(self.network.state_dict())
         self._optimiser = torch.optim.AdamW(
@@ -82,6 +87,20 @@ class Trainer:
             weight_decay=recipe.weight_decay, fused=True,
         )  # fmt: skip
         self.progress = _Progress()
+
+    @torch.no_grad()
+    def _whiten(self) -> None:
+        """Fit the inputs' whitening to samples."""
+        seen, box, _ = self._samples.draw(_WHITENING_SAMPLES)
+        inputs = encode(seen, box)
+        hands = torch.cat([inputs.left_hand, inputs.right_hand])
+        found = hands[:, -2] > 0
+        face = inputs.face[inputs.face[:, -2] > 0]
+        network = self.network
+        body = torch.cat([inputs.pose, inputs.context], 1)
+        network.body_whitening.fit(body, _NOISE_FLOOR["body"])
+        network.hand_whitening.fit(hands[found], _NOISE_FLOOR["hand"])
+        network.face_whitening.fit(face, _NOISE_FLOOR["face"])
 
     def step(self) -> dict[str, Tensor]:
         """One batch; returns its losses."""
@@ -94,8 +113,9 @@ class Trainer:
         with torch.no_grad():
             seen, box, target = self._samples.draw(recipe.batch)
             inputs = encode(seen, box)
+            whitened = self.network.whiten(*inputs)
         with torch.autocast("cpu", torch.bfloat16, enabled=recipe.half_precision):
-            out = self.network(*inputs)
+            out = self.network.core(*whitened)
         losses = self._objective(out, box, target)
         self._optimiser.zero_grad(set_to_none=True)
         total(losses).backward()

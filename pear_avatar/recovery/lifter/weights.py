@@ -26,7 +26,12 @@ def save_network(path: str | Path, network: LifterNetwork, recipe: dict[str, Any
         "size": json.dumps(asdict(network.size)),
         "recipe": json.dumps(recipe),
     }
-    tensors = {n: v.detach().to(torch.float16).contiguous() for n, v in network.state_dict().items()}
+    # What is fixed stays in full precision; it is small, and all else rests on it.
+    fixed = {name for name, _ in network.named_buffers()}
+    tensors = {
+        name: value.detach().to(torch.float32 if name in fixed else torch.float16).contiguous()
+        for name, value in network.state_dict().items()
+    }
     with atomic_path(Path(path)) as temporary:
         temporary.write_bytes(save(tensors, metadata))
 
