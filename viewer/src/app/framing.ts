@@ -24,10 +24,10 @@ export function homeOrbit(avatar: AvatarData, posed: Float32Array, aspect: numbe
     return { low: at(0.001), high: at(0.999) };
   });
   const middle = ranges.map((r) => (r.low + r.high) / 2);
-  const tall = ranges[1].high - ranges[1].low;
-  const wide = Math.hypot(ranges[0].high - ranges[0].low, ranges[2].high - ranges[2].low);
-  const across = Math.min(aspect * 1.15, 1) * 2 * Math.tan(DEFAULT_ORBIT.fov / 2);
-  const distance = Math.max(tall / across, wide / (across * Math.max(aspect, 0.6))) / FILL;
+  const extent = ranges.map((r) => r.high - r.low);
+  // Metres seen at one metre's distance; see orbitView for what the shorter side does.
+  const seen = (2 * Math.tan(DEFAULT_ORBIT.fov / 2)) / Math.min(1, aspect * 1.15);
+  const distance = Math.max(extent[1] / seen, Math.max(extent[0], extent[2]) / (seen * aspect)) / FILL;
   return { ...DEFAULT_ORBIT, distance: Math.max(distance, 0.5), target: [middle[0], middle[1], middle[2]] };
 }
 

@@ -39,7 +39,8 @@ export function writeHash(view: Required<Omit<SharedView, "settings">> & { setti
   }
   if (view.settings.skeleton) query.set("skeleton", "1");
   if (!view.settings.floor) query.set("floor", "0");
-  return query.toString();
+  // These need no escape in a fragment, and a readable address is a friendlier one.
+  return query.toString().replace(/%2C/g, ",").replace(/%3D/g, "=").replace(/%2F/g, "/").replace(/%3A/g, ":");
 }
 
 /** Whatever in a hash makes sense; the rest is passed over. */

@@ -177,10 +177,11 @@ export class Viewer {
     return fitted(own, width, height);
   }
 
-  /** What is drawn; the floor would only hide a clip's own picture. */
+  /** What is drawn; a floor would spoil a clip's own view and what is meant to be cut out. */
   layers(): Layers {
-    const { splats, mesh, floor } = this.settings.get();
-    return { splats, mesh, floor: floor && !this.clipCamera && !this.fixedView ? this.floorPlace() : null };
+    const { splats, mesh, floor, background } = this.settings.get();
+    const clear = this.clipCamera || this.fixedView || background === "checker" || background === "green";
+    return { splats, mesh, floor: floor && !clear ? this.floorPlace() : null };
   }
 
   /** Look at the person from the front again. */

@@ -45,7 +45,7 @@ export async function encodeVideo(plan: VideoPlan): Promise<VideoFile> {
 }
 
 async function encodeExactly(plan: VideoPlan, canvas: HTMLCanvasElement, paint: CanvasRenderingContext2D, codec: Codec): Promise<VideoFile> {
-  const muxer = makeMuxer(codec, canvas, plan.fps);
+  const muxer = makeMuxer(codec, canvas);
   let failure: Error | null = null;
   const encoder = new VideoEncoder({ output: (chunk, meta) => muxer.add(chunk, meta), error: (error) => (failure = error) });
   encoder.configure(codec.config);
@@ -68,15 +68,15 @@ async function encodeExactly(plan: VideoPlan, canvas: HTMLCanvasElement, paint: 
   return { blob: muxer.finish(), frames: plan.frames, extension: codec.container };
 }
 
-function makeMuxer(codec: Codec, canvas: HTMLCanvasElement, fps: number): { add: (chunk: EncodedVideoChunk, meta?: EncodedVideoChunkMetadata) => void; finish: () => Blob } {
+function makeMuxer(codec: Codec, canvas: HTMLCanvasElement): { add: (chunk: EncodedVideoChunk, meta?: EncodedVideoChunkMetadata) => void; finish: () => Blob } {
   const size = { width: canvas.width, height: canvas.height };
   if (codec.container === "mp4") {
     const target = new mp4.ArrayBufferTarget();
-    const muxer = new mp4.Muxer({ target, fastStart: "in-memory", video: { codec: codec.name as "avc", ...size, frameRate: fps } });
+    const muxer = new mp4.Muxer({ target, fastStart: "in-memory", video: { codec: codec.name as "avc", ...size } });
     return { add: (chunk, meta) => muxer.addVideoChunk(chunk, meta), finish: () => (muxer.finalize(), new Blob([target.buffer], { type: "video/mp4" })) };
   }
   const target = new webm.ArrayBufferTarget();
-  const muxer = new webm.Muxer({ target, video: { codec: codec.name, ...size, frameRate: fps } });
+  const muxer = new webm.Muxer({ target, video: { codec: codec.name, ...size } });
   return { add: (chunk, meta) => muxer.addVideoChunk(chunk, meta), finish: () => (muxer.finalize(), new Blob([target.buffer], { type: "video/webm" })) };
 }
 

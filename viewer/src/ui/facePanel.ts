@@ -8,7 +8,7 @@ import { icon } from "./icons";
 /** A searchable set of slider groups that open and close. */
 export function facePanel(bank: SliderBank): HTMLElement {
   const specs = bank.specs.filter(isFace);
-  const search = h("input", { type: "search", placeholder: "Search 52 expressions", "aria-label": "Search expressions", "data-testid": "search", oninput: () => filter() });
+  const search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search expressions", "data-testid": "search", oninput: () => filter() });
   const reset = textButton("Relax", "reset-face", () => bank.reset(isFace), "reset");
   const groups = groupBy(specs).map(([name, members], i) => sliderGroup(bank, name, members, i === 0 || name === "Brows" || name === "Mouth"));
   const none = h("p", { class: "empty", hidden: true }, "No expression of this name.");

@@ -59,7 +59,7 @@ export function viewerShell(viewer: Viewer, stage: StageElements, leave: (() => 
 function topBar(viewer: Viewer, actions: { screenshot: () => void; record: () => void; help: () => void }, leave: (() => void) | null): HTMLElement {
   const stats = h("span", { class: "stats", "data-testid": "stats", title: "Frames drawn each second, and splats" });
   const splats = viewer.avatar.splats.count.toLocaleString("en");
-  viewer.onStats(({ fps }) => (stats.textContent = `${fps.toFixed(0)} fps · ${splats} splats`));
+  viewer.onStats(({ fps }) => (stats.textContent = fps < 0.5 ? `${splats} splats` : `${fps.toFixed(0)} fps · ${splats} splats`));
   const start = leave ? iconButton("back", "All avatars", "back", leave) : mark();
   return h("header", { class: "bar" }, start, h("h1", { title: viewer.entry.details }, viewer.entry.name), stats, h("span", { class: "space" }),
     viewer.entry.video ? compareControl(viewer, "compare") : null,

@@ -22,7 +22,8 @@ export function timeline(viewer: Viewer): HTMLElement {
   const back = iconButton("previous", "One frame back", "step-back", () => step(-1), "←");
   const forth = iconButton("next", "One frame on", "step-forward", () => step(1), "→");
   const scrub = h("input", { type: "range", class: "scrub", min: 0, value: 0, step: 1, "aria-label": "Time", "data-testid": "scrub", oninput: () => player.seek(Number(scrub.value)) });
-  const time = h("span", { class: "time", "data-testid": "time" });
+  const seconds = h("span", {}), count = h("span", { class: "count" });
+  const time = h("span", { class: "time", "data-testid": "time" }, seconds, count);
   const speed = h("select", { "aria-label": "Speed", "data-testid": "speed", onchange: () => settings.set({ speed: Number(speed.value) }) },
     ...SPEEDS.map((s) => h("option", { value: s }, `${s}×`)));
   const loop = iconButton("loopOne", "Repeat this motion", "loop", () => settings.set({ loop: NEXT_LOOP[settings.get().loop] }), "L");
@@ -39,7 +40,8 @@ export function timeline(viewer: Viewer): HTMLElement {
     scrub.value = String(player.frame);
     scrub.style.setProperty("--to", `${(player.position / Math.max(frames - 1, 1)) * 100}%`);
     scrub.setAttribute("aria-valuetext", `Frame ${player.frame + 1} of ${frames}`);
-    time.textContent = motion ? `${clock(player.time)} / ${clock(motion.duration)} · ${player.frame + 1}/${frames}` : "At rest";
+    seconds.textContent = motion ? `${clock(player.time)} / ${clock(motion.duration)}` : "At rest";
+    count.textContent = motion ? ` · ${player.frame + 1}/${frames}` : "";
   };
   player.subscribe(show);
   settings.watch(({ speed: chosen, loop: mode }) => {
