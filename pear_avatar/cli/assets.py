@@ -65,14 +65,15 @@ def _print_table(folder: Path | None, assets: list[Asset]) -> None:
 
     title = f"licensed model files in {folder}" if folder else "licensed model files: none named"
     table = Table(title=title, title_justify="left")
-    for heading in ("", "what", "for", "found"):
-        table.add_column(heading)
+    for heading in ("", "what", "found, or where its owner distributes it"):
+        table.add_column(heading, overflow="fold")
     for asset in assets:
-        found = Text(f"{Path(asset.path).name}: " if asset.path else "")
-        found.append(asset.detail)
-        status = Text(asset.status, style=_STYLES[asset.status])
         name = Text(asset.name, style="bold" if asset.needed else "")
-        table.add_row(status, name, asset.purpose, found)
+        name.append(f"\n{asset.purpose}", style="dim")
+        missing = asset.status == "missing"
+        file = asset.file if missing else Path(asset.path).name
+        found = Text(f"{file}\n{asset.owner if missing else asset.detail}")
+        table.add_row(Text(asset.status, style=_STYLES[asset.status]), name, found)
     console = Console()
     console.print(table)
     console.print(_verdict(folder, assets), soft_wrap=True, highlight=False)

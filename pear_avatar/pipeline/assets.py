@@ -29,8 +29,9 @@ class Asset:
     name:    which.
     purpose: what it is for.
     status:  "ok", "missing", or "problem" for a file that cannot be used.
+    file:    the file name that it usually goes by.
     path:    where it is; empty where it is missing.
-    detail:  what it holds, or what is wrong with it.
+    detail:  what it holds, or what is wrong with it; empty where it is missing.
     owner:   where its owner distributes it.
     needed:  whether SMPL-X with a FLAME head needs it.
     """
@@ -38,6 +39,7 @@ class Asset:
     name: str
     purpose: str
     status: Status
+    file: str
     path: str
     detail: str
     owner: str
@@ -59,15 +61,17 @@ def missing_assets() -> list[Asset]:
 
 
 def _check(kind: AssetKind, path: Path | None) -> Asset:
-    if path is None:
-        wanted = f"{kind.files[0]}, from {kind.owner}"
-        return Asset(kind.name, kind.purpose, "missing", "", wanted, kind.owner, kind.needed)
-    status: Status = "ok"
-    try:
-        detail = _describer(kind.name)(path)
-    except (ValueError, OSError) as error:
-        status, detail = "problem", " ".join(str(error).split())
-    return Asset(kind.name, kind.purpose, status, str(path), detail, kind.owner, kind.needed)
+    status: Status = "missing"
+    detail = ""
+    if path is not None:
+        try:
+            status, detail = "ok", _describer(kind.name)(path)
+        except (ValueError, OSError) as error:
+            status, detail = "problem", " ".join(str(error).split())
+    where = "" if path is None else str(path)
+    return Asset(
+        kind.name, kind.purpose, status, kind.files[0], where, detail, kind.owner, kind.needed
+    )
 
 
 def _describer(name: str) -> Callable[[Path], str]:

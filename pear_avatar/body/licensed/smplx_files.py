@@ -9,10 +9,18 @@ from pear_avatar.body.joints import NUM_JOINTS, PARENTS
 from pear_avatar.body.licensed.assemble import blended_body, read_blended_body
 from pear_avatar.body.licensed.face_landmarks import CONTOUR_SET, STATIC_SET, table_sets
 from pear_avatar.body.licensed.hands import HandPca, hand_from_table
-from pear_avatar.body.licensed.model_files import open_model_file
+from pear_avatar.body.licensed.model_files import ModelFile, open_model_file
 from pear_avatar.body.model import BodyModel
 
-__all__ = ["NUM_FACES", "NUM_VERTICES", "SITE", "VERTEX_LANDMARKS", "SmplxModel", "load_smplx"]
+__all__ = [
+    "NUM_FACES",
+    "NUM_VERTICES",
+    "SITE",
+    "VERTEX_LANDMARKS",
+    "SmplxModel",
+    "load_smplx",
+    "read_smplx",
+]
 
 SITE = "https://smpl-x.is.tue.mpg.de"
 NUM_VERTICES, NUM_FACES = 10475, 20908
@@ -57,7 +65,11 @@ def load_smplx(path: Path | str) -> SmplxModel:
         FileNotFoundError: there is no such file.
         ModelFileError: it is not an SMPL-X model; the message names file, key and remedy.
     """
-    file = open_model_file(path, _REMEDY)
+    return read_smplx(open_model_file(path, _REMEDY))
+
+
+def read_smplx(file: ModelFile) -> SmplxModel:
+    """As :func:`load_smplx`, from a file already opened."""
     raw = read_blended_body(file, NUM_VERTICES, NUM_FACES, PARENTS)
     # Some early pickles lack the table of the jaw line.
     tables = {n: keys for n, keys in _TABLES.items() if n == STATIC_SET or keys[0] in file}

@@ -12,7 +12,7 @@ from pear_avatar.geometry.rotations import axis_angle_to_matrix
 
 __all__ = ["action_offsets", "solve_actions"]
 
-_RIDGE = 3e-5  # metres, over all face vertices, that one unit of expression must be worth
+_RIDGE = 1.5e-5  # metres, over all face vertices, that one unit of expression must be worth
 _MOVES = 2e-4  # metres; vertices that an expression of one unit moves at least so far count
 
 
