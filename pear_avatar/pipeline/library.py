@@ -202,7 +202,7 @@ def convert_motion(avatar: Avatar, name: str, data: bytes) -> bytes:
 
 def short_facts(header: AvatarHeader) -> dict[str, str]:
     """What the viewer tells about an avatar, label by label."""
-    facts = {"Splats": f"{header.num_splats:,}"}
+    facts = {}
     if header.source:
         facts["Source"] = header.source
     if "steps" in header.metadata:

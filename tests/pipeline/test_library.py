@@ -239,7 +239,7 @@ def test_without_a_cache_beside_it_the_users_is_taken(
 def test_facts_for_people(avatar: Avatar, tmp_path: Path) -> None:
     folder = make_result(tmp_path / "ann-avatar", avatar)
     assert short_facts(read_header(folder / "avatar.safetensors")) == {
-        "Splats": "500", "Source": "clip.mp4", "Fit": "7000 steps", "Held-out PSNR": "24.12 dB",
+        "Source": "clip.mp4", "Fit": "7000 steps", "Held-out PSNR": "24.12 dB",
     }  # fmt: skip
 
 
