@@ -180,3 +180,36 @@ def test_bounds_of_a_baked_person(body, ehm):
     )
     assert error.max() < 7
     assert error.mean() < 0.5
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.3, 2.0])
+@pytest.mark.parametrize("hold", ["neck", "eyes"])
+def test_children_and_cartoons_do_not_tear(body, ehm, scale, hold):
+    """In a lively pose no edge but those of the eased nape and throat stretches by much more
+    than the head does, and those stay short."""
+    _, _, rotations = person_in_pose(body, strength=0.15)
+    plain = body.shape().pose(rotations).vertices()
+    given = ehm.scaled(scale, hand=1 + 0.5 * (scale - 1), hold=hold)
+    vertices = ehm.shape(None, None, given).pose(rotations).vertices()
+    edges = mesh_edges(body.faces)
+    was, now = ((v[edges[:, 0]] - v[edges[:, 1]]).norm(dim=-1) for v in (plain, vertices))
+    share = torch.ones(body.num_vertices)
+    share[ehm.head_vertices] = ehm.head_share
+    eased = (share[edges] < 1).any(1) & (share[edges] > 0).any(1)
+    assert (now < max(scale, 1) * was + 0.002)[~eased].all()
+    assert now[eased].max() < 0.08
+    assert torch.isfinite(vertices).all()
+
+
+def test_a_lifted_head_sits_on_the_neck(body, ehm):
+    """Scaling about the eyes and lifting them is scaling about the neck joint."""
+    whole = ehm.head_vertices[ehm.head_share == 1]
+    neck = body.joint_template[NECK]
+    wanted = neck + 1.5 * (body.v_template[whole] - neck)
+    shaped = ehm.shape(None, None, ehm.scaled(1.5))
+    assert millimetres(shaped.vertices()[whole], wanted).max() < 1e-3
+    with pytest.raises(ValueError, match="hold"):
+        ehm.scaled(1.5, hold="chin")
+    batch = ehm.scaled(torch.tensor([1.0, 1.5]))
+    assert batch.joint_offsets.shape == (2, 55, 3)
+    assert torch.equal(batch.joint_offsets[0], torch.zeros(55, 3))

@@ -20,8 +20,8 @@ Where the program departs from the authors', and how to have it their way:
 
 * A hard overwrite tears the neck and the wrists. ``blend`` eases the new head in over some
   centimetres of skin above the seam, and the hands likewise; what is left of the body there
-  follows the jaw. Hands are then scaled about the person's own hand, not about the template's.
-  ``blend=0`` is the hard overwrite.
+  follows the jaw. Hands then grow from the wrist, where the authors scale them about the centre of
+  the template's hand. ``blend=0`` is the hard overwrite.
 * The joints of jaw and eyes that a posed body shows are where the head turns them, instead of
   what the body's regressor makes of a foreign head (up to 17 mm off). They move nothing.
 """
@@ -47,12 +47,15 @@ from pear_avatar.body.ehm.rows import (
     BODY_TURNING,
     EhmPlan,
     HandRows,
+    JointForms,
     PartRows,
     face_rows,
     head_rows,
     head_turn,
+    joint_forms,
 )
 from pear_avatar.body.ehm.stages import ShapedEhm, shape_ehm
+from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
 from pear_avatar.geometry.sparse import SparseMatrix
 from pear_avatar.types import Proportions
@@ -60,11 +63,13 @@ from pear_avatar.types import Proportions
 __all__ = ["BLEND_WIDTH", "EhmModel", "Variant"]
 
 Variant = Literal["pear", "guava", "tracker"]
+Hold = Literal["neck", "eyes"]
 
 #: metres of skin over which a new head or hand is eased in
 BLEND_WIDTH = 0.05
 
 _HEAD_JOINTS = 5
+_EYES = slice(JOINT_INDEX["left_eye"], JOINT_INDEX["right_eye"] + 1)
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,32 @@ class EhmModel:
             )
         return betas @ self.betas_to_head[:, : betas.shape[-1]].T
 
+    def scaled(
+        self, head: float | Tensor = 1.0, hand: float | Tensor = 1.0, *, hold: Hold = "neck"
+    ) -> Proportions:
+        """Proportions with one scale for the head and one for the hands.
+
+        Args:
+            head: a number or (*B,).
+            hand: likewise.
+            hold: what of the head stays in place. "eyes" scales about them, as EHM-s does: the
+                chin sinks into the chest of a large head. "neck" lifts the head by offsets of
+                the eye joints, so that it sits on the neck at every scale.
+        """
+        template = self.body.joint_template
+        head_scale, hand_scale = (
+            torch.as_tensor(s).to(template)[..., None].expand(*torch.as_tensor(s).shape, 3)
+            for s in (head, hand)
+        )
+        if hold == "eyes":
+            return Proportions(head_scale, hand_scale)
+        if hold != "neck":
+            raise ValueError(f"hold must be 'neck' or 'eyes', got {hold!r}")
+        eyes = torch.zeros_like(template)
+        eyes[_EYES] = template[_EYES].mean(0) - template[JOINT_INDEX["neck"]]
+        offsets = (head_scale[..., None, :] - 1) * eyes
+        return Proportions(head_scale, hand_scale, None, offsets)
+
     def shape(
         self,
         betas: Tensor | None = None,
@@ -229,6 +260,11 @@ class EhmModel:
         size = (body.num_joints, len(index))
         mix = SparseMatrix.from_entries(row, column, values, size)
         return EhmPlan(body.row_plan(index, mix, (body.num_joints,)), self._part_rows(index))
+
+    @cached_property
+    def joint_forms(self) -> JointForms:
+        """What hands and head put into the regressed joints."""
+        return joint_forms(self.body, self.joint_rows)
 
     @cached_property
     def joints_follow_face(self) -> bool:
@@ -312,15 +348,14 @@ class EhmModel:
         return at, row_of[index[at]]
 
     @cached_property
-    def hand_centres(self) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Left and right: the hand's mean point (3,) and its shape directions (3, S)."""
-        body = self.body
-        return tuple(
-            (body.v_template[hand].mean(0), body.shape_dirs[hand].mean(0))
-            if len(hand)
-            else (body.v_template.new_zeros(3), body.shape_dirs.new_zeros(3, body.num_betas))
+    def hand_centres(self) -> tuple[Tensor, Tensor]:
+        """(3,) each: the mean points of the template's left and right hand."""
+        template = self.body.v_template
+        left, right = (
+            template[hand].mean(0) if len(hand) else template.new_zeros(3)
             for hand in (self.left_hand, self.right_hand)
         )
+        return left, right
 
 
 def _check(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pear_avatar.body.ehm.rows import BODY_TURNING, HEAD_TURNING, corrective_columns
+from pear_avatar.body.ehm.rows import BODY_TURNING, HEAD_TURNING, WRISTS, corrective_columns
 from pear_avatar.body.model import BodyModel
 from pear_avatar.types import Proportions
 
@@ -43,7 +43,7 @@ def bake_person(model: EhmModel, given: Proportions, betas: Tensor | None = None
     own_joints = _affine(body.joint_template, body.joint_shape_dirs, body.joint_expression_dirs)
     head, pivots = _head(model, given, vertices, own_joints)
     place = _placement(given, pivots, own_joints)
-    changed = _scale_hands(model, given, vertices)
+    changed = _scale_hands(model, given, vertices, own_joints)
     share = model.head_share.double()[:, None, None]
     own = vertices[model.head_vertices]
     changed[model.head_vertices] = torch.lerp(own, place(head), share.expand_as(own))
@@ -100,14 +100,16 @@ def _placement(given: Proportions, pivots: Tensor, joints: Tensor) -> Callable[[
     return lambda points: (points - eyes) * given.head_scale[:, None] + target
 
 
-def _scale_hands(model: EhmModel, given: Proportions, vertices: Tensor) -> Tensor:
+def _scale_hands(model: EhmModel, given: Proportions, vertices: Tensor, joints: Tensor) -> Tensor:
     changed = vertices.clone()
     hands = (model.left_hand, model.right_hand)
-    for hand, share, centre in zip(hands, model.hand_shares, model.hand_centres, strict=True):
-        middle = vertices.new_zeros(3, vertices.shape[-1])
-        middle[:, 0] = centre[0]
+    centres = [torch.zeros_like(joints[wrist]) for wrist in WRISTS]
+    for middle, wrist, template in zip(centres, WRISTS, model.hand_centres, strict=True):
         if model.blend > 0:
-            middle[:, 1 : 1 + model.body.num_betas] = centre[1]
+            middle += joints[wrist]
+        else:
+            middle[:, 0] = template
+    for hand, share, middle in zip(hands, model.hand_shares, centres, strict=True):
         grow = share.double()[:, None, None] * (given.hand_scale[:, None] - 1)
         changed[hand] += grow * (vertices[hand] - middle)
     return changed

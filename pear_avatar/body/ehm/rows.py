@@ -16,20 +16,24 @@ from pear_avatar.body.skinning import SkinTable
 __all__ = [
     "BODY_TURNING",
     "HEAD_TURNING",
+    "WRISTS",
     "EhmPlan",
     "FaceRows",
     "HandRows",
     "HeadRows",
+    "JointForms",
     "PartRows",
     "corrective_columns",
     "face_rows",
     "head_rows",
     "head_turn",
+    "joint_forms",
 ]
 
 #: jaw, left eye and right eye among the joints of the body and of the head
 BODY_TURNING = slice(JOINT_INDEX["jaw"], JOINT_INDEX["right_eye"] + 1)
 HEAD_TURNING = slice(2, 5)
+WRISTS = (JOINT_INDEX["left_wrist"], JOINT_INDEX["right_wrist"])
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,56 @@ class EhmPlan:
 
     body: LandmarkPlan
     parts: PartRows
+
+
+@dataclass(frozen=True)
+class JointForms:
+    """What left hand, right hand and head of the plain body put into each regressed joint.
+
+    A part P adds ``sum_v R[j, v] share[v] x_v`` to joint j, a linear form of the coefficients.
+
+    mass:            (3, 55, 1), the same sums with 1 for x_v.
+    template:        (3, 55, 3); shape_dirs (3 * 55 * 3, S); expression_dirs (3 * 55 * 3, E).
+    head_template:   (55, 3) of a new head, and so on, in the head's own coefficients.
+    """
+
+    mass: Tensor
+    template: Tensor
+    shape_dirs: Tensor
+    expression_dirs: Tensor
+    head_template: Tensor
+    head_shape_dirs: Tensor
+    head_expression_dirs: Tensor
+
+
+def joint_forms(body: BodyModel, plan: EhmPlan) -> JointForms:
+    """Sum up the rows of ``plan``, whose ``mix`` is the regressor of its vertices."""
+    rows, head, regressor = plan.body, plan.parts.head, plan.body.mix.matrix.to_dense()
+    parts, mass = [], []
+    for part in (*plan.parts.hands, head):
+        taken = regressor[:, part.at] * part.share.T
+        mass.append(taken.sum(1, keepdim=True))
+        parts.append((taken, part.at))
+
+    def summed(values: Tensor) -> Tensor:
+        return torch.stack([(t @ values[at].flatten(1)) for t, at in parts])
+
+    def flat(values: Tensor, rest: Tensor) -> Tensor:
+        return values.unflatten(-1, rest.shape[1:]).flatten(0, -2)
+
+    index, of_head = rows.vertex_index, parts[-1][0]
+    shape, expression = body.shape_dirs[index], body.expression_dirs[index]
+    head_shape = head.shape_dirs.unflatten(0, (-1, 3))
+    head_expression = head.expression_dirs.unflatten(0, (-1, 3))
+    return JointForms(
+        torch.stack(mass),
+        summed(rows.template),
+        flat(summed(shape), shape),
+        flat(summed(expression), expression),
+        of_head @ head.template,
+        flat(of_head @ head_shape.flatten(1), head_shape),
+        flat(of_head @ head_expression.flatten(1), head_expression),
+    )
 
 
 def head_rows(head: BodyModel, share: Tensor, rows: Tensor, at: Tensor) -> HeadRows:

@@ -19,9 +19,9 @@ from pear_avatar.body.blending import BlendBasis
 from pear_avatar.body.ehm.rows import (
     BODY_TURNING,
     HEAD_TURNING,
+    WRISTS,
     FaceRows,
     HandRows,
-    HeadRows,
     PartRows,
 )
 from pear_avatar.body.model import PosedBody, ShapedBody
@@ -66,7 +66,7 @@ class ShapedEhm:
         """Pose the skeleton; arguments as of :meth:`ShapedBody.pose`, jaw and eyes included."""
         joints = self.joints
         if self.model.joints_follow_face and self.proportions is not None:
-            joints = self.regressed_joints(rotations[..., BODY_TURNING, :, :])
+            joints = self.face_joints(rotations[..., BODY_TURNING, :, :])
         placed = replace(self.own, joints=joints).pose(rotations, transl)
         return PosedEhm(self, rotations, placed.joint_transforms, joints)
 
@@ -82,7 +82,12 @@ class ShapedEhm:
                 (left, right), parts.hands, self._hand_centres, strict=True
             )
         ]
-        new = self._placed(old if self.head is None else _shaped_rows(self.head, parts.head))
+        new = old
+        if self.head is not None:
+            rows = parts.head
+            dirs = rows.shape_dirs, rows.expression_dirs
+            new = _sum_forms(rows.template, *dirs, self.head)
+        new = self._placed(new)
         new = old + parts.head.share * (new - old)
         batch = torch.broadcast_shapes(*(t.shape[:-2] for t in (*hands, new)))
         changed = [t.expand(*batch, *t.shape[-2:]) for t in (*hands, new)]
@@ -110,19 +115,36 @@ class ShapedEhm:
             points = points + (lids if scale is None else lids * scale[..., None, :])
         return _put(rest, face.at, points)
 
-    def regressed_joints(self, turns: Tensor | None) -> Tensor:
-        """(*B, 55, 3) joints of the changed body, with offsets; jaw and eyes as the head has."""
-        joints, given = self.own.joints, self.proportions
+    def with_joints(self) -> ShapedEhm:
+        """The same with its joints regressed from the changed body at rest, without the mesh."""
+        given = self.proportions
         if given is None:
-            return joints
+            return self
+        forms = self.model.joint_forms
+        parts = _sum_forms(forms.template, forms.shape_dirs, forms.expression_dirs, self.own)
+        mass = forms.mass
+        centres = torch.cat(torch.broadcast_tensors(*self._hand_centres), dim=-2)[..., None, :]
+        hands = parts[..., :2, :, :] - mass[:2] * centres
+        moved = (hands * (given.hand_scale - 1)[..., None, None, :]).sum(-3)
+        head = parts[..., 2, :, :]
+        new = head
+        if self.head is not None:
+            dirs = forms.head_shape_dirs, forms.head_expression_dirs
+            new = _sum_forms(forms.head_template, *dirs, self.head)
+        return replace(self, joints=self._finished(moved + self._placed(new, mass[2]) - head))
+
+    def face_joints(self, turns: Tensor) -> Tensor:
+        """(*B, 55, 3) joints regressed from the changed body with jaw and eyes turned."""
         plan = self.model.joint_rows
         rows = self.own.subset(plan.body)
-        changed = self.with_parts(rows, plan.parts)
-        if turns is not None:
-            changed = self.with_face(changed, plan.parts.face, turns)
-        joints = joints + plan.body.mix @ (changed - rows)
-        if given.joint_offsets is not None:
-            joints = joints + given.joint_offsets
+        changed = self.with_face(self.with_parts(rows, plan.parts), plan.parts.face, turns)
+        return self._finished(plan.body.mix @ (changed - rows))
+
+    def _finished(self, moved: Tensor) -> Tensor:
+        """Joints of the plain body moved by (*B, 55, 3), with offsets; jaw and eyes as placed."""
+        joints = self.own.joints + moved
+        if self.proportions is not None and self.proportions.joint_offsets is not None:
+            joints = joints + self.proportions.joint_offsets
         start, stop, turning = BODY_TURNING.start, BODY_TURNING.stop, self._placed_pivots
         batch = torch.broadcast_shapes(joints.shape[:-2], turning.shape[:-2])
         joints, turning = (t.expand(*batch, *t.shape[-2:]) for t in (joints, turning))
@@ -152,13 +174,16 @@ class ShapedEhm:
             target = target + moved.mean(-2, keepdim=True)
         return eyes, target
 
-    def _placed(self, points: Tensor) -> Tensor:
-        """Points (*B, P, 3) of the head, scaled about its eyes and put onto the body's."""
+    def _placed(self, points: Tensor, mass: Tensor | float = 1.0) -> Tensor:
+        """Points (*B, P, 3) of the head, scaled about its eyes and put onto the body's.
+
+        ``mass`` (P, 1) says of how much a weighted sum of points is one.
+        """
         eyes, target = self._placement
-        moved = points - eyes
+        moved = points - mass * eyes
         if self.proportions is not None:
             moved = moved * self.proportions.head_scale[..., None, :]
-        return moved + target
+        return moved + mass * target
 
     def _correctives(self, face: FaceRows, bent: Tensor, scale: Tensor | None) -> Tensor | None:
         """(*B, N, 3) correctives of jaw and eyes, of the head and of what is left of the body."""
@@ -173,13 +198,12 @@ class ShapedEhm:
 
     @cached_property
     def _hand_centres(self) -> tuple[Tensor, Tensor]:
-        """Left and right, (*B, 1, 3): the template's hand, or with blending the person's."""
-        betas = self.own.betas if self.model.blend > 0 else None
-        centres = []
-        for template, dirs in self.model.hand_centres:
-            moved = template if betas is None else template + betas @ dirs[:, : betas.shape[-1]].T
-            centres.append(moved[..., None, :])
-        return centres[0], centres[1]
+        """Left and right, (*B, 1, 3): the template's hand, or with blending the wrist."""
+        if self.model.blend == 0:
+            left, right = self.model.hand_centres
+            return left[None], right[None]
+        left, right = (self.own.joints[..., j : j + 1, :] for j in WRISTS)
+        return left, right
 
     def _scaled_hand(self, old: Tensor, rows: HandRows, centre: Tensor) -> Tensor:
         if self.proportions is None:
@@ -282,8 +306,7 @@ def shape_ehm(
             "head_expression was given without head_betas: the body's own head takes the body's "
             "expression"
         )
-    shaped = ShapedEhm(model, own, head, proportions, eyelids, own.joints)
-    return replace(shaped, joints=shaped.regressed_joints(None))
+    return ShapedEhm(model, own, head, proportions, eyelids, own.joints).with_joints()
 
 
 def _check_sizes(model: EhmModel, given: Proportions | None, eyelids: Tensor | None) -> None:
@@ -301,16 +324,16 @@ def _check_sizes(model: EhmModel, given: Proportions | None, eyelids: Tensor | N
         )
 
 
-def _shaped_rows(head: ShapedBody, rows: HeadRows) -> Tensor:
-    """(*B, H, 3) the rows of a shaped head."""
-    points = rows.template
-    for coefficients, dirs in (
-        (head.betas, rows.shape_dirs),
-        (head.expression, rows.expression_dirs),
-    ):
-        moved = _combine(coefficients, dirs)
-        points = points if moved is None else points + moved
-    return points
+def _sum_forms(
+    template: Tensor, shape_dirs: Tensor, expression_dirs: Tensor, shaped: ShapedBody
+) -> Tensor:
+    """(*B, ..., 3) a template (..., 3) and its directions for a shape."""
+    sizes = tuple(template.shape)
+    for coefficients, dirs in ((shaped.betas, shape_dirs), (shaped.expression, expression_dirs)):
+        if coefficients is not None:
+            moved = torch.nn.functional.linear(coefficients, dirs[:, : coefficients.shape[-1]])
+            template = template + moved.unflatten(-1, sizes)
+    return template
 
 
 def _put(points: Tensor, at: Tensor, new: Tensor) -> Tensor:
