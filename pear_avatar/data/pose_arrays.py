@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -35,6 +36,9 @@ _IGNORED_STARTS = ("marker", "label", "latent_label", "dmpl", "stageii_debug")
 #: Axis-angle vectors longer than this are taken for degrees.
 _MAX_ANGLE = 8 * np.pi
 
+
+#: What NumPy raises for an array's header that is no Python literal, which headers should be.
+_HEADER_ERRORS = (ValueError, SyntaxError, TypeError, KeyError, RecursionError, TokenError)
 
 #: Reads a pickle as data, never executing it; the second argument names it in messages.
 PickleDecoder = Callable[[bytes, str], Any]
@@ -246,6 +250,8 @@ def _read_entry(
         raise PoseFileError(f"{name}: {key} is not a readable array ({error})") from error
     except MemoryError as error:
         raise PoseFileError(f"{name}: {key} claims more memory than there is") from error
+    except _HEADER_ERRORS as error:
+        raise PoseFileError(f"{name}: {key} is not a readable array") from error
 
 
 def _is_object_array(name: str, key: str, stream: IO[bytes]) -> bool:
@@ -257,5 +263,6 @@ def _is_object_array(name: str, key: str, stream: IO[bytes]) -> bool:
         if version == (2, 0):
             return bool(np.lib.format.read_array_header_2_0(stream)[2].hasobject)
         return False  # version 3 is for structures with fancy names; refused where it is read
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise PoseFileError(f"{name}: {key} is not a readable array ({error})") from error
+    except _HEADER_ERRORS as error:
+        what = " ".join(str(error).split())[:120]
+        raise PoseFileError(f"{name}: {key} is not a readable array ({what})") from error

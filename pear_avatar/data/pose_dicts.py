@@ -205,7 +205,7 @@ def _numpy_is_safe() -> Iterator[None]:
     if version < (2, 6):  # where names cannot be given beside the objects; tensors only
         yield
         return
-    made = {"_reconstruct": np.core.multiarray._reconstruct, "scalar": np.core.multiarray.scalar}
+    made = {name: vars(np.core.multiarray)[name] for name in ("_reconstruct", "scalar")}
     named = [
         (function, f"numpy.{core}.multiarray.{name}")  # NumPy 1 and 2 call one thing differently
         for name, function in made.items()
