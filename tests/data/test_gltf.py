@@ -210,6 +210,14 @@ def test_named_actions_are_whole_by_default(plain, name):
     assert np.abs(GltfReader(plain).target(name) - expected).max() < 2e-6
 
 
+def test_targets_for_the_animation_alone_are_few(plain, tmp_path):
+    """Of the actions that turn a joint only jawOpen is in the motion; a still file needs none."""
+    actions = list(load_body().arkit_names)
+    assert GltfReader(plain).target_names[10:] == [*actions, "jawOpen_skin"]
+    save_glb(tmp_path / "a.glb", load_body(), morphs=Morphs(0))
+    assert GltfReader(tmp_path / "a.glb").target_names == actions
+
+
 def test_skin_actions_leave_the_joints_to_the_bones(painted):
     body, reader = load_body(), GltfReader(painted[0])
     assert reader.target_names == ["shape_00", "shape_01", "shape_02", *body.arkit_names]

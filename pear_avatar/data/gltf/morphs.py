@@ -44,7 +44,8 @@ class Morphs:
     face:  "actions": the 52 facial actions with the turn of jaw and eyes baked in;
            "skin": the same names, only what is left when the program turns the bones itself;
            "basis": the body's expression coefficients, one target each; "none".
-           A body without facial actions gets "basis" for the first two.
+           A body without facial actions gets "basis" for the first two. Where the actions
+           cannot say all that a motion's expression does, the coefficients it uses are added.
     """
 
     shape: int = 10
@@ -75,9 +76,26 @@ class MorphTargets:
         given = expression.detach().double().cpu().numpy()
         return (given @ self.drive[: given.shape[1]]).astype(np.float32)
 
+    def moved_by(self, expression: Tensor | None) -> MorphTargets:
+        """Only the targets that this expression (N, E') drives; none without one."""
+        if expression is None:
+            return MorphTargets((), (), self.drive[:, :0])
+        kept = np.flatnonzero(np.abs(self.weights(expression)).max(axis=0, initial=0) > 1e-6)
+        return MorphTargets(
+            tuple(self.names[i] for i in kept),
+            tuple(self.deltas[i] for i in kept),
+            self.drive[:, kept],
+        )
 
-def build_morphs(body: BodyModel, betas: Tensor | None, morphs: Morphs) -> MorphTargets:
-    """The targets of a body whose base mesh has the shape ``betas`` (S,)."""
+
+def build_morphs(
+    body: BodyModel, betas: Tensor | None, morphs: Morphs, expression: Tensor | None = None
+) -> MorphTargets:
+    """The targets of a body whose base mesh has the shape ``betas`` (S,).
+
+    expression: (N, E') of the motion that will drive them, if any: targets that serve nothing
+        but the animation are made only as far as it needs them.
+    """
     parts = [_shape_targets(body, morphs.shape)]
     face = morphs.face
     if face in ("actions", "skin") and not body.arkit_names:
@@ -85,7 +103,8 @@ def build_morphs(body: BodyModel, betas: Tensor | None, morphs: Morphs) -> Morph
     if face == "basis":
         parts.append(_basis_targets(body))
     elif face != "none":
-        parts += _action_targets(body, betas, whole=face == "actions")
+        named, driven = _action_targets(body, betas, whole=face == "actions")
+        parts += [named, driven.moved_by(expression)]
     return MorphTargets(
         tuple(name for part in parts for name in part.names),
         tuple(delta for part in parts for delta in part.deltas),
@@ -109,8 +128,10 @@ def _basis_targets(body: BodyModel) -> MorphTargets:
     return MorphTargets(names, deltas, np.eye(body.num_expression, len(names)))
 
 
-def _action_targets(body: BodyModel, betas: Tensor | None, whole: bool) -> list[MorphTargets]:
-    """The facial actions, and what a motion drives where that is not the same."""
+def _action_targets(
+    body: BodyModel, betas: Tensor | None, whole: bool
+) -> tuple[MorphTargets, MorphTargets]:
+    """The facial actions, and what a motion drives instead where that is not the same."""
     skin = torch.einsum("vde,ae->avd", body.expression_dirs, body.arkit_coef)
     turns = body.arkit_pose.abs().amax(1) > 0
     actions = _whole_actions(body, betas) if whole else skin
@@ -118,15 +139,15 @@ def _action_targets(body: BodyModel, betas: Tensor | None, whole: bool) -> list[
     if drive is None:  # the actions do not span the expressions of this body
         undriven = np.zeros((body.num_expression, len(body.arkit_names)))
         named = MorphTargets(body.arkit_names, tuple(_clean(a) for a in actions), undriven)
-        return [named, _basis_targets(body)]
+        return named, _basis_targets(body)
     apart = (turns if whole else torch.zeros_like(turns)).numpy()
     named_drive = np.where(apart, 0.0, drive)
-    parts = [MorphTargets(body.arkit_names, tuple(_clean(a) for a in actions), named_drive)]
-    if apart.any():
-        index = np.flatnonzero(apart)
-        names = tuple(body.arkit_names[i] + SKIN_SUFFIX for i in index)
-        parts.append(MorphTargets(names, tuple(_clean(skin[i]) for i in index), drive[:, index]))
-    return parts
+    index = np.flatnonzero(apart)
+    names = tuple(body.arkit_names[i] + SKIN_SUFFIX for i in index)
+    return (
+        MorphTargets(body.arkit_names, tuple(_clean(a) for a in actions), named_drive),
+        MorphTargets(names, tuple(_clean(skin[i]) for i in index), drive[:, index]),
+    )
 
 
 def _whole_actions(body: BodyModel, betas: Tensor | None) -> Tensor:

@@ -114,7 +114,8 @@ def _targets(
     influences: Influences,
 ) -> tuple[MorphTargets, np.ndarray]:
     """The file's T morph targets, and their weights (N, T) over the motion."""
-    targets = build_morphs(body, betas, morphs)
+    expression = None if motion is None else motion.params.expression
+    targets = build_morphs(body, betas, morphs, expression)
     if motion is None:
         return targets, np.zeros((0, len(targets.names)), np.float32)
     weights = [targets.weights(motion.params.expression)]
