@@ -31,6 +31,9 @@ splat.spacing               (N,) f32            metres
 betas                       (S,) f32            of the body model named in the metadata
 ==========================  ==================  =======================================
 
+A body with pose correctives (SMPL-X) adds ``template.pose_dirs`` (V, 3, 486) f16, and one whose
+joints expressions move ``template.joint_expression_dirs`` (55, 3, E) f32.
+
 Metadata (strings): ``format`` = "pear-avatar", ``version``, ``body``, ``joint_names``,
 ``parents``, ``part_names`` and ``arkit_names`` (JSON lists), and ``info.*`` from the fit.
 """
@@ -92,10 +95,11 @@ def save_avatar(path: str | Path, avatar: Avatar) -> None:
         "splat.colors": splats.colors.float(),
         "betas": avatar.betas.float(),
     }
+    tensors |= _optional_tensors(body)
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
-        "body": "open",
+        "body": avatar.metadata.get("body", "open"),
         "joint_names": json.dumps(JOINT_NAMES),
         "parents": json.dumps(PARENTS),
         "part_names": json.dumps(list(body.part_names)),
@@ -108,6 +112,16 @@ def save_avatar(path: str | Path, avatar: Avatar) -> None:
             str(temporary),
             metadata=metadata,
         )
+
+
+def _optional_tensors(body: BodyModel) -> dict[str, Tensor]:
+    """What only some bodies have: SMPL-X does, the open body does not."""
+    optional: dict[str, Tensor] = {}
+    if body.pose_dirs is not None:
+        optional["template.pose_dirs"] = body.pose_dirs.half()
+    if bool(body.joint_expression_dirs.any()):
+        optional["template.joint_expression_dirs"] = body.joint_expression_dirs.float()
+    return optional
 
 
 def load_avatar(path: str | Path) -> Avatar:
@@ -162,6 +176,11 @@ def _check_tensors(path: Path, t: dict[str, Tensor]) -> None:
             "splat.offsets": (n, 3), "splat.quats_wxyz": (n, 4), "splat.log_scales": (n, 3),
             "splat.logit_opacities": (n,), "splat.colors": (n, 3),
         }  # fmt: skip
+        optional = {
+            "template.pose_dirs": (v, 3, 9 * (NUM_JOINTS - 1)),
+            "template.joint_expression_dirs": (NUM_JOINTS, 3, e),
+        }
+        shapes |= {name: shape for name, shape in optional.items() if name in t}
         t["betas"].shape[0]
     except (KeyError, IndexError) as error:
         raise AvatarFileError(f"{path.name}: incomplete avatar ({error} is missing)") from error
@@ -186,12 +205,16 @@ def _assemble(t: dict[str, Tensor], metadata: dict[str, str]) -> Avatar:
     face = t["splat.face"].long()
     expressions = t["template.expression_dirs"].shape[-1]
     v_template = t["template.vertices"]
+    pose_dirs = t.get("template.pose_dirs")
+    joint_expression = t.get("template.joint_expression_dirs")
+    if joint_expression is None:
+        joint_expression = v_template.new_zeros(NUM_JOINTS, 3, expressions)
     body = BodyModel(
         v_template=v_template,
         faces=faces,
         shape_dirs=v_template.new_zeros(*v_template.shape, 0),
         expression_dirs=t["template.expression_dirs"].float(),
-        pose_dirs=None,
+        pose_dirs=None if pose_dirs is None else pose_dirs.float(),
         skin_joints=t["template.skin_joints"].long(),
         skin_weights=t["template.skin_weights"],
         tree=KinematicTree.from_parents(PARENTS),
@@ -199,7 +222,7 @@ def _assemble(t: dict[str, Tensor], metadata: dict[str, str]) -> Avatar:
         joint_weight=t["template.joint_weight"],
         joint_template=t["template.joints"],
         joint_shape_dirs=v_template.new_zeros(NUM_JOINTS, 3, 0),
-        joint_expression_dirs=v_template.new_zeros(NUM_JOINTS, 3, expressions),
+        joint_expression_dirs=joint_expression,
         uv=t["template.uv"],
         uv_faces=t["template.uv_faces"].long(),
         part_names=_names(metadata, "part_names"),

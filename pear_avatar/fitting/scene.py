@@ -122,10 +122,20 @@ def rest_vertices(scene: Scene, leaves: Leaves, expression: Tensor) -> Tensor:
     return scene.body.v_template + base.index_add(0, scene.expression_vertices, face)
 
 
+def pose_correctives(body: BodyModel, rotations: Tensor) -> Tensor:
+    """(V, 3) metres that a pose (55, 3, 3) adds to the rest body; zero for a body without any."""
+    if body.pose_dirs is None:
+        return rotations.new_zeros(())
+    bent = rotations[1:] - torch.eye(3).to(rotations)
+    return (body.pose_dirs.flatten(0, 1) @ bent.flatten()).view(-1, 3)
+
+
 def skinning(scene: Scene, leaves: Leaves, params: BodyParams) -> Tensor:
     """(55, 3, 4) transforms from rest to world; translation included."""
     directions = scene.body.joint_shape_dirs[..., : len(leaves.betas)]
     joints = scene.body.joint_template + directions @ leaves.betas
+    by_face = scene.body.joint_expression_dirs[..., : params.expression.shape[-1]]
+    joints = joints + by_face @ params.expression
     transforms = fk_transforms(params.rotations, joints, scene.body.tree)
     return torch.cat([transforms[..., :3], transforms[..., 3:] + params.transl[:, None]], dim=-1)
 
@@ -148,6 +158,7 @@ def world_splats(
     """Posed vertices (V, 3), splat centres (N, 3) and rotations (N, 4) wxyz of crop i."""
     params = frame_params(scene, i, leaves.pose)
     v_rest = rest_vertices(scene, leaves, params.expression)
+    v_rest = v_rest + pose_correctives(scene.body, params.rotations)
     return skin_and_bind(
         state.skinned,
         v_rest,
