@@ -9,11 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.body import BodyModel
-from pear_avatar.geometry.cameras import intrinsics
+from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.recovery.lifter import LiftedClip, Lifter, layout
-from pear_avatar.recovery.lifter.decode import FaceBasis
-from pear_avatar.recovery.lifter.losses import action_directions
 from pear_avatar.recovery.lifter.noise import NoiseBank, truth_of
 from pear_avatar.recovery.lifter.poses import PosePool
 from pear_avatar.recovery.lifter.renders import RenderSet
@@ -21,7 +18,6 @@ from pear_avatar.recovery.lifter.rig import Shape, make_rig
 from pear_avatar.recovery.lifter.score import Scorer, align
 from pear_avatar.recovery.lifter.views import in_sight
 from pear_avatar.recovery.smoothing import gaussian_body
-from pear_avatar.geometry.cameras import default_world_camera
 from pear_avatar.types import BodyParams, Camera, ClipDetections
 
 #: Nose, shoulders, elbows, wrists, hips, knees, ankles of the pose landmarks.

@@ -196,10 +196,13 @@ def one_euro_body(
     state: BodyFilterState | None, params: BodyParams, time: float
 ) -> tuple[BodyFilterState, BodyParams]:
     """Filter one more frame (BodyParams with or without batch axes) of live video."""
+    last = (
+        (None, None, None) if state is None else (state.rotations, state.transl, state.expression)
+    )
     state = BodyFilterState(
-        one_euro_rotations(state and state.rotations, params.rotations, time),
-        one_euro_vectors(state and state.transl, params.transl, time, TRANSL_FILTER),
-        one_euro_vectors(state and state.expression, params.expression, time, EXPRESSION_FILTER),
+        one_euro_rotations(last[0], params.rotations, time),
+        one_euro_vectors(last[1], params.transl, time, TRANSL_FILTER),
+        one_euro_vectors(last[2], params.expression, time, EXPRESSION_FILTER),
     )
     steady = replace(
         params,

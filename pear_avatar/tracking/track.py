@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from pear_avatar.body import BodyModel
+from pear_avatar.body.ehm import EhmModel
 from pear_avatar.tracking.camera import check_camera, guess_camera, solver_camera
 from pear_avatar.tracking.config import TrackConfig
 from pear_avatar.tracking.initialise import STARTS, given_state, initial_state, spread_state
 from pear_avatar.tracking.observations import check_detections
+from pear_avatar.tracking.proportions import PersonModel
 from pear_avatar.tracking.result import make_track
 from pear_avatar.tracking.solve import minimise
 from pear_avatar.tracking.stages import (
@@ -42,7 +44,7 @@ _COARSE_TOLERANCE, _FINE_TOLERANCE = 3e-3, 1e-3
 
 def track_clip(
     detections: ClipDetections,
-    body: BodyModel,
+    body: BodyModel | EhmModel,
     *,
     camera: Camera | None = None,
     config: TrackConfig | None = None,
@@ -53,7 +55,8 @@ def track_clip(
 
     Args:
         detections: landmarks of N frames; untrusted frames carry no weight and are bridged.
-        body: any body model with the mediapipe landmark sets.
+        body: any body model with the mediapipe landmark sets; EHM-s also finds the person's
+            head and hand scales, and ``body.person(track.proportions)`` is then the body.
         camera: the clip's calibrated camera (one, or one per frame), whose world is then the
             track's; it stays as it is. Without it the world is the camera frame turned y-up, the
             principal point is the image centre and the focal length is refined from a guess.
@@ -83,17 +86,29 @@ def track_clip(
     given = camera or guess_camera(detections, config)
     with torch.no_grad():  # inference tensors would poison the body's shared caches
         clip_camera, T_world_solver = solver_camera(given, detections.num_frames)
-        rig = make_rig(body, config)
+        if isinstance(body, EhmModel):
+            person, plain = PersonModel(body, config), body.body
+            rig = person.rig()
+        else:
+            person, plain = None, body
+            rig = make_rig(body, config)
         refine = camera is None and config.focal_sigma > 0
         clip = make_clip(detections, rig, clip_camera, config, refine_focal=refine)
         start = None
         if initial is not None:
+            initial = replace(initial, betas=initial.betas[..., : config.num_betas])
             start = given_state(initial, detections.trusted, detections.time, T_world_solver, rig)
-        state = _solve(clip, start, progress)
-        return make_track(detections, body, rig, state, given, T_world_solver)
+        state = _solve(clip, person, start, progress)
+        found = None
+        if person is not None:
+            found, plain = person.proportions(state.betas), person.body(state.betas)
+            state = replace(state, betas=state.betas[: person.num_betas])
+        return make_track(detections, plain, state, given, T_world_solver, found)
 
 
-def _solve(clip: Clip, start: TrackState | None, progress: Progress | None) -> TrackState:
+def _solve(
+    clip: Clip, person: PersonModel | None, start: TrackState | None, progress: Progress | None
+) -> TrackState:
     config = clip.config
     coarse = len(STARTS) * config.coarse_steps if start is None else _GIVEN_STEPS
     total = coarse + _SPREAD_STEPS + config.fine_steps
@@ -113,6 +128,8 @@ def _solve(clip: Clip, start: TrackState | None, progress: Progress | None) -> T
     problem = body_problem(clip, state, 2 * NARROW_KERNEL)
     state, _ = minimise(problem, state, _SPREAD_STEPS, _COARSE_TOLERANCE, advance)
     for kernel in (1.5 * NARROW_KERNEL, NARROW_KERNEL):
+        if person is not None:
+            clip = replace(clip, rig=person.rig(state.betas))
         problem = full_problem(clip, state, kernel)
         state, value = minimise(problem, state, config.fine_steps // 2, _FINE_TOLERANCE, advance)
         logger.info("energy %.0f, focal x %.3f", value, float(state.log_focal.exp()))

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
-from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.features import Box
 from pear_avatar.recovery.lifter.network import Outputs
 

@@ -49,8 +49,12 @@ def main(arguments: list[str] | None = None) -> None:
     if given.output is not None:
         bank = fit_noise(renders, body)
         bank.save(given.output)
-        _log.info("%d records, %.1f %% gross failures, %.1f %% front and back exchanged",
-                  len(bank.body_key), 100 * float(bank.failures), 100 * float(bank.flips))  # fmt: skip
+        _log.info(
+            "%d records, %.1f %% gross failures, %.1f %% front and back exchanged",
+            len(bank.body_key),
+            100 * float(bank.failures),
+            100 * float(bank.flips),
+        )
 
 
 if __name__ == "__main__":

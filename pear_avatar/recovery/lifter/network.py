@@ -156,7 +156,8 @@ class LifterNetwork(nn.Module):
         self.body_decoder.bias.data[: self.body_sizes[0]] = upright.repeat(layout.NUM_BODY_JOINTS)
         self.body_decoder.bias.data[-1] = 0.4
         hand, face = self.hand_decoder[-1], self.face_decoder[-1]
-        assert isinstance(hand, nn.Linear) and isinstance(face, nn.Linear)
+        assert isinstance(hand, nn.Linear)
+        assert isinstance(face, nn.Linear)
         hand.bias.data[:] = upright.repeat(layout.NUM_FINGER_JOINTS)
         face.bias.data[: layout.NUM_ACTIONS] = -3.0
 

@@ -187,9 +187,9 @@ def fit_noise(renders: RenderSet, body: BodyModel) -> NoiseBank:
         face_key=heading[head].numpy(),
         face_found=face_found[head].numpy(),
         face_error=face_error[head].numpy(),
-        hand_rate=np.float32(hand_rate),
-        failures=np.float32((gross & found).float().mean()),
-        flips=np.float32((flipped & found).float().mean()),
+        hand_rate=np.array(hand_rate, np.float32),
+        failures=(gross & found).float().mean().numpy(),
+        flips=(flipped & found).float().mean().numpy(),
     )
 
 
@@ -197,11 +197,11 @@ def _failures(truth: Truth, seen: Seen, turn: Tensor, sure: Tensor) -> tuple[Ten
     """(M,) bool: gross 2D failures, and front and back exchanged (the shoulders' depth order)."""
     error = ((seen.pose - to_rays(truth.pose)) * -truth.pose[..., 2:]).norm(dim=-1)
     body = torch.where(sure, error, torch.nan)[:, 11:]
-    gross = body.nanmedian(1).values > GROSS
+    gross = ~(body.nanmedian(1).values <= GROSS)  # also where nothing is sure
     world = _in_view(truth.pose, turn)
     a, b = world[:, 11] - world[:, 12], seen.pose_world[:, 11] - seen.pose_world[:, 12]
     flipped = (a[:, 0] * b[:, 0] < 0) & (a[:, 0].abs() > 0.15) & sure[:, 11] & sure[:, 12]
-    return gross.nan_to_num(1).bool(), flipped
+    return gross, flipped
 
 
 def _in_view(points: Tensor, turn: Tensor) -> Tensor:

@@ -317,7 +317,7 @@ class PoseSampler:
 
 
 _SPREADS: dict[str, tuple[float, float, float]] = {
-    **{name: (0.16, 0.13, 0.11) for name in ("spine1", "spine2", "spine3")},
+    **dict.fromkeys(("spine1", "spine2", "spine3"), (0.16, 0.13, 0.11)),
     "neck": (0.20, 0.25, 0.15),
     "head": (0.22, 0.30, 0.18),
     **{f"{side}_collar": (0.08, 0.12, 0.12) for side in ("left", "right")},

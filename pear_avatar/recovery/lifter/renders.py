@@ -130,8 +130,8 @@ def _scenes(
         views = sample_views(points, generator)
         posed = shaped.pose(rotations, views.transl)
         transforms = posed.rest_to_posed.numpy()
-    sets = [make_stage(w, h, 1.7, int(seed)) for (w, h), seed in zip(
-        _SIZES, torch.randint(1 << 20, (len(_SIZES),), generator=generator), strict=True)]  # fmt: skip
+    seeds = torch.randint(1 << 20, (len(_SIZES),), generator=generator).tolist()
+    sets = [make_stage(*size, 1.7, seed) for size, seed in zip(_SIZES, seeds, strict=True)]
     scenes = []
     for i in range(count):
         stage = sets[int(torch.randint(len(sets), (1,), generator=generator))]
@@ -142,7 +142,7 @@ def _scenes(
             "betas": person.betas,
             "expression": expression[i].numpy(),
             "transl": views.transl[i].numpy(),
-            "focal": np.float32(focal),
+            "focal": np.array(focal, np.float32),
             "size": np.array([stage.width, stage.height]),
         }
         scenes.append(_Scene(replace(stage, focal=focal), transforms[i], truth))

@@ -1,4 +1,4 @@
-"""Train the lifter: ``python -m pear_avatar.recovery.lifter.train --minutes 80 -o out.safetensors``.
+"""Train the lifter: ``python -m pear_avatar.recovery.lifter.train -o lifter.safetensors``.
 
 Nothing but the body is needed: poses come from a folder of motion capture if there is one
 (``--data``), from choreography and rules otherwise; the detector's errors from the noise bank

@@ -30,7 +30,7 @@ class Views:
 
 
 def sample_headings(roots: Tensor, generator: torch.Generator) -> Tensor:
-    """Turn upright roots (B, 3, 3) to headings all round, mostly frontal, seen by a tilted camera."""
+    """Turn upright roots (B, 3, 3) all round, mostly to the front, before a tilted camera."""
     count = len(roots)
     uniform = torch.rand(count, 3, generator=generator)
     normal = torch.randn(count, 3, generator=generator)
