@@ -1,7 +1,7 @@
 #!/bin/sh
-# Gets what the viewer's tests need: Node's packages, and a Chromium to drive. It changes nothing
-# that is there already, and a step that cannot be done is told, never an error: the tests that
-# need it are then skipped.
+# Gets what the viewer's tests need: Node's packages, and a Chromium to drive; and the readers of
+# ../tests/node that check exported files. It changes nothing that is there already, and a step
+# that cannot be done is told, never an error: the tests that need it are then skipped.
 set -u
 cd "$(dirname "$0")/.."
 
@@ -22,15 +22,21 @@ get_packages() {
     tell "Node $(node --version) is too old (20.19 is needed), so the browser tests are skipped"
     return
   fi
-  stamp=node_modules/.installed-lock
-  if [ -f "$stamp" ] && cmp -s package-lock.json "$stamp"; then
+  install_in . "the browser tests"
+  install_in ../tests/node "the tests with independent readers"
+}
+
+# install_in FOLDER WHAT-NEEDS-IT: npm ci, unless the folder holds just what its lock file says.
+install_in() {
+  stamp=$1/node_modules/.installed-lock
+  if [ -f "$stamp" ] && cmp -s "$1/package-lock.json" "$stamp"; then
     return
   fi
-  echo "installing the viewer's npm packages ..."
-  if npm ci --no-audit --no-fund --loglevel=error; then
-    cp package-lock.json "$stamp"
+  echo "installing npm packages for $2 ..."
+  if (cd "$1" && npm ci --no-audit --no-fund --loglevel=error); then
+    cp "$1/package-lock.json" "$stamp"
   else
-    tell "npm ci failed, so the browser tests are skipped"
+    tell "npm ci failed, so $2 are skipped"
   fi
 }
 
