@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 import warnings
 import zipfile
@@ -15,6 +16,7 @@ import numpy as np
 
 __all__ = [
     "MAX_FRAMES",
+    "ZIP_ERRORS",
     "PickleDecoder",
     "PoseArrays",
     "PoseFileError",
@@ -36,6 +38,12 @@ _IGNORED_STARTS = ("marker", "label", "latent_label", "dmpl", "stageii_debug")
 #: Axis-angle vectors longer than this are taken for degrees.
 _MAX_ANGLE = 8 * np.pi
 
+
+#: What the standard library raises for damaged archives, by what is damaged.
+ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, RuntimeError,
+    UnicodeDecodeError, OverflowError,
+)  # fmt: skip
 
 #: What NumPy raises for an array's header that is no Python literal, which headers should be.
 _HEADER_ERRORS = (ValueError, SyntaxError, TypeError, KeyError, RecursionError, TokenError)
@@ -197,9 +205,7 @@ def read_pose_arrays(path: str | Path, decode: PickleDecoder | None = None) -> P
             f"{path.name}: not an npz file, nor any other that poses are read from: npz, bvh, "
             "amc, pt, pkl, npy"
         ) from error
-    except (OSError, EOFError, RuntimeError, NotImplementedError, struct.error) as error:
-        raise PoseFileError(f"{path.name}: the file cannot be read ({error})") from error
-    except zlib.error as error:
+    except ZIP_ERRORS as error:
         raise PoseFileError(f"{path.name}: the file is damaged ({error}); copy it again") from error
     if not arrays and not trees:
         raise PoseFileError(f"{path.name}: the archive holds no arrays")

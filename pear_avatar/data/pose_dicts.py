@@ -21,7 +21,7 @@ import torch
 
 from pear_avatar.body.licensed.errors import ModelFileError
 from pear_avatar.body.licensed.safe_pickle import RecordDecoder, unpickle
-from pear_avatar.data.pose_arrays import MAX_FRAMES, PoseArrays, PoseFileError
+from pear_avatar.data.pose_arrays import MAX_FRAMES, ZIP_ERRORS, PoseArrays, PoseFileError
 
 __all__ = ["arrays_of_tree", "decode_pickle", "read_pickle_arrays", "read_torch_arrays"]
 
@@ -186,12 +186,12 @@ def _check_size(path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such pose file")
     size = path.stat().st_size
-    if zipfile.is_zipfile(path):
-        try:
+    try:
+        if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 size = max(size, sum(entry.file_size for entry in archive.infolist()))
-        except zipfile.BadZipFile:
-            pass  # the reader says what is wrong with it
+    except ZIP_ERRORS:
+        pass  # the reader says what is wrong with it
     if size > _MAX_BYTES:
         raise PoseFileError(
             f"{path.name}: {size / 1e6:.0f} MB, more than any motion needs; the file is refused"

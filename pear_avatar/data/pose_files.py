@@ -14,6 +14,7 @@ flame      heads given by FLAME's parameters alone
 bvh        BVH of any human skeleton
 amc        Acclaim motion with its skeleton (``.amc`` and ``.asf``)
 poselib    Isaac Gym's ``SkeletonMotion``, npy or npz
+(folders)  of the EHM tracker and GVHMR, or with one npz of SMPL-X names for each frame
 ========== ==================================================================================
 """
 
@@ -30,7 +31,13 @@ from pear_avatar.data.amc import CMU_FRAME_RATE, load_amc
 from pear_avatar.data.bvh import load_bvh
 from pear_avatar.data.capture import CaptureMotion
 from pear_avatar.data.isaac import capture_of_skeleton_motion, is_skeleton_motion
-from pear_avatar.data.pose_arrays import PoseArrays, PoseFileError, read_npy_tree, read_pose_arrays
+from pear_avatar.data.pose_arrays import (
+    ZIP_ERRORS,
+    PoseArrays,
+    PoseFileError,
+    read_npy_tree,
+    read_pose_arrays,
+)
 from pear_avatar.data.pose_axes import UpAxis
 from pear_avatar.data.pose_dicts import (
     arrays_of_tree,
@@ -38,18 +45,21 @@ from pear_avatar.data.pose_dicts import (
     read_pickle_arrays,
     read_torch_arrays,
 )
+from pear_avatar.data.pose_folders import find_result, frame_files, read_frame_files
 from pear_avatar.data.pose_npz import SHAPE_SPACE, motion_of_arrays, smplx_layout
 from pear_avatar.data.pose_options import ReadOptions
 from pear_avatar.data.pose_write import save_motion_amass
 from pear_avatar.data.retarget_report import RetargetReport
 from pear_avatar.data.same_skeleton import copy_same_skeleton, is_same_skeleton
 from pear_avatar.data.tracker_files import (
+    ehm_proportions,
     motion_of_ehm,
     motion_of_flame,
     motion_of_gvhmr,
     tracker_layout,
+    with_shared,
 )
-from pear_avatar.types import Motion
+from pear_avatar.types import Motion, Proportions
 
 __all__ = [
     "SHAPE_SPACE",
@@ -66,6 +76,9 @@ logger = logging.getLogger(__name__)
 
 _SNIFFED = 4096
 
+#: Where the EHM tracker keeps what does not change from frame to frame.
+_SHARED_FILE = "id_share_params.pkl"
+
 #: Metres from the origin beyond which no motion lies.
 _FAR = 1e5
 
@@ -78,12 +91,14 @@ class MotionFile:
     layout:     which of the module's layouts the file has.
     report:     how a capture's skeleton was mapped; None for files of the SMPL family.
     intrinsics: (N, 3, 3) the clip's camera in pixels, where the file holds it.
+    proportions: scales and joint offsets of the person, from files of the EHM tracker.
     """
 
     motion: Motion
     layout: str
     report: RetargetReport | None = None
     intrinsics: np.ndarray | None = None
+    proportions: Proportions | None = None
 
 
 def load_motion(
@@ -113,13 +128,23 @@ def read_motion(path: str | Path, options: ReadOptions | None = None) -> MotionF
         PoseFileError: the file cannot be used; one line says why and what to do.
     """
     path, options = Path(path), options or ReadOptions()
-    found = _read(path, _kind(path), options)
+    if path.is_dir():
+        result = find_result(path)
+        if result is None:
+            arrays = read_frame_files(frame_files(path), decode_pickle)
+            return _checked(_arrays_file(arrays, options))
+        path = result
+    return _checked(_read(path, _kind(path), options))
+
+
+def _checked(found: MotionFile) -> MotionFile:
+    """What no reader lets through one by one: positions that no unit explains."""
     params = found.motion.params
     sane = bool(params.rotations.isfinite().all()) and bool((params.transl.abs() < _FAR).all())
     if not sane:
         raise PoseFileError(
-            f"{path.name}: its numbers lead to positions beyond {_FAR / 1000:.0f} km or to none "
-            "at all; the file is damaged or not in the units it should be"
+            f"{found.motion.name}: its numbers lead to positions beyond {_FAR / 1000:.0f} km or "
+            "to none at all; the file is damaged or not in the units it should be"
         )
     return found
 
@@ -130,7 +155,11 @@ def _read(path: Path, kind: str, options: ReadOptions) -> MotionFile:
     if kind == "amc":
         rate = options.frame_rate or CMU_FRAME_RATE
         return _capture_file(load_amc(path, options.skeleton, frame_rate=rate), "amc", options)
-    return _arrays_file(_ARRAY_READERS[kind](path), options)
+    arrays = _ARRAY_READERS[kind](path)
+    shared = path.with_name(_SHARED_FILE)
+    if kind == "pickle" and tracker_layout(arrays) == "ehm" and shared.is_file():
+        arrays = with_shared(arrays, read_pickle_arrays(shared))
+    return _arrays_file(arrays, options)
 
 
 def _kind(path: Path) -> str:
@@ -164,7 +193,7 @@ def _is_torch_zip(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
+    except ZIP_ERRORS:
         return path.suffix.lower() in (".pt", ".pth")
     return any(name.endswith("data.pkl") for name in names)
 
@@ -200,7 +229,8 @@ def _arrays_file(arrays: PoseArrays, options: ReadOptions) -> MotionFile:
         motion, K = motion_of_gvhmr(arrays, options)
         return MotionFile(motion, layout, intrinsics=K)
     if layout == "ehm":
-        return MotionFile(motion_of_ehm(arrays, options), layout)
+        motion = motion_of_ehm(arrays, options)
+        return MotionFile(motion, layout, proportions=ehm_proportions(arrays, options))
     known = smplx_layout(arrays)
     if known is not None:
         return MotionFile(motion_of_arrays(arrays, options), known)

@@ -15,7 +15,7 @@ from pear_avatar.data.npz import save_npz
 from pear_avatar.data.pose_axes import PELVIS_SMPLH, PELVIS_SMPLX, UpAxis, to_y_up
 from pear_avatar.data.pose_npz import OWN_BETAS, OWN_EXPRESSION, SHAPE_SPACE
 from pear_avatar.geometry.rotations import matrix_to_axis_angle
-from pear_avatar.types import Motion
+from pear_avatar.types import Motion, Proportions
 
 __all__ = [
     "motion_arrays",
@@ -87,7 +87,9 @@ def save_motion_smplx(path: str | Path, motion: Motion, *, up_axis: UpAxis = "y"
     save_npz(path, arrays)
 
 
-def save_motion_ehm(path: str | Path, motion: Motion) -> None:
+def save_motion_ehm(
+    path: str | Path, motion: Motion, proportions: Proportions | None = None
+) -> None:
     """Write a motion under the names of the EHM tracker, one array for all frames.
 
     Keys are ``smplx_coeffs/body_pose`` (N, 21, 3) and so on, ``flame_coeffs/jaw_params``, and
@@ -105,6 +107,8 @@ def save_motion_ehm(path: str | Path, motion: Motion) -> None:
     RT = torch.cat([turned.expand(len(shift), 3, 3), shift[..., None]], dim=-1)
     angles = matrix_to_axis_angle(rotations).cpu().numpy()
     count, zeros = len(angles), np.zeros
+    person = proportions or Proportions.neutral()
+    offsets = torch.zeros(55, 3) if person.joint_offsets is None else person.joint_offsets
     save_npz(
         path,
         {
@@ -121,9 +125,9 @@ def save_motion_ehm(path: str | Path, motion: Motion) -> None:
             "flame_coeffs/eyelid_params": zeros((count, 2)),
             "smplx_shape": zeros((1, 200)),
             "flame_shape": zeros((1, 300)),
-            "head_scale": np.ones((1, 3)),
-            "hand_scale": np.ones((1, 3)),
-            "joints_offset": zeros((1, 55, 3)),
+            "head_scale": person.head_scale.detach().double().cpu().numpy().reshape(1, 3),
+            "hand_scale": person.hand_scale.detach().double().cpu().numpy().reshape(1, 3),
+            "joints_offset": offsets.detach().double().cpu().numpy().reshape(1, 55, 3),
             "fps": np.array(motion.fps),
             "time": np.asarray(motion.time, np.float64),
             **_own_coefficients(motion),

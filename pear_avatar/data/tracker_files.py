@@ -26,9 +26,16 @@ from pear_avatar.data.pose_axes import PELVIS_SMPLX, seen_up_axis, to_y_up
 from pear_avatar.data.pose_npz import OWN_EXPRESSION, hand_angles, read_coefficients, read_times
 from pear_avatar.data.pose_options import ReadOptions
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
-from pear_avatar.types import BodyParams, Motion
+from pear_avatar.types import BodyParams, Motion, Proportions
 
-__all__ = ["motion_of_ehm", "motion_of_flame", "motion_of_gvhmr", "tracker_layout"]
+__all__ = [
+    "ehm_proportions",
+    "motion_of_ehm",
+    "motion_of_flame",
+    "motion_of_gvhmr",
+    "tracker_layout",
+    "with_shared",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +51,9 @@ _FLAME_MARKS = (
     "expression_params", "expr", "jaw_params", "flame_coeffs/jaw_params",
     "flame_coeffs/expression_params",
 )  # fmt: skip
+
+#: The EHM tracker's constants of a person.
+_SHARED_NAMES = ("head_scale", "hand_scale", "joints_offset", "smplx_shape", "flame_shape")
 
 _BETAS_NAMES = ("smplx_shape", "betas", "shape")
 _EXPRESSION_NAMES = ("flame_coeffs/expression_params", "expression_params", "expr")
@@ -118,6 +128,41 @@ def motion_of_ehm(arrays: PoseArrays, options: ReadOptions) -> Motion:
     T = to_y_up(options.up_axis or seen_up_axis(rotations[:, 0]))
     motion = _motion(arrays, rotations, pelvis, T, options.frame_rate)
     return _with_face(arrays, motion, options.keep_coefficients)
+
+
+def with_shared(arrays: PoseArrays, shared: PoseArrays) -> PoseArrays:
+    """A tracker's frames together with the constants of the person that it keeps apart."""
+    known = {key: shared.arrays[key] for key in _SHARED_NAMES if key in shared}
+    return PoseArrays(arrays.name, {**known, **arrays.arrays})
+
+
+def ehm_proportions(arrays: PoseArrays, options: ReadOptions) -> Proportions | None:
+    """The person's scales and joint offsets; None where the file has none of them.
+
+    FLAME's shape coefficients are taken along only if coefficients are to be kept.
+    """
+    if arrays.first_of(_SHARED_NAMES[:3]) is None:
+        return None
+    shapes = {"head_scale": (3,), "hand_scale": (3,), "joints_offset": (55, 3)}
+    found: dict[str, Tensor] = {}
+    for key, shape in shapes.items():
+        if key in arrays:
+            values = arrays.numbers(key)
+            if values.size != np.prod(shape):
+                raise arrays.error(
+                    f"{key} must hold {np.prod(shape)} numbers, got shape {values.shape}"
+                )
+            found[key] = torch.from_numpy(values.reshape(shape)).float()
+    head = None
+    if options.keep_coefficients and "flame_shape" in arrays:
+        head = torch.from_numpy(arrays.numbers("flame_shape").reshape(-1)).float()
+    ones = torch.ones(3)
+    return Proportions(
+        found.get("head_scale", ones),
+        found.get("hand_scale", ones),
+        head,
+        found.get("joints_offset"),
+    )
 
 
 def motion_of_flame(arrays: PoseArrays, options: ReadOptions) -> Motion:

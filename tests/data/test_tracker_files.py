@@ -195,3 +195,52 @@ def test_hands_relative_to_the_mean_hand(tmp_path):
     np.savez(path, body_pose=BODY, left_hand_pose=np.zeros((3, 45)), flat_hand_mean=True)
     thumb = load_motion(path).params.rotations[:, JOINT_INDEX["left_thumb1"]]
     assert torch.allclose(thumb, torch.eye(3).expand(3, 3, 3))
+
+
+def test_a_folder_of_the_tracker_with_the_person_beside_its_frames(tmp_path):
+    (tmp_path / "optim_tracking_ehm.pkl").write_bytes(pickle.dumps(frames_of_tracker()))
+    shared = {
+        "smplx_shape": np.full((1, 200), 0.5), "flame_shape": np.full((1, 300), 0.25),
+        "head_scale": np.array([[1.1, 1.2, 1.3]]), "hand_scale": np.ones((1, 3)),
+        "joints_offset": np.full((1, 55, 3), 0.01), "left_mano_shape": np.zeros((1, 10)),
+    }  # fmt: skip
+    (tmp_path / "id_share_params.pkl").write_bytes(pickle.dumps(shared))
+    found = read_motion(tmp_path)
+    assert found.layout == "ehm"
+    assert torch.allclose(found.proportions.head_scale, torch.tensor([1.1, 1.2, 1.3]))
+    assert found.proportions.joint_offsets.shape == (55, 3)
+    assert found.proportions.head_betas is None
+    assert not found.motion.params.betas.any()
+    kept = read_motion(tmp_path, ReadOptions(keep_coefficients=True))
+    assert kept.motion.params.betas.tolist() == [0.5] * 200
+    assert kept.proportions.head_betas.shape == (300,)
+    shared["head_scale"] = np.ones((1, 4))
+    (tmp_path / "id_share_params.pkl").write_bytes(pickle.dumps(shared))
+    with pytest.raises(PoseFileError, match="head_scale must hold 3 numbers"):
+        read_motion(tmp_path)
+
+
+def test_a_folder_with_one_file_for_each_frame_and_person(tmp_path):
+    for frame in range(3):
+        for person in range(2):
+            if person == 0 or frame:
+                np.savez(
+                    tmp_path / f"{frame:05d}_{person}.npz",
+                    body_pose=np.full((1, 63), 0.1 * frame),
+                    transl=np.array([[person, 0.0, frame]]),
+                    global_orient=np.zeros((1, 3)),
+                )
+    motion = load_motion(tmp_path)
+    assert motion.params.num_frames == 3
+    assert np.allclose(motion.params.transl[:, 2] - motion.params.transl[0, 2], [0, 1, 2])
+    found = matrix_to_axis_angle(motion.params.rotations[2, 1])
+    assert torch.allclose(found, torch.full((3,), 0.2), atol=1e-6)
+    np.savez(tmp_path / "00003_0.npz", body_pose=np.zeros((1, 60)), transl=np.zeros((1, 3)))
+    with pytest.raises(PoseFileError, match="body_pose has different shapes in its frames"):
+        load_motion(tmp_path)
+
+
+def test_a_folder_without_poses(tmp_path):
+    (tmp_path / "readme.txt").write_text("hello")
+    with pytest.raises(PoseFileError, match="a folder without poses"):
+        load_motion(tmp_path)
