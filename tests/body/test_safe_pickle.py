@@ -73,6 +73,19 @@ def test_python_2_and_chumpy_without_chumpy():
     assert "chumpy" not in sys.modules
 
 
+def test_chumpy_selections_as_mano_files_hold_them():
+    array = RNG.normal(size=(4, 3))
+    state = {"a": Chumpy(array), "idxs": np.array([11, 0, 5, 5]), "preferred_shape": (2, 2)}
+    fragment = dump_python2(state)[2:-1]
+    record = b"\x80\x02cchumpy.reordering\nSelect\n)\x81" + fragment + b"b."
+    assert np.array_equal(decoded(record), array.ravel()[[11, 0, 5, 5]].reshape(2, 2))
+    for change in ({"idxs": np.array([12])}, {"preferred_shape": (3, 3)}, {"a": None}):
+        fragment = dump_python2({**state, **change})[2:-1]
+        bad = b"\x80\x02cchumpy.reordering\nSelect\n)\x81" + fragment + b"b."
+        with pytest.raises(ModelFileError, match="inconsistent chumpy selection"):
+            decoded(bad)
+
+
 def test_protocol_0_as_python_2_wrote_it():
     """Arrays as escaped text and the old constructor of new-style classes."""
     text = (

@@ -2,8 +2,9 @@
 
 :mod:`~pear_avatar.body.licensed.pickle_machine` turns the bytes into inert records. Here the few
 records that model files use become arrays: NumPy arrays, dtypes and scalars, scipy's sparse
-matrices, and the ``x`` of chumpy's array class, known by its name (chumpy need not be
-installed). A file that names anything else is refused, with its name, before a byte of it is used.
+matrices, and the values of chumpy's array class and its selections, known by their names (chumpy
+need not be installed). A file that names anything else is refused, and its name told, before a
+byte of it is used.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ _MEANING: dict[str, str] = {
     },
     "chumpy.ch.Ch": "chumpy",
     "chumpy.Ch": "chumpy",
+    "chumpy.reordering.Select": "selection",  # a Ch of some entries of another; in MANO files
     "copy_reg._reconstructor": "object",
     "copyreg._reconstructor": "object",
     "_codecs.encode": "bytes",
@@ -131,6 +133,8 @@ class RecordDecoder:
             if not isinstance(state, dict) or "x" not in state:
                 raise self._error("holds a chumpy array without its values")
             return self(state["x"], depth)
+        if meaning == "selection":
+            return self._selection(record.state, depth)
         if meaning.startswith("sparse_"):
             return self._sparse(meaning[-3:], self(record.state, depth))
         if meaning == "no bytes" and not record.args:
@@ -149,6 +153,18 @@ class RecordDecoder:
             dtype, raw = record.args if len(record.args) == 2 else (None, b"")
             return self._dense(self(raw, depth), self._dtype(dtype), (), False)[()]
         raise self._error(f"holds {record.function} where values belong")
+
+    def _selection(self, state: Any, depth: int) -> np.ndarray:
+        """What chumpy computes: ``a.ravel()[idxs]`` in its preferred shape."""
+        state = state if isinstance(state, dict) else {}
+        array, index, shape = (
+            self(state.get(key), depth) for key in ("a", "idxs", "preferred_shape")
+        )
+        try:
+            flat = np.asarray(array).reshape(-1)[np.asarray(index)]
+            return np.asarray(flat if shape is None else flat.reshape(shape))
+        except (IndexError, TypeError, ValueError) as error:
+            raise self._error(f"holds an inconsistent chumpy selection ({error})") from None
 
     def _array(self, state: Any, depth: int) -> Any:
         if not isinstance(state, tuple) or len(state) not in (4, 5):
