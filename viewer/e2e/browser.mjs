@@ -1,5 +1,5 @@
 // A real Chromium with software WebGL, driven by playwright-core; shared by tests and benchmarks.
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { tmpdir } from "node:os";
 import { chromium } from "playwright-core";
@@ -68,4 +68,28 @@ export async function ready(page, timeout = 60000) {
   await page.waitForFunction(() => window.__pear?.error || (window.__pear?.ready && window.__pear.settle), null, { timeout });
   const error = await page.evaluate(() => window.__pear.error);
   if (error) throw new Error(error);
+}
+
+/** Pose and draw on an open page; vertices_I.f32 and render_I.rgba go into a folder. */
+export async function savePoses(page, poses, folder) {
+  for (const [i, pose] of poses.entries()) {
+    const shown = await page.evaluate(async (wanted) => {
+      const text = (bytes) => {
+        let out = "";
+        for (let k = 0; k < bytes.length; k += 0x8000) out += String.fromCharCode(...bytes.subarray(k, k + 0x8000));
+        return btoa(out);
+      };
+      await window.__pear.setPose(wanted);
+      await window.__pear.setCamera(wanted.camera);
+      const vertices = Float32Array.from(await window.__pear.posedVertices());
+      return { vertices: text(new Uint8Array(vertices.buffer)), ...(await window.__pear.render()) };
+    }, pose);
+    if (shown.width !== pose.camera.width || shown.height !== pose.camera.height) throw new Error(`drew ${shown.width} x ${shown.height}`);
+    writeFileSync(join(folder, `vertices_${i}.f32`), Buffer.from(shown.vertices, "base64"));
+    writeFileSync(join(folder, `render_${i}.rgba`), Buffer.from(shown.rgba, "base64"));
+  }
+  await page.evaluate(async () => {
+    await window.__pear.setPose(null);
+    await window.__pear.setCamera(null);
+  });
 }

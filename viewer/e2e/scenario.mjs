@@ -9,7 +9,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { launch, open, ready } from "./browser.mjs";
+import { launch, open, ready, savePoses } from "./browser.mjs";
 
 const config = JSON.parse(readFileSync(process.argv[2], "utf8"));
 mkdirSync(config.out, { recursive: true });
@@ -42,7 +42,6 @@ const setRange = (id, value) =>
 const rangeOf = (id) => byId(id).evaluate((e) => ({ value: Number(e.value), min: Number(e.min), max: Number(e.max) }));
 const press = (id) => byId(id).click({ force: true });
 const choose = (id) => byId(id).evaluate((element) => element.click());
-const save = (name, base64) => writeFileSync(join(config.out, name), Buffer.from(base64, "base64"));
 const jointNamed = async (name) => {
   const names = await page.evaluate(() => [...document.querySelectorAll('[data-testid="joint"] option')].map((o) => [o.value, o.textContent]));
   const found = names.find(([, text]) => text.toLowerCase().replaceAll(" ", "_") === name);
@@ -332,23 +331,8 @@ await step("the address holds the view", async () => {
 });
 
 await step("poses and pictures for comparison", async () => {
-  for (const [i, pose] of config.poses.entries()) {
-    await hook("setPose", pose);
-    await hook("setCamera", pose.camera);
-    const vertices = await page.evaluate(async () => {
-      const v = await window.__pear.posedVertices();
-      const bytes = new Uint8Array(Float32Array.from(v).buffer);
-      let text = "";
-      for (let k = 0; k < bytes.length; k += 0x8000) text += String.fromCharCode(...bytes.subarray(k, k + 0x8000));
-      return btoa(text);
-    });
-    save(`vertices_${i}.f32`, vertices);
-    const { width, height, rgba } = await hook("render");
-    assert.deepEqual([width, height], [pose.camera.width, pose.camera.height]);
-    save(`render_${i}.rgba`, rgba);
-  }
-  await hook("setPose", null);
-  await hook("setCamera", null);
+  await hook("reset");
+  await savePoses(page, config.poses, config.out);
 });
 
 await step("desktop, dark and light", async () => {
