@@ -20,7 +20,7 @@ _EXAMPLES = """\
   pear-avatar convert *.bvh --to npz -o out/           many at once
   pear-avatar convert walk.npz walk.bvh --fps 30 --start 1 --end 5
   pear-avatar convert hmr4d_results.pt clip.npz --camera-space
-  pear-avatar convert track.npz meshes/*.obj           one mesh a frame, in meshes/
+  pear-avatar convert track.npz 'meshes/*.obj'         one mesh a frame, in meshes/
   pear-avatar convert dance.bvh osc://127.0.0.1:9000 --loop
 
 In:  AMASS (SMPL, SMPL-H, SMPL-X), SMPL-X names (SMPLer-X, OSX), GVHMR .pt, EHM tracker and FLAME
@@ -37,7 +37,9 @@ def add_parser(commands: Subparsers) -> None:
     parser = add_command(
         commands, "convert", "Convert motions between file formats, or stream them.", _EXAMPLES
     )
-    parser.add_argument("inputs", nargs="+", metavar="IN", help="motion files, then OUT without -o")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="IN", help="motion files; without -o the last is OUT"
+    )
     parser.add_argument("-o", "--output", metavar="OUT", help="a file, or a folder with --to")
     parser.add_argument(
         "--to", metavar="ENDING", help="npz, bvh, csv, glb, gltf, obj or ply, for many files"
@@ -62,11 +64,13 @@ def _add_motion_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--frames", type=frame_range, metavar="A:B", help="cut: frames A up to, not including, B"
     )
-    group.add_argument("--body-height", type=positive_float, metavar="M", help="metres")
+    group.add_argument(
+        "--body-height", type=positive_float, metavar="M", help="make the person this tall"
+    )
     group.add_argument(
         "--betas", metavar="WHAT", help="shape of the person: numbers b0,b1,... or one of our npz"
     )
-    group.add_argument("--name", metavar="NAME", help="name of the motion inside the file")
+    group.add_argument("--name", metavar="NAME", help="name inside files that hold one")
     group.add_argument(
         "--bvh-order",
         type=str.upper,

@@ -62,7 +62,9 @@ _NPZ_WRITERS = {
 }
 _ENDINGS = ("npz", "bvh", "csv", "glb", "gltf")
 _MESHES = ("obj", "ply")
-_HEIGHTS = (0.5, 2.5)
+
+#: Metres. The open body's shapes are those of adults: far beyond, they are nobody's.
+_HEIGHTS = (1.3, 2.2)
 
 
 @dataclass(frozen=True)
@@ -228,11 +230,13 @@ def write_report(path: str | Path, found: MotionFile) -> None:
 def betas_of_height(body: BodyModel, height: float, betas: Tensor | None = None) -> Tensor:
     """(S,) the shape nearest to another one, or to the average, that stands ``height`` metres tall.
 
-    Raises UserError for heights that are no person's.
+    Raises UserError for heights outside those of the shapes that were learnt.
     """
     low, high = _HEIGHTS
     if not low <= height <= high:
-        raise UserError(f"a body can be {low} to {high} m tall, not {height} m")
+        raise UserError(
+            f"a body can be {low} to {high} m tall, not {height} m: its shapes are those of adults"
+        )
     out = torch.zeros(body.num_betas)
     if betas is not None:
         out[: len(betas)] = betas

@@ -83,7 +83,7 @@ def test_many_files_go_on_after_a_bad_one(capsys):
         (["studio.bvh", "out.npz", "--start", "9"], "nothing is left"),
         (["studio.bvh", "out.npz", "--betas", "a,b"], "--betas must be numbers"),
         (["studio.bvh", "out.npz", "--betas", "99"], "within 20 standard deviations"),
-        (["studio.bvh", "out.npz", "--body-height", "9"], "0.5 to 2.5 m tall"),
+        (["studio.bvh", "out.npz", "--body-height", "9"], "1.3 to 2.2 m tall"),
         (["studio.bvh", "out.npz", "--layout", "track"], "studio.bvh"),
         (["amass_smplx.npz", "out.npz", "--layout", "track"], "holds a motion but no track"),
         (["studio.bvh", "out.npz", "--body-models", "."], "no SMPL-X model file"),
