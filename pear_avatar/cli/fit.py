@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pear_avatar.cli.options import (
     Subparsers,
+    add_body_options,
     add_command,
     add_machine_options,
     positive_int,
@@ -26,6 +27,8 @@ _EXAMPLES = """\
   pear-avatar fit holiday.mp4 --set fitting.num_splats=60000 --set fitting.joint_steps=12000
   pear-avatar fit lab.mp4 --camera cameras.json:cam01
       a calibrated camera instead of a guessed one
+  pear-avatar fit holiday.mp4 --body smplx --body-models ~/models
+      SMPL-X with a FLAME head, from files of your own, instead of the open body
 
 The same command run again continues a fit that was stopped.
 """
@@ -72,6 +75,7 @@ def add_parser(commands: Subparsers) -> None:
         metavar="N",
         help="use at most N frames, evenly over the whole clip",
     )
+    add_body_options(parser)
     add_machine_options(parser)
     parser.set_defaults(run=run)
 
@@ -109,6 +113,10 @@ def run(args: argparse.Namespace) -> int:
         overrides.append(f"clip.max_frames={args.max_frames}")
     if args.device != "auto":
         overrides.append(f"device={args.device}")
+    if args.body:
+        overrides.append(f"body.name={args.body}")
+    if args.gender:
+        overrides.append(f"body.gender={args.gender}")
     config = load_fit_config(args.preset, overrides)
 
     # Bad settings are told before the heavy imports are waited for.
@@ -118,7 +126,13 @@ def run(args: argparse.Namespace) -> int:
 
     with StageProgress() as progress:
         fit_video(
-            video, out_dir, config, camera=camera, unseen_tail=args.unseen_tail, progress=progress
+            video,
+            out_dir,
+            config,
+            camera=camera,
+            body_models=args.body_models,
+            unseen_tail=args.unseen_tail,
+            progress=progress,
         )
     print_fit_summary(out_dir)
     return EXIT_OK

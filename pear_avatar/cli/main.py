@@ -11,11 +11,22 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import pear_avatar
-from pear_avatar.cli import assets, convert, demo, doctor, export, fit, render, synthetic, view
+from pear_avatar.cli import (
+    assets,
+    convert,
+    demo,
+    doctor,
+    export,
+    fit,
+    recover,
+    render,
+    synthetic,
+    view,
+)
 from pear_avatar.pipeline.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, explain
 
 PROGRAM = "pear-avatar"
-_COMMANDS = (fit, render, view, export, convert, demo, doctor, assets, synthetic)
+_COMMANDS = (fit, render, recover, view, export, convert, demo, doctor, assets, synthetic)
 
 _EPILOG = """\
 examples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 #: What ``argparse`` calls the object that ``add_subparsers`` returns; it is generic and private.
@@ -35,6 +36,27 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="where to compute (default: auto, a GPU if there is one)",
+    )
+
+
+def add_body_options(parser: argparse.ArgumentParser) -> None:
+    """``--body``, ``--gender`` and ``--body-models``."""
+    parser.add_argument(
+        "--body",
+        choices=("open", "smplx"),
+        help="open (ships with the package, the default), or smplx with model files of your own",
+    )
+    parser.add_argument(
+        "--gender",
+        choices=("neutral", "male", "female"),
+        help="which SMPL-X file (default: neutral)",
+    )
+    parser.add_argument(
+        "--body-models",
+        type=Path,
+        metavar="DIR",
+        help="folder of licensed model files (default: the environment variable "
+        "PEAR_AVATAR_BODY_MODELS); pear-avatar assets checks it",
     )
 
 

@@ -22,6 +22,7 @@ from pear_avatar.pipeline.errors import ConfigError
 from pear_avatar.tracking.config import TrackConfig
 
 DEVICES = ("auto", "cpu", "cuda")
+STARTS = ("recovered", "search")
 
 
 @dataclass
@@ -30,6 +31,19 @@ class ClipConfig:
 
     #: look at most at this many frames, evenly spread over the video; null looks at all
     max_frames: int | None = 400
+    #: where tracking starts: "recovered" from what the landmark lifter says of each frame, or
+    #: "search" from several guesses of the tracker's own
+    start: str = "recovered"
+
+
+@dataclass
+class BodyConfig:
+    """Which body is fitted."""
+
+    #: open, or smplx with model files of the user's own (see: pear-avatar assets)
+    name: str = "open"
+    #: of the licensed files: neutral, male or female
+    gender: str = "neutral"
 
 
 @dataclass
@@ -48,6 +62,7 @@ class FitConfig:
 
     #: auto, cpu or cuda
     device: str = "auto"
+    body: BodyConfig = field(default_factory=BodyConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     tracking: TrackConfig = field(default_factory=TrackConfig)
     fitting: FittingConfig = field(default_factory=FittingConfig)
@@ -56,6 +71,10 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise ConfigError(f"device = {self.device!r}: choose one of {', '.join(DEVICES)}")
+        if self.clip.start not in STARTS:
+            raise ConfigError(
+                f"clip.start = {self.clip.start!r}: choose one of {', '.join(STARTS)}"
+            )
         self.tracking.validate()
         if self.clip.max_frames is not None and self.clip.max_frames < 1:
             raise ConfigError(

@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 import pear_avatar
 from pear_avatar.avatar.file_format import save_avatar
 from pear_avatar.avatar.model import Avatar
-from pear_avatar.body import BodyModel, load_body
+from pear_avatar.body import BodyModel
+from pear_avatar.body.ehm import EhmModel
+from pear_avatar.body.sources import BodyName, BodySource, Gender, load_ehm
 from pear_avatar.data.atomic import write_text_atomic
 from pear_avatar.data.track_file import load_track, save_track
 from pear_avatar.data.video import read_frames
@@ -40,13 +42,15 @@ from pear_avatar.perception.clip import detect_clip
 from pear_avatar.perception.masks import PersonMasks
 from pear_avatar.perception.overlay import write_overlay
 from pear_avatar.perception.store import content_key
-from pear_avatar.pipeline.config import FitConfig, config_to_dict, save_fit_config
+from pear_avatar.pipeline.config import BodyConfig, FitConfig, config_to_dict, save_fit_config
 from pear_avatar.pipeline.errors import UserError
 from pear_avatar.pipeline.outputs import report_images, write_preview
 from pear_avatar.pipeline.report import write_report_html, write_report_json
+from pear_avatar.recovery.first_guess import first_guess
+from pear_avatar.recovery.lifter import Lifter
 from pear_avatar.tracking.report import track_report
 from pear_avatar.tracking.track import track_clip
-from pear_avatar.types import BodyParams, Camera, ClipDetections, Track
+from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions, Track
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +105,7 @@ def fit_video(
     config: FitConfig | None = None,
     *,
     camera: Camera | None = None,
+    body_models: str | Path | None = None,
     unseen_tail: bool = False,
     progress: ProgressFn | None = None,
 ) -> FitResult:
@@ -110,6 +115,8 @@ def fit_video(
     out_dir:     one folder for everything; running again with the same input goes on where an
                  interrupted run stopped and does nothing twice.
     camera:      the clip's calibrated camera (unbatched); None guesses one.
+    body_models: folder of licensed model files, for ``config.body.name = "smplx"``; None looks
+                 where the environment says.
     unseen_tail: keep the last fifth of the clip out of the fit and measure on it.
     progress:    called with (stage, done, total).
 
@@ -127,7 +134,7 @@ def fit_video(
     out.mkdir(parents=True, exist_ok=True)
     save_fit_config(config, out / "config.yaml")
     clock = _Clock(cache / "seconds.json", key)
-    body = load_body()
+    ehm = load_ehm(body_source(config.body, body_models))
 
     with clock.stage("perception"):
         detections, masks = detect_clip(
@@ -138,7 +145,8 @@ def fit_video(
         stamp = cache / f"overlay-{key}"
         overlay = _in_background(_overlay_once, stamp, video, detections, masks, out)
     with clock.stage("tracking"), single_torch_thread():
-        track = _tracked(cache, key, detections, body, camera, config, progress)
+        track = _tracked(cache, key, detections, ehm, camera, config, progress)
+    body = person_body(ehm, track)
     with clock.stage("crops"):
         frames = _crops(
             cache, key, video, detections, masks, track, config, unseen_tail,
@@ -169,6 +177,23 @@ def fit_video(
     write_report_html(out / "report.html", report, images, outcome.curves)
     (cache / f"frames-{key}.npz").unlink(missing_ok=True)  # large, and quick to cut again
     return FitResult(out, avatar, refined, report)
+
+
+def body_source(config: BodyConfig, models: str | Path | None) -> BodySource:
+    """Which body a configuration names, and where its files are."""
+    try:
+        return BodySource(
+            cast(BodyName, config.name),
+            None if models is None else Path(models),
+            cast(Gender, config.gender),
+        )
+    except ValueError as error:
+        raise UserError(f"body: {error}") from error
+
+
+def person_body(body: EhmModel, track: Track) -> BodyModel:
+    """The tracked person's own body: EHM-s with their proportions built in."""
+    return body.person(track.proportions or Proportions.neutral())
 
 
 def fit_device(name: str) -> torch.device:
@@ -224,19 +249,32 @@ def _tracked(
     cache: Path,
     key: str,
     detections: ClipDetections,
-    body: BodyModel,
+    body: EhmModel,
     camera: Camera | None,
     config: FitConfig,
     progress: ProgressFn | None,
 ) -> Track:
-    """The clip's track, from the cache where the settings agree."""
+    """The clip's track, from the cache where the settings agree.
+
+    It starts from what one pass of the lifter recovers in each frame.
+    """
     named = cache / f"track-{key}.npz"
     if named.is_file():
         try:
             return load_track(named)
         except ValueError as error:
             logger.warning("%s: tracking again", error)
-    track = track_clip(detections, body, camera=camera, config=config.tracking, progress=progress)
+    guess = None
+    if config.clip.start == "recovered":
+        guess = first_guess(Lifter.load(), detections, camera, body)
+    track = track_clip(
+        detections,
+        body,
+        camera=camera,
+        config=config.tracking,
+        initial=guess,
+        progress=progress,
+    )
     save_track(named, track)
     return track
 

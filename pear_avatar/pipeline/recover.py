@@ -193,6 +193,7 @@ def picture_result(person: RecoveredPerson, recoverer: Recoverer, name: str) -> 
         np.zeros(1, np.int64),
         trusted,
         np.full(1, np.nan),
+        person.proportions,
     )
     return PersonResult(
         person.identity,

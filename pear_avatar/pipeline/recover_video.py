@@ -141,6 +141,7 @@ def person_result(
         detections.frame_index,
         detections.trusted,
         np.full(detections.num_frames, np.nan),
+        found.proportions,
     )
     body = recoverer.source.body.person(found.proportions)
     track = replace(track, landmark_error=frame_errors(track, detections, body))

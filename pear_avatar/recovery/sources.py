@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.body.ehm import EhmModel, open_ehm
-from pear_avatar.body.open_body import load_body
+from pear_avatar.body.ehm import EhmModel
+from pear_avatar.body.sources import BodySource, Gender, load_ehm
 from pear_avatar.recovery.lifter import Lifter
 from pear_avatar.recovery.pear.checkpoint import CHECKPOINT_VARIABLE, load_checkpoint
 from pear_avatar.recovery.pear.crops import crop_tensor, square_boxes
@@ -39,7 +39,7 @@ class LifterSource:
     @classmethod
     def load(cls) -> LifterSource:
         """The lifter that ships with the package."""
-        return cls(Lifter.load(), open_ehm(load_body()))
+        return cls(Lifter.load(), load_ehm())
 
     def recover(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
@@ -127,16 +127,25 @@ def _proportions(parts: list[PearPeople]) -> Proportions:
     )
 
 
-def pose_source(checkpoint: Path | None, device: str, body: EhmModel) -> LifterSource | PearSource:
+def pose_source(
+    checkpoint: Path | None = None,
+    device: str = "auto",
+    body_models: Path | None = None,
+    gender: Gender = "neutral",
+) -> LifterSource | PearSource:
     """The PEAR network where a checkpoint is named, else the lifter.
 
     Args:
         checkpoint: the network's weights; None also where the environment names some
             (``PEAR_AVATAR_PEAR_CHECKPOINT``).
         device: "auto", "cpu" or "cuda"; the lifter always runs on the processor.
-        body: that the network was trained for; the lifter knows only the open body.
+        body_models: the SMPL-X and FLAME files that the network was trained with.
+        gender: which of them.
+
+    Raises:
+        FileNotFoundError: the checkpoint or a model file is missing.
     """
     if checkpoint is None and not os.environ.get(CHECKPOINT_VARIABLE):
         return LifterSource.load()
     wanted = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return PearSource.load(checkpoint, wanted, body)
+    return PearSource.load(checkpoint, wanted, load_ehm(BodySource("smplx", body_models, gender)))
