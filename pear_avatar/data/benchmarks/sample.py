@@ -26,11 +26,11 @@ class Sample:
     person:        number within the picture.
     box_xyxy:      (4,) about the person.
     K:             (3, 3) intrinsics.
-    joints:        (J, 3) in ``joint_layout``: "smpl24" or "smplx127" (SMPL-X's joints and
-                   landmarks as AGORA lists them).
-    vertices:      (V, 3) of SMPL-X.
-    keypoints:     (K, 2) pixels in ``keypoint_layout``: "openpose18", "openpose25", "smplx127"
-                   or "wholebody133".
+    joints:        (J, 3) in ``joint_layout``: "smpl24", "smplx55" or "smplx127" (SMPL-X's joints
+                   and landmarks as AGORA lists them).
+    vertices:      (V, 3) of SMPL-X, or of the body that made a synthetic sample.
+    keypoints:     (K, 2) pixels in ``keypoint_layout``: "coco17", "openpose18", "openpose25",
+                   "smplx127" or "wholebody133".
     visible:       (K,) bool, which keypoints are annotated.
     parameters:    body model parameters as the data set gives them, by its names.
     """

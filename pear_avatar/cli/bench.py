@@ -1,0 +1,136 @@
+"""``pear-avatar bench hmr``: recovery measured on a data set, beside what papers report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pear_avatar.cli.options import Subparsers, add_command, add_machine_options, positive_int
+from pear_avatar.pipeline.errors import EXIT_OK, EXIT_SKIPPED, UserError
+from pear_avatar.pipeline.machine import limit_threads
+
+if TYPE_CHECKING:
+    from pear_avatar.body import BodyModel
+    from pear_avatar.data.benchmarks import Sample
+    from pear_avatar.pipeline.bench_hmr import HmrReport
+
+_EXAMPLES = """\
+  pear-avatar bench hmr
+      synthetic people with known truth; needs no data
+  pear-avatar bench hmr --dataset 3dpw --root 3DPW --limit 2000
+  pear-avatar bench hmr --dataset ehf --root EHF --checkpoint pear_model.pt --body-models models
+  pear-avatar bench hmr --dataset coco-wholebody --root coco
+      coco/annotations/coco_wholebody_val_v1.0.json and coco/val2017
+  pear-avatar bench hmr --dataset stills --root photos
+"""
+
+_DATASETS = ("synthetic", "stills", "3dpw", "ehf", "agora", "ubody", "coco-wholebody")
+_SYNTHETIC_PEOPLE = 4
+_COCO_FILE, _COCO_PICTURES = "annotations/coco_wholebody_val_v1.0.json", "val2017"
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command and its options."""
+    parser = add_command(
+        commands, "bench", "Measure recovery on a data set, beside published figures.", _EXAMPLES
+    )
+    parser.add_argument("what", choices=("hmr",), help="what to measure: human mesh recovery")
+    parser.add_argument(
+        "--dataset", choices=_DATASETS, default="synthetic", help="(default: synthetic)"
+    )
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", help="the data set's folder, as its owners lay it out"
+    )
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="at most N people")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE",
+        help="weights of the PEAR network, to measure it instead of the landmark lifter",
+    )  # fmt: skip
+    parser.add_argument(
+        "--body-models", type=Path, metavar="DIR",
+        help="folder with SMPL-X and FLAME, which the released PEAR network needs",
+    )  # fmt: skip
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    add_machine_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print the table."""
+    if args.root is None and args.dataset != "synthetic":
+        raise UserError(f"--dataset {args.dataset} needs --root, the folder that holds it")
+    args.kept_on_interrupt = "Nothing was written."
+    limit_threads(args.threads)
+
+    from pear_avatar.cli.progress import StageProgress
+    from pear_avatar.pipeline.bench_hmr import measure_recovery
+    from pear_avatar.recovery.recoverer import Recoverer
+    from pear_avatar.recovery.sources import pose_source
+
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Recoverer(pose_source(args.checkpoint, args.device, args.body_models)) as recoverer,
+        StageProgress() as progress,
+    ):
+        body = recoverer.source.body
+        samples = _samples(args.dataset, args.root, Path(scratch), body.body)
+        report = measure_recovery(samples, recoverer, body, limit=args.limit, progress=progress)
+    print(_table(args.dataset, report))
+    if args.json is not None:
+        _write_json(args.json, args.dataset, report)
+    return EXIT_SKIPPED if report.skipped else EXIT_OK
+
+
+def _samples(dataset: str, root: Path, scratch: Path, body: BodyModel) -> Iterator[Sample]:
+    from pear_avatar.data import benchmarks
+
+    if dataset == "synthetic":
+        return benchmarks.make_synthetic_samples(scratch, body, _SYNTHETIC_PEOPLE)
+    if dataset == "coco-wholebody":
+        return benchmarks.read_coco_wholebody(root / _COCO_FILE, root / _COCO_PICTURES)
+    readers = {
+        "stills": benchmarks.read_stills,
+        "3dpw": benchmarks.read_3dpw,
+        "ehf": benchmarks.read_ehf,
+        "agora": benchmarks.read_agora,
+        "ubody": benchmarks.read_ubody,
+    }
+    return readers[dataset](root)
+
+
+def _table(dataset: str, report: HmrReport) -> str:
+    """Our figures, the published ones, and how far they may be compared."""
+    from pear_avatar.evaluation.human_mesh.published import PROTOCOLS, PUBLISHED
+
+    lines = [f"{dataset}: {report.people} people, {report.found} recovered"]
+    if report.skipped:
+        lines[0] += f", {report.skipped} pictures could not be read"
+    rows = [
+        ("pear-avatar", f.name, f"{f.value:.1f} {f.unit}", f"over {f.count}")
+        for f in report.figures
+    ]
+    rows += [
+        (p.method, p.metric, f"{p.value:.1f} {p.unit}", p.source)
+        for p in PUBLISHED.get(dataset, ())
+    ]
+    if not rows:
+        return f"{lines[0]}; nothing could be measured"
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append("  " + "  ".join(cells).rstrip())
+    return "\n".join([*lines, f"ours: {PROTOCOLS[dataset]}"])
+
+
+def _write_json(path: Path, dataset: str, report: HmrReport) -> None:
+    from dataclasses import asdict
+
+    from pear_avatar.data.atomic import write_text_atomic
+    from pear_avatar.evaluation.human_mesh.published import PROTOCOLS
+
+    content = {"dataset": dataset, "protocol": PROTOCOLS[dataset], **asdict(report)}
+    write_text_atomic(path, json.dumps(content, indent=2) + "\n")
