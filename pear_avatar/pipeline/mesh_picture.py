@@ -51,7 +51,7 @@ class DrawnBody:
 
 
 def draw_over(
-    picture: np.ndarray, bodies: Sequence[DrawnBody], K: np.ndarray, opacity: float = 0.85
+    picture: np.ndarray, bodies: Sequence[DrawnBody], K: np.ndarray, opacity: float = 0.75
 ) -> np.ndarray:
     """The (H, W, 3) uint8 picture with the bodies drawn over it, nearest last.
 

@@ -101,7 +101,9 @@ def recover_pictures(
     root = Path(source.source)
     paths = pictures_in(root) if source.kind == "folder" else [root]
     report = progress or (lambda *_: None)
-    skipped, cells, people = [], [], 0
+    skipped: list[Skipped] = []
+    cells: list[tuple[str, np.ndarray]] = []
+    people = 0
     for done, path in enumerate(paths, 1):
         stem = _stem(out, root, path)
         try:
