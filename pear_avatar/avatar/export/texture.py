@@ -41,6 +41,9 @@ _HEAD_RADIUS = 0.22
 #: A picture counts with the cosine between the skin's normal and the line of sight to this power.
 _STRAIGHT = 8.0
 
+#: The part of a picture's half side over which it fades out at the border.
+_BORDER = 0.25
+
 #: How far behind the drawn surface a point still counts as seen, metres; and how far splats reach
 #: over an edge of it: points so near beside it, and so far behind it, are left to other pictures.
 _SEEN, _EDGE_REACH, _EDGE_DEPTH = 0.006, 0.012, 0.04
@@ -183,7 +186,9 @@ def _one_view(
     alpha = found[:, 3:]
     # Nearer pictures resolve more: a weight by pixels to the millimetre, squared.
     nearness = (camera.K[0, 0] / depth[:, None] / 1000) ** 2
-    share = cosine[index, None] ** _STRAIGHT * alpha**2 * nearness
+    # Fading towards the picture's border leaves no line where one picture ends.
+    fade = ((1 - grid[0, 0].abs().amax(-1, keepdim=True)) / _BORDER).clamp(0, 1)
+    share = cosine[index, None] ** _STRAIGHT * alpha**2 * nearness * fade
     return index, found[:, :3] / alpha.clamp_min(1e-3), share
 
 
