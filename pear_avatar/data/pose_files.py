@@ -46,7 +46,7 @@ from pear_avatar.data.pose_dicts import (
     read_torch_arrays,
 )
 from pear_avatar.data.pose_folders import find_result, frame_files, read_frame_files
-from pear_avatar.data.pose_npz import SHAPE_SPACE, motion_of_arrays, smplx_layout
+from pear_avatar.data.pose_npz import SHAPE_SPACE, has_own_shape, motion_of_arrays, smplx_layout
 from pear_avatar.data.pose_options import ReadOptions
 from pear_avatar.data.pose_write import save_motion_amass
 from pear_avatar.data.retarget_report import RetargetReport
@@ -87,11 +87,12 @@ _FAR = 1e5
 class MotionFile:
     """What was read.
 
-    motion:     the motion.
-    layout:     which of the module's layouts the file has.
-    report:     how a capture's skeleton was mapped; None for files of the SMPL family.
-    intrinsics: (N, 3, 3) the clip's camera in pixels, where the file holds it.
+    motion:      the motion.
+    layout:      which of the module's layouts the file has.
+    report:      how a capture's skeleton was mapped; None for files of the SMPL family.
+    intrinsics:  (N, 3, 3) the clip's camera in pixels, where the file holds it.
     proportions: scales and joint offsets of the person, from files of the EHM tracker.
+    own_shape:   betas and expression are those of the open body.
     """
 
     motion: Motion
@@ -99,6 +100,7 @@ class MotionFile:
     report: RetargetReport | None = None
     intrinsics: np.ndarray | None = None
     proportions: Proportions | None = None
+    own_shape: bool = False
 
 
 def load_motion(
@@ -225,15 +227,17 @@ def _arrays_file(arrays: PoseArrays, options: ReadOptions) -> MotionFile:
         capture = capture_of_skeleton_motion(arrays, options.frame_rate)
         return _capture_file(capture, "poselib", options)
     layout = tracker_layout(arrays)
+    own = has_own_shape(arrays, options.keep_coefficients)
     if layout == "gvhmr":
         motion, K = motion_of_gvhmr(arrays, options)
         return MotionFile(motion, layout, intrinsics=K)
     if layout == "ehm":
         motion = motion_of_ehm(arrays, options)
-        return MotionFile(motion, layout, proportions=ehm_proportions(arrays, options))
+        person = ehm_proportions(arrays, options)
+        return MotionFile(motion, layout, proportions=person, own_shape=own)
     known = smplx_layout(arrays)
     if known is not None:
-        return MotionFile(motion_of_arrays(arrays, options), known)
+        return MotionFile(motion_of_arrays(arrays, options), known, own_shape=own)
     if layout == "flame":
         return MotionFile(motion_of_flame(arrays, options), layout)
     raise arrays.error(

@@ -28,6 +28,7 @@ __all__ = [
     "OWN_EXPRESSION",
     "SHAPE_SPACE",
     "hand_angles",
+    "has_own_shape",
     "motion_of_arrays",
     "read_coefficients",
     "read_times",
@@ -184,6 +185,11 @@ def _up_axis(
     return found
 
 
+def has_own_shape(arrays: PoseArrays, keep: bool) -> bool:
+    """Whether :func:`read_coefficients` finds the open body's coefficients."""
+    return arrays.text("shape_space", "") == SHAPE_SPACE or (OWN_BETAS in arrays and not keep)
+
+
 def read_coefficients(
     arrays: PoseArrays,
     count: int,
@@ -193,9 +199,12 @@ def read_coefficients(
     expression_keys: tuple[str, ...] = ("expression",),
 ) -> tuple[np.ndarray, np.ndarray]:
     """betas (S,) and expression (N, E): the open body's own, another body's if kept, or zeros."""
-    own = arrays.text("shape_space", "") == SHAPE_SPACE
-    betas_key = arrays.first_of((OWN_BETAS, *(betas_keys if keep or own else ())))
-    expression_key = arrays.first_of((OWN_EXPRESSION, *(expression_keys if keep or own else ())))
+    all_own = arrays.text("shape_space", "") == SHAPE_SPACE
+    if keep or all_own:  # what others keep is in the file's own words, and ours only a fallback
+        betas_key = arrays.first_of((*betas_keys, OWN_BETAS))
+        expression_key = arrays.first_of((*expression_keys, OWN_EXPRESSION))
+    else:
+        betas_key, expression_key = (arrays.first_of((k,)) for k in (OWN_BETAS, OWN_EXPRESSION))
     if betas_key is None and arrays.first_of((*betas_keys, *expression_keys)):
         logger.info("%s: betas and expression belong to another body; left out", arrays.name)
     betas, expression = np.zeros(10), np.zeros((count, 10))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from pear_avatar.geometry.rotations import matrix_to_axis_angle
 from pear_avatar.types import Motion, Proportions
 
 __all__ = [
+    "ShapeOf",
     "motion_arrays",
     "save_joints_csv",
     "save_motion_amass",
@@ -26,23 +28,31 @@ __all__ = [
     "save_motion_smplx",
 ]
 
+#: Whose coefficients a motion's betas and expression are.
+ShapeOf = Literal["open", "smplx"]
 
-def save_motion_amass(path: str | Path, motion: Motion, *, up_axis: UpAxis = "z") -> None:
+
+def save_motion_amass(
+    path: str | Path, motion: Motion, *, up_axis: UpAxis = "z", shape: ShapeOf = "open"
+) -> None:
     """Write a motion as AMASS does for SMPL-X: z up, ``poses`` (N, 165), ``trans``, ``betas``.
 
-    ``betas`` are zeros, SMPL-X's average person: other programs would take the open body's
-    coefficients for SMPL-X's. Ours are kept beside them as ``open_body_betas`` and
-    ``open_body_expression``. The whole file appears at once or not at all.
+    With the open body's ``shape``, ``betas`` are zeros, SMPL-X's average person: other programs
+    would take the open body's coefficients for SMPL-X's. Ours are kept beside them as
+    ``open_body_betas`` and ``open_body_expression``. The whole file appears at once or not at all.
     """
     rotations, pelvis = _in_file_axes(motion, up_axis)
     trans = pelvis - torch.tensor(PELVIS_SMPLX, dtype=torch.float64)
     arrays = motion_arrays(motion, rotations, trans)
     del arrays["shape_space"]  # which says that betas are the open body's; here they are SMPL-X's
-    arrays |= {"betas": np.zeros(16), "num_betas": np.array(16), "up_axis": np.array(up_axis)}
-    save_npz(path, {**arrays, **_own_coefficients(motion), "expression": _zeros(motion, 10)})
+    arrays |= _coefficients(motion, shape, 16)
+    arrays |= {"num_betas": np.array(len(arrays["betas"])), "up_axis": np.array(up_axis)}
+    save_npz(path, arrays)
 
 
-def save_motion_smplh(path: str | Path, motion: Motion, *, up_axis: UpAxis = "z") -> None:
+def save_motion_smplh(
+    path: str | Path, motion: Motion, *, up_axis: UpAxis = "z", shape: ShapeOf = "open"
+) -> None:
     """Write a motion as AMASS does for SMPL-H: ``poses`` (N, 156), no face.
 
     ``betas`` (16,) are zeros, as in :func:`save_motion_amass`.
@@ -54,18 +64,22 @@ def save_motion_smplh(path: str | Path, motion: Motion, *, up_axis: UpAxis = "z"
     arrays = {
         "poses": kept.reshape(count, -1),
         "trans": (pelvis - torch.tensor(PELVIS_SMPLH, dtype=torch.float64)).cpu().numpy(),
-        "betas": np.zeros(16),
         "dmpls": np.zeros((count, 8)),
         "gender": np.array("neutral"),
         "mocap_framerate": np.array(motion.fps),
         "time": np.asarray(motion.time, np.float64),
         "up_axis": np.array(up_axis),
-        **_own_coefficients(motion),
+        **_coefficients(motion, "open", 16),  # SMPL-X's betas are not SMPL-H's either
     }
+    del arrays["expression"]
+    if shape != "open":
+        arrays = {k: v for k, v in arrays.items() if k not in (OWN_BETAS, OWN_EXPRESSION)}
     save_npz(path, arrays)
 
 
-def save_motion_smplx(path: str | Path, motion: Motion, *, up_axis: UpAxis = "y") -> None:
+def save_motion_smplx(
+    path: str | Path, motion: Motion, *, up_axis: UpAxis = "y", shape: ShapeOf = "open"
+) -> None:
     """Write a motion under SMPL-X parameter names, as SMPLer-X and OSX do.
 
     Hands are full poses (N, 45) relative to the flat hand, which ``flat_hand_mean`` says.
@@ -76,19 +90,21 @@ def save_motion_smplx(path: str | Path, motion: Motion, *, up_axis: UpAxis = "y"
     arrays = {
         **blocks,
         "transl": (pelvis - torch.tensor(PELVIS_SMPLX, dtype=torch.float64)).cpu().numpy(),
-        "betas": np.zeros(10),
-        "expression": _zeros(motion, 10),
         "flat_hand_mean": np.array(True),
         "fps": np.array(motion.fps),
         "time": np.asarray(motion.time, np.float64),
         "up_axis": np.array(up_axis),
-        **_own_coefficients(motion),
+        **_coefficients(motion, shape, 10),
     }
     save_npz(path, arrays)
 
 
 def save_motion_ehm(
-    path: str | Path, motion: Motion, proportions: Proportions | None = None
+    path: str | Path,
+    motion: Motion,
+    proportions: Proportions | None = None,
+    *,
+    shape: ShapeOf = "open",
 ) -> None:
     """Write a motion under the names of the EHM tracker, one array for all frames.
 
@@ -107,6 +123,7 @@ def save_motion_ehm(
     RT = torch.cat([turned.expand(len(shift), 3, 3), shift[..., None]], dim=-1)
     angles = matrix_to_axis_angle(rotations).cpu().numpy()
     count, zeros = len(angles), np.zeros
+    coefficients = _coefficients(motion, shape, 200)
     person = proportions or Proportions.neutral()
     offsets = torch.zeros(55, 3) if person.joint_offsets is None else person.joint_offsets
     save_npz(
@@ -116,21 +133,21 @@ def save_motion_ehm(
             "smplx_coeffs/body_pose": angles[:, PARAM_SLICES["body_pose"]],
             "smplx_coeffs/left_hand_pose": angles[:, PARAM_SLICES["left_hand_pose"]],
             "smplx_coeffs/right_hand_pose": angles[:, PARAM_SLICES["right_hand_pose"]],
-            "smplx_coeffs/exp": zeros((count, 50)),
+            "smplx_coeffs/exp": _padded(coefficients.pop("expression"), 50),
             "smplx_coeffs/camera_RT_params": RT.cpu().numpy(),
             "flame_coeffs/expression_params": zeros((count, 50)),
             "flame_coeffs/jaw_params": angles[:, 22],
             "flame_coeffs/eye_pose_params": angles[:, 23:25].reshape(count, 6),
             "flame_coeffs/pose_params": zeros((count, 3)),
             "flame_coeffs/eyelid_params": zeros((count, 2)),
-            "smplx_shape": zeros((1, 200)),
+            "smplx_shape": _padded(coefficients.pop("betas"), 200)[None],
             "flame_shape": zeros((1, 300)),
             "head_scale": person.head_scale.detach().double().cpu().numpy().reshape(1, 3),
             "hand_scale": person.hand_scale.detach().double().cpu().numpy().reshape(1, 3),
             "joints_offset": offsets.detach().double().cpu().numpy().reshape(1, 55, 3),
             "fps": np.array(motion.fps),
             "time": np.asarray(motion.time, np.float64),
-            **_own_coefficients(motion),
+            **coefficients,
         },
     )
 
@@ -147,15 +164,25 @@ def save_joints_csv(path: str | Path, motion: Motion, body: BodyModel) -> None:
         np.savetxt(temporary, table, fmt="%.6f", delimiter=",", header=header, comments="")
 
 
-def _own_coefficients(motion: Motion) -> dict[str, np.ndarray]:
+def _coefficients(motion: Motion, shape: ShapeOf, count: int) -> dict[str, np.ndarray]:
+    """``betas`` and ``expression`` as others understand them, and the open body's by its side."""
+    betas = motion.params.betas.detach().double().cpu().numpy()
+    expression = motion.params.expression.detach().double().cpu().numpy()
+    if shape == "smplx":
+        return {"betas": _padded(betas, count), "expression": expression}
+    zeros = np.zeros((len(expression), 10))
     return {
-        OWN_BETAS: motion.params.betas.detach().double().cpu().numpy(),
-        OWN_EXPRESSION: motion.params.expression.detach().double().cpu().numpy(),
+        "betas": np.zeros(count),
+        "expression": zeros,
+        OWN_BETAS: betas,
+        OWN_EXPRESSION: expression,
     }
 
 
-def _zeros(motion: Motion, width: int) -> np.ndarray:
-    return np.zeros((motion.params.num_frames, width))
+def _padded(values: np.ndarray, count: int) -> np.ndarray:
+    """(..., at least ``count``) with zeros behind."""
+    missing = max(0, count - values.shape[-1])
+    return np.concatenate([values, np.zeros((*values.shape[:-1], missing))], axis=-1)
 
 
 def _in_file_axes(motion: Motion, up: UpAxis) -> tuple[Tensor, Tensor]:
