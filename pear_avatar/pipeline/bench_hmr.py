@@ -129,10 +129,11 @@ def measure_recovery(
         recoverer: whose results are measured.
         body: that the recovered parameters are for.
         limit: at most so many samples.
-        progress: called with "measure", how many are done, and ``limit`` (0: not known).
+        progress: called with "measure", how many are done, and how many there are at least.
     """
     sums = _Sums()
     parts = parts_by_skinning(body.body)
+    report = progress or (lambda *_: None)
     people = found = skipped = 0
     for sample in _first(samples, limit):
         try:
@@ -145,8 +146,8 @@ def measure_recovery(
         person = _recover(recoverer, image, sample)
         found += person is not None
         _measure(sums, sample, person, body, parts)
-        if progress is not None:
-            progress("measure", people + skipped, limit or 0)
+        report("measure", people + skipped, people + skipped + 1)
+    report("measure", people + skipped, people + skipped)
     return HmrReport(people, found, skipped, tuple(_figures(sums)))
 
 
@@ -184,7 +185,9 @@ def _measure(
         return
     params = person.params
     own = body.person(person.proportions)
-    posed = own.shape(params.betas, params.expression).pose(params.rotations, params.transl)
+    # Eyelids follow the expression where the person's body has columns for them.
+    expression = params.expression[: own.num_expression]
+    posed = own.shape(params.betas, expression).pose(params.rotations, params.transl)
     joints = to_camera(person.camera, posed.joints)
     if sample.joints is not None:
         _measure_joints(sums, sample, joints)

@@ -194,6 +194,28 @@ def test_engine_leaves_its_input_and_the_network_alone(
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in state.items())
 
 
+def test_a_compiler_that_fails_costs_nothing(
+    network: PearNetwork,
+    crops: torch.Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(function: object, **_options: object) -> object:
+        def fail(_x: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("no C++ compiler found\nand a long story")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", broken)
+    engine = PearEngine(network, dtype=torch.float32, compiled=True)
+    plain = PearEngine(network, dtype=torch.float32)
+    with caplog.at_level("WARNING"):
+        assert_same(engine(crops), plain(crops), 1e-9)
+    assert "no C++ compiler found); it runs uncompiled" in caplog.text
+    with pytest.raises(RuntimeError):
+        engine.forward(torch.zeros(1, 3))
+
+
 def test_packed_layers_equal_plain_ones() -> None:
     torch.manual_seed(0)
     affine = Affine(torch.randn(40, 64) / 8, torch.randn(40))

@@ -8,6 +8,7 @@ what the products kept, and the camera's depth is a quotient of the last layer's
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -30,6 +31,8 @@ from pear_avatar.recovery.pear.output import PearOutput, from_layers
 
 __all__ = ["CapturedGraph", "PearEngine", "best_dtype"]
 
+_logger = logging.getLogger(__name__)
+
 _DECODER_EPS = 1e-5
 
 
@@ -46,7 +49,12 @@ def best_dtype(device: torch.device | str) -> torch.dtype:
 
 
 class PearEngine:
-    """Crops -> :class:`PearOutput`, as fast as the device can."""
+    """Crops -> :class:`PearOutput`, as fast as the device can.
+
+    forward: (B, 3, 256, 256) float32 on the engine's device -> (B, outputs) float32. Nothing is
+             copied to or from the device and nobody waits, so that this may be part of a larger
+             CUDA graph; :meth:`split` names the parts of its result.
+    """
 
     def __init__(
         self,
@@ -55,6 +63,7 @@ class PearEngine:
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
         graphs: bool = True,
+        compiled: bool = False,
     ) -> None:
         """Fold a network's weights and pack them; the network itself is not kept.
 
@@ -63,6 +72,9 @@ class PearEngine:
             device: where to run.
             dtype: of the products; None is :func:`best_dtype`. Sums and outputs are float32.
             graphs: on CUDA, capture a graph for each batch size that is asked for.
+            compiled: let torch's compiler fuse what lies between the products. It needs a C++
+                compiler (on CUDA: triton) and up to a minute for each batch size; where it fails
+                the engine runs as without it.
         """
         self.device = torch.device(device)
         self.dtype = dtype or best_dtype(self.device)
@@ -81,6 +93,7 @@ class PearEngine:
         self._widths = folded.output_widths
         self._graphs: dict[int, CapturedGraph] = {}
         self._use_graphs = graphs and self.device.type == "cuda"
+        self.forward = _Compiled(self._forward) if compiled else self._forward
 
     @torch.no_grad()
     def __call__(self, crops: Tensor) -> PearOutput:
@@ -101,12 +114,8 @@ class PearEngine:
             graph = self._graphs[len(crops)] = CapturedGraph(self.forward, crops)
         return self.split(graph(crops).clone())
 
-    def forward(self, crops: Tensor) -> Tensor:
-        """(B, 3, 256, 256) float32 on the engine's device -> (B, outputs) float32.
-
-        Nothing is copied to or from the device and nobody waits, so this may be part of a larger
-        CUDA graph.
-        """
+    def _forward(self, crops: Tensor) -> Tensor:
+        """See :attr:`forward`."""
         x = self._patches(self._unfold(crops)) + self._positions
         for block in self._blocks:
             x = block(x)
@@ -140,6 +149,25 @@ class PearEngine:
                 keys = layer.keys(token)
             token = layer.look(token, keys, context)
         return token
+
+
+class _Compiled:
+    """A compiled function that becomes the plain one again if the compiler fails."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        self._plain = function
+        self._run: Callable[[Tensor], Tensor] = torch.compile(function, dynamic=False)
+
+    def __call__(self, crops: Tensor) -> Tensor:
+        try:
+            return self._run(crops)
+        except Exception as error:  # compilers fail in many ways, and none of them matters here
+            if self._run is self._plain:
+                raise
+            first = str(error).partition("\n")[0]
+            _logger.warning("torch cannot compile the network (%s); it runs uncompiled", first)
+            self._run = self._plain
+            return self._run(crops)
 
 
 class CapturedGraph:
