@@ -101,7 +101,8 @@ class Proportions:
     """What EHM-s adds to a person's shape: constants of the person, not of the frame.
 
     head_scale:    (*B, 3) per-axis scale of the head about the midpoint of the eyes.
-    hand_scale:    (*B, 3) per-axis scale of each hand about its centre.
+    hand_scale:    (*B, 3) per-axis scale of each hand, from the wrist (about the hand's centre
+                   where seams are not blended).
     head_betas:    (*B, H) shape coefficients of the head model; None keeps the body's own head.
     joint_offsets: (*B, 55, 3) metres, added to the rest joints; None adds nothing.
     """
@@ -241,6 +242,8 @@ class Track:
     trusted:        (N,) bool; untrusted frames hold interpolated values, not observations.
     landmark_error: (N,) mean 2D landmark error relative to the person's height in the image;
                     NaN where nothing was observed.
+    proportions:    the person's own, without batch axes, where they were estimated; the motion is
+                    then that of ``EhmModel.person(proportions)``.
     """
 
     motion: Motion
@@ -248,3 +251,4 @@ class Track:
     frame_index: np.ndarray
     trusted: np.ndarray
     landmark_error: np.ndarray
+    proportions: Proportions | None = None

@@ -1,7 +1,9 @@
 """``track.npz``: a tracked person and the clip's cameras, readable by others as AMASS-like.
 
 The motion's keys are those of AMASS for SMPL-X (``poses``, ``trans``, ``betas``, ...), with
-``up_axis`` saying that y is up and ``pelvis_rest`` that ``trans`` is where the pelvis is.
+``up_axis`` saying that y is up and ``pelvis_rest`` that ``trans`` is where the pelvis is. Where
+the person's proportions were estimated, ``head_scale`` and ``hand_scale`` (3,) hold them, with
+``head_betas`` (H,) and ``joint_offsets`` (55, 3) where there are any.
 """
 
 from __future__ import annotations
@@ -11,16 +13,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pear_avatar.body.joints import NUM_JOINTS
 from pear_avatar.data.npz import save_npz
 from pear_avatar.data.pose_arrays import PoseArrays, PoseFileError, read_pose_arrays
 from pear_avatar.data.pose_files import load_motion
 from pear_avatar.data.pose_write import motion_arrays
-from pear_avatar.types import Camera, Track
+from pear_avatar.types import Camera, Proportions, Track
 
 __all__ = ["TRACK_VERSION", "load_track", "save_track"]
 
 TRACK_VERSION = 1
 
+#: The person's proportions and their shapes; None stands for any size.
+_PROPORTIONS: dict[str, tuple[int | None, ...]] = {
+    "head_scale": (3,),
+    "hand_scale": (3,),
+    "head_betas": (None,),
+    "joint_offsets": (NUM_JOINTS, 3),
+}
 _NEEDED = ("K", "T_camera_world", "width", "height", "frame_index", "trusted", "landmark_error")
 
 
@@ -51,6 +61,8 @@ def save_track(path: str | Path, track: Track) -> None:
         "trusted": np.asarray(track.trusted, bool),
         "landmark_error": np.asarray(track.landmark_error, np.float64),
     }
+    if track.proportions is not None:
+        arrays |= _proportion_arrays(track.proportions)
     save_npz(path, arrays)
 
 
@@ -82,7 +94,44 @@ def load_track(path: str | Path) -> Track:
         _per_frame(arrays, "frame_index", count).astype(np.int64),
         _per_frame(arrays, "trusted", count).astype(bool),
         _per_frame(arrays, "landmark_error", count).astype(np.float64),
+        _proportions(arrays),
     )
+
+
+def _proportion_arrays(proportions: Proportions) -> dict[str, np.ndarray]:
+    found = {}
+    for name, trailing in _PROPORTIONS.items():
+        value = getattr(proportions, name)
+        if value is None:
+            continue
+        if value.dim() != len(trailing):
+            raise ValueError(
+                f"a track has one set of proportions: {name} must have no batch axes, got shape "
+                f"{tuple(value.shape)}"
+            )
+        found[name] = value.detach().double().cpu().numpy()
+    return found
+
+
+def _proportions(arrays: PoseArrays) -> Proportions | None:
+    """The person's proportions; None in files of bodies without any."""
+    if "head_scale" not in arrays and "hand_scale" not in arrays:
+        return None
+    found: dict[str, torch.Tensor] = {}
+    for name, trailing in _PROPORTIONS.items():
+        if name not in arrays:
+            if name in ("head_scale", "hand_scale"):
+                raise arrays.error(f"lacks {name}; run the fit again")
+            continue
+        value = arrays.numbers(name)
+        fits = value.ndim == len(trailing) and all(
+            wanted in (None, size) for wanted, size in zip(trailing, value.shape, strict=True)
+        )
+        if not fits:
+            text = ", ".join("H" if n is None else str(n) for n in trailing)
+            raise arrays.error(f"{name} must have shape ({text}), got {value.shape}")
+        found[name] = torch.from_numpy(value).float()
+    return Proportions(**found)
 
 
 def _camera(arrays: PoseArrays, count: int) -> Camera:

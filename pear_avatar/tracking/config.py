@@ -28,6 +28,10 @@ class TrackConfig:
     #: the body's standing height, metres: monocular video does not reveal scale
     height_mean: float = 1.70
     height_sigma: float = 0.10
+    #: standard deviations of the scales of head and hands around one; 0 keeps one (they are
+    #: solved for only where the tracker is given EHM-s)
+    head_scale_sigma: float = 0.1
+    hand_scale_sigma: float = 0.1
     smoothness: float = 1.0
     pose_prior: float = 0.4
     #: trust in the detector's own 3D bone directions once the pose has settled (1 before)
@@ -42,6 +46,9 @@ class TrackConfig:
         for name in ("num_betas", "num_expression", "coarse_steps", "fine_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"tracking.{name} must be at least 0, got {getattr(self, name)}")
+        for name in ("head_scale_sigma", "hand_scale_sigma"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"tracking.{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in ("focal_guess", "height_mean", "height_sigma", "coarse_frames"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"tracking.{name} must be positive, got {getattr(self, name)}")

@@ -9,23 +9,26 @@ from torch import Tensor
 from pear_avatar.body import BodyModel
 from pear_avatar.tracking.camera import clip_cameras
 from pear_avatar.tracking.report import frame_errors
-from pear_avatar.tracking.rig import PointRig
 from pear_avatar.tracking.state import TrackState
-from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Track
+from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Proportions, Track
 
 
 def make_track(
     detections: ClipDetections,
     body: BodyModel,
-    rig: PointRig,
     state: TrackState,
     camera: Camera,
     T_world_solver: Tensor,
+    proportions: Proportions | None = None,
 ) -> Track:
-    """Carry the solution into the clip's world and pad its coefficients to the body's."""
+    """Carry the solution into the clip's world and pad its coefficients to the body's.
+
+    ``body`` is the person's own, with any ``proportions`` built in.
+    """
     N = detections.num_frames
     R, t = T_world_solver[:3, :3].to(state.root), T_world_solver[:3, 3].to(state.root)
-    pelvis = rig.joint_rest[0] + rig.joint_shape[0] @ state.betas
+    count = len(state.betas)
+    pelvis = body.joint_template[0] + body.joint_shape_dirs[0, :, :count] @ state.betas
     rotations = state.rotations().clone()
     rotations[:, 0] = R @ rotations[:, 0]
     transl = (state.transl + pelvis) @ R.T + t - pelvis
@@ -41,6 +44,7 @@ def make_track(
         frame_index=np.asarray(detections.frame_index, np.int64),
         trusted=np.asarray(detections.trusted, bool),
         landmark_error=np.full(N, np.nan, np.float32),
+        proportions=proportions,
     )
     errors = frame_errors(track, detections, body)
     return Track(**{**vars(track), "landmark_error": errors})

@@ -12,7 +12,7 @@ from pear_avatar.data.pose_files import PoseFileError, load_motion
 from pear_avatar.data.track_file import load_track, save_track
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
-from pear_avatar.types import BodyParams, Camera, Motion, Track
+from pear_avatar.types import BodyParams, Camera, Motion, Proportions, Track
 
 GOLDEN = {
     "poses": (3, 165), "trans": (3, 3), "betas": (100,), "num_betas": (), "expression": (3, 52),
@@ -118,3 +118,50 @@ def test_bad_tracks_say_what_was_found(tmp_path, track, changes, message):
     np.savez(tmp_path / "bad.npz", **{k: v for k, v in arrays.items() if v is not None})
     with pytest.raises(PoseFileError, match=message):
         load_track(tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_proportions_round_trip(tmp_path, track, full):
+    given = Proportions(torch.tensor([1.25, 1.5, 0.75]), torch.full((3,), 1.125))
+    if full:
+        given = replace(given, head_betas=torch.randn(7), joint_offsets=torch.randn(55, 3))
+    save_track(tmp_path / "track.npz", replace(track, proportions=given))
+    found = load_track(tmp_path / "track.npz").proportions
+    for name, value in vars(given).items():
+        loaded = getattr(found, name)
+        assert loaded is None if value is None else torch.equal(loaded, value), name
+    assert load_motion(tmp_path / "track.npz").params.num_frames == 3
+
+
+def test_tracks_without_proportions_have_none(tmp_path, track):
+    save_track(tmp_path / "track.npz", track)
+    assert load_track(tmp_path / "track.npz").proportions is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"head_scale": np.ones(2)}, r"head_scale must have shape \(3\)"),
+        ({"hand_scale": None}, "lacks hand_scale"),
+        ({"joint_offsets": np.zeros((54, 3))}, "joint_offsets"),
+        ({"head_scale": np.array([1.0, np.nan, 1.0])}, "NaN"),
+    ],
+)
+def test_broken_proportions_are_named(tmp_path, track, change, message):
+    save_track(tmp_path / "a.npz", replace(track, proportions=Proportions.neutral()))
+    with np.load(tmp_path / "a.npz") as raw:
+        arrays = dict(raw)
+    for key, value in change.items():
+        if value is None:
+            del arrays[key]
+        else:
+            arrays[key] = value
+    np.savez(tmp_path / "b.npz", **arrays)
+    with pytest.raises(PoseFileError, match=message):
+        load_track(tmp_path / "b.npz")
+
+
+def test_batched_proportions_are_refused(tmp_path, track):
+    batched = replace(Proportions.neutral(), head_scale=torch.ones(2, 3))
+    with pytest.raises(ValueError, match="no batch axes"):
+        save_track(tmp_path / "a.npz", replace(track, proportions=batched))
