@@ -273,7 +273,7 @@ await step("motion files are dropped", async () => {
   for (const path of config.refuse) {
     const count = (await hook("motions")).length;
     await drop(path);
-    await byId("toast-error").filter({ hasText: basename(path) }).waitFor({ timeout: 20000 });
+    await page.locator('[data-testid="toast-error"]').filter({ hasText: basename(path) }).first().waitFor({ timeout: 20000 });
     assert.equal((await hook("motions")).length, count);
   }
   // The browser itself tells of the answers by which the server refused them.

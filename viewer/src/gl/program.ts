@@ -54,7 +54,7 @@ export function dataTexture(
   return texture;
 }
 
-export function bindTexture(gl: WebGL2RenderingContext, unit: number, texture: WebGLTexture): void {
+export function bindTexture(gl: WebGL2RenderingContext, unit: number, texture: WebGLTexture | null): void {
   gl.activeTexture(gl.TEXTURE0 + unit);
   gl.bindTexture(gl.TEXTURE_2D, texture);
 }

@@ -12,25 +12,32 @@ const VERTEX_FETCH = `
 uniform highp sampler2D vertices;
 vec4 vertexAt(uint i) { return texelFetch(vertices, ivec2(int(i) & 127, int(i) >> 7), 0); }`;
 
+/** A triangle that covers the whole target. */
+export const FULL_VERTEX = `#version 300 es
+void main() { gl_Position = vec4(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0, 0.0, 1.0); }`;
+
 /**
+ * Pass one: each splat is projected once, in drawing order, into a texel: its centre in pixels, then
+ * the two half axes of the ellipse where its alpha reaches 1/255 (zero where it is not seen).
+ *
  * EWA splatting (Zwicker et al. 2001) with gsplat's conventions, as in pear_avatar.splatting: eps2d
- * 0.3, the Jacobian held within 1.3 fields of view, a splat ends where its alpha reaches 1/255.
+ * 0.3, and the Jacobian held within 1.3 fields of view.
  */
-export const SPLAT_VERTEX = `#version 300 es
+export const PROJECT_FRAGMENT = `#version 300 es
 precision highp float; precision highp int; precision highp usampler2D;
 uniform usampler2D splats, order; uniform int count;
 ${CAMERA}${VERTEX_FETCH}
-out vec4 color; out vec2 local;
+layout(location = 0) out uvec4 ellipse; layout(location = 1) out uint color;
 const float EPS = 0.3, MARGIN = 0.3;
 void main() {
-  gl_Position = vec4(0.0, 0.0, 2.0, 1.0); // outside, unless found visible
-  int slot = gl_VertexID >> 2;
-  if (slot >= count) return;
-  int s = int(texelFetch(order, ivec2(slot & 1023, slot >> 10), 0).x);
+  ellipse = uvec4(0u); color = 0u;
+  ivec2 slot = ivec2(gl_FragCoord.xy);
+  if (slot.y * 1024 + slot.x >= count) return;
+  int s = int(texelFetch(order, slot, 0).x);
   ivec2 texel = ivec2((s & 511) * 2, s >> 9);
   uvec4 d0 = texelFetch(splats, texel, 0), d1 = texelFetch(splats, texel + ivec2(1, 0), 0);
   float opacity = float(d1.w >> 24) / 255.0;
-  if (opacity * 255.0 < 1.0) return;
+  if (d1.w >> 24 < 2u) return; // never reaches more than 1/255
 
   vec4 a = vertexAt(d0.x & 0xffffu), b = vertexAt(d0.x >> 16), c = vertexAt(d0.y & 0xffffu);
   vec3 e1 = b.xyz - a.xyz, e2 = c.xyz - a.xyz, cr = cross(e1, e2);
@@ -52,25 +59,52 @@ void main() {
   float A = dot(j0, j0) + EPS, B = dot(j0, j1), C = dot(j1, j1) + EPS;
 
   float mid = 0.5 * (A + C), spread = length(vec2(0.5 * (A - C), B));
-  float l1 = mid + spread, l2 = max(mid - spread, 0.5 * EPS);
-  vec2 axis = abs(B) < 1e-9 ? (A >= C ? vec2(1, 0) : vec2(0, 1)) : normalize(vec2(B, l1 - A));
   float reach = sqrt(2.0 * log(255.0 * opacity));
-  local = vec2((gl_VertexID & 1) * 2 - 1, (gl_VertexID & 2) - 1) * reach;
-  vec2 place = pixel + local.x * min(sqrt(l1), 2048.0) * axis + local.y * min(sqrt(l2), 2048.0) * vec2(-axis.y, axis.x);
-  float bound = reach * sqrt(l1);
-  if (any(lessThan(pixel, vec2(-bound))) || any(greaterThan(pixel, viewport + bound))) return;
-  color = vec4(float(d1.w & 255u), float((d1.w >> 8) & 255u), float((d1.w >> 16) & 255u), 255.0 * opacity) / 255.0;
-  gl_Position = vec4(2.0 * place.x / viewport.x - 1.0, 1.0 - 2.0 * place.y / viewport.y, 0.0, 1.0);
+  float r1 = reach * min(sqrt(mid + spread), 2048.0), r2 = reach * min(sqrt(max(mid - spread, 0.5 * EPS)), 2048.0);
+  if (any(lessThan(pixel, vec2(-r1))) || any(greaterThan(pixel, viewport + r1))) return;
+  vec2 axis = abs(B) < 1e-9 ? (A >= C ? vec2(1, 0) : vec2(0, 1)) : normalize(vec2(B, mid + spread - A));
+  ellipse = uvec4(floatBitsToUint(pixel), packHalf2x16(r1 * axis), packHalf2x16(r2 * vec2(-axis.y, axis.x)));
+  color = d1.w;
 }`;
 
+/** Pass two: a rectangle around each ellipse. */
+export const SPLAT_VERTEX = `#version 300 es
+precision highp float; precision highp int; precision highp usampler2D;
+uniform usampler2D ellipses, colors; uniform vec2 viewport;
+flat out vec3 color; flat out vec2 falloff; out vec2 local;
+void main() {
+  int slot = gl_VertexID >> 2;
+  ivec2 texel = ivec2(slot & 1023, slot >> 10);
+  uvec4 d = texelFetch(ellipses, texel, 0); uint rgba = texelFetch(colors, texel, 0).x;
+  local = vec2((gl_VertexID & 1) * 2 - 1, (gl_VertexID & 2) - 1);
+  vec2 place = uintBitsToFloat(d.xy) + local.x * unpackHalf2x16(d.z) + local.y * unpackHalf2x16(d.w);
+  color = vec3(rgba & 255u, (rgba >> 8) & 255u, (rgba >> 16) & 255u) / 255.0;
+  float opacity = float(rgba >> 24) / 255.0;
+  falloff = vec2(-log2(255.0 * opacity), log2(opacity));
+  gl_Position = rgba == 0u ? vec4(0.0, 0.0, 2.0, 1.0) : vec4(2.0 * place.x / viewport.x - 1.0, 1.0 - 2.0 * place.y / viewport.y, 0.0, 1.0);
+}`;
+
+/**
+ * alpha = opacity exp(-r^2 / 2), where r^2 = 2 log(255 opacity) d: at d = 1 it is 1/255 and the
+ * splat ends. Blending nothing is cheaper than discarding.
+ */
 export const SPLAT_FRAGMENT = `#version 300 es
 precision highp float;
-in vec4 color; in vec2 local; out vec4 pixel; uniform bool flatColors;
+flat in vec3 color; flat in vec2 falloff; in vec2 local; out vec4 pixel;
 void main() {
-  float alpha = min(0.999, color.a * exp(-0.5 * dot(local, local)));
-  if (alpha < 1.0 / 255.0) discard;
-  if (flatColors) { if (alpha < 0.35) discard; alpha = 1.0; }
-  pixel = vec4(color.rgb * alpha, alpha);
+  float d = dot(local, local);
+  float alpha = d > 1.0 ? 0.0 : min(0.999, exp2(falloff.x * d + falloff.y));
+  pixel = vec4(color * alpha, alpha);
+}`;
+
+/** Each splat's own colour, opaque where the splat counts. */
+export const FLAT_FRAGMENT = `#version 300 es
+precision highp float;
+flat in vec3 color; flat in vec2 falloff; in vec2 local; out vec4 pixel;
+void main() {
+  float d = dot(local, local);
+  if (d > 1.0 || exp2(falloff.x * d + falloff.y) < 0.35) discard;
+  pixel = vec4(color, 1.0);
 }`;
 
 export const MESH_VERTEX = `#version 300 es

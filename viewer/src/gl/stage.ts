@@ -6,7 +6,7 @@ import { ORDER_PER_ROW, VERTICES_PER_ROW } from "../worker/client";
 import { uniqueEdges } from "./edges";
 import { packSplats, SPLATS_PER_ROW } from "./packing";
 import { bindTexture, dataTexture, Program } from "./program";
-import { FLOOR_FRAGMENT, FLOOR_VERTEX, MESH_FRAGMENT, MESH_VERTEX, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders";
+import { FLAT_FRAGMENT, FLOOR_FRAGMENT, FLOOR_VERTEX, FULL_VERTEX, MESH_FRAGMENT, MESH_VERTEX, PROJECT_FRAGMENT, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders";
 
 export type SplatStyle = "normal" | "flat" | "hidden";
 export type MeshStyle = "off" | "wire" | "shaded";
@@ -42,8 +42,10 @@ export class Stage {
   private readonly splatCount: number;
   private readonly vertexRows: number;
   private readonly orderRows: number;
-  private readonly textures: { splats: WebGLTexture; vertices: WebGLTexture; order: WebGLTexture };
-  private readonly programs: { splats: Program; mesh: Program; floor: Program };
+  private readonly textures: { splats: WebGLTexture; vertices: WebGLTexture; order: WebGLTexture; ellipses: WebGLTexture; colors: WebGLTexture };
+  /** Where pass one writes: ellipses and colours of the splats in drawing order. */
+  private readonly projected: WebGLFramebuffer;
+  private readonly programs: { project: Program; splats: Program; flat: Program; mesh: Program; floor: Program };
   private readonly shapes: { quads: WebGLVertexArrayObject; faces: WebGLVertexArrayObject; edges: WebGLVertexArrayObject; none: WebGLVertexArrayObject };
   private readonly faceIndices: number;
   private readonly edgeIndices: number;
@@ -57,14 +59,20 @@ export class Stage {
     this.vertexRows = Math.ceil(avatar.rig.vertices.length / 3 / VERTICES_PER_ROW);
     this.orderRows = Math.ceil(this.splatCount / ORDER_PER_ROW);
     const { data, rows } = packSplats(avatar);
-    const unsigned = { internal: gl.RGBA32UI, format: gl.RGBA_INTEGER, type: gl.UNSIGNED_INT };
+    const four = { internal: gl.RGBA32UI, format: gl.RGBA_INTEGER, type: gl.UNSIGNED_INT };
+    const one = { internal: gl.R32UI, format: gl.RED_INTEGER, type: gl.UNSIGNED_INT };
     this.textures = {
-      splats: dataTexture(gl, 2 * SPLATS_PER_ROW, rows, unsigned, data),
+      splats: dataTexture(gl, 2 * SPLATS_PER_ROW, rows, four, data),
       vertices: dataTexture(gl, VERTICES_PER_ROW, this.vertexRows, { internal: gl.RGBA32F, format: gl.RGBA, type: gl.FLOAT }, null),
-      order: dataTexture(gl, ORDER_PER_ROW, this.orderRows, { internal: gl.R32UI, format: gl.RED_INTEGER, type: gl.UNSIGNED_INT }, null),
+      order: dataTexture(gl, ORDER_PER_ROW, this.orderRows, one, null),
+      ellipses: dataTexture(gl, ORDER_PER_ROW, this.orderRows, four, null),
+      colors: dataTexture(gl, ORDER_PER_ROW, this.orderRows, one, null),
     };
+    this.projected = targetOf(gl, [this.textures.ellipses, this.textures.colors]);
     this.programs = {
+      project: new Program(gl, FULL_VERTEX, PROJECT_FRAGMENT),
       splats: new Program(gl, SPLAT_VERTEX, SPLAT_FRAGMENT),
+      flat: new Program(gl, SPLAT_VERTEX, FLAT_FRAGMENT),
       mesh: new Program(gl, MESH_VERTEX, MESH_FRAGMENT),
       floor: new Program(gl, FLOOR_VERTEX, FLOOR_FRAGMENT),
     };
@@ -92,8 +100,7 @@ export class Stage {
   draw(view: CameraView, layers: Layers): void {
     if (this.canvas.width !== view.width) this.canvas.width = view.width;
     if (this.canvas.height !== view.height) this.canvas.height = view.height;
-    this.gl.bindFramebuffer(this.gl.FRAMEBUFFER, null);
-    this.drawLayers(view, layers);
+    this.drawLayers(view, layers, null);
   }
 
   /** Draw into memory: premultiplied RGBA, top row first. */
@@ -111,7 +118,7 @@ export class Stage {
       gl.framebufferRenderbuffer(gl.FRAMEBUFFER, attachment, gl.RENDERBUFFER, buffer);
       return buffer;
     });
-    this.drawLayers(view, layers);
+    this.drawLayers(view, layers, frame);
     const pixels = this.read(view.width, view.height);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.deleteFramebuffer(frame);
@@ -133,30 +140,45 @@ export class Stage {
     return flipped;
   }
 
-  private drawLayers(view: CameraView, layers: Layers): void {
+  private drawLayers(view: CameraView, layers: Layers, target: WebGLFramebuffer | null): void {
     const gl = this.gl;
+    const { splats, vertices, order, ellipses, colors } = this.textures;
+    [splats, vertices, order].forEach((texture, unit) => bindTexture(gl, unit, texture));
+    gl.disable(gl.DEPTH_TEST);
+    if (layers.splats !== "hidden") this.projectSplats(view);
+    [ellipses, colors].forEach((texture, i) => bindTexture(gl, 3 + i, texture));
+    gl.bindFramebuffer(gl.FRAMEBUFFER, target);
     gl.viewport(0, 0, view.width, view.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    gl.disable(gl.DEPTH_TEST);
-    bindTexture(gl, 0, this.textures.splats);
-    bindTexture(gl, 1, this.textures.vertices);
-    bindTexture(gl, 2, this.textures.order);
     if (layers.floor) this.drawFloor(view, layers.floor);
     if (layers.splats !== "hidden") this.drawSplats(view, layers.splats === "flat");
     if (layers.mesh !== "off") this.drawMesh(view, layers.mesh);
     gl.bindVertexArray(null);
   }
 
-  private drawSplats(view: CameraView, flatColors: boolean): void {
+  /** Once a splat, not once a corner: a quarter of the work. */
+  private projectSplats(view: CameraView): void {
     const { gl } = this;
-    const program = this.begin(this.programs.splats, view);
+    for (const unit of [3, 4]) bindTexture(gl, unit, null); // a texture cannot be read while it is written
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.projected);
+    gl.viewport(0, 0, ORDER_PER_ROW, this.orderRows);
+    gl.disable(gl.BLEND);
+    const program = this.begin(this.programs.project, view);
     gl.uniform1i(program.at("splats"), 0);
     gl.uniform1i(program.at("order"), 2);
     gl.uniform1i(program.at("count"), this.splatCount);
-    gl.uniform1i(program.at("flatColors"), flatColors ? 1 : 0);
+    gl.bindVertexArray(this.shapes.none);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  private drawSplats(view: CameraView, flatColors: boolean): void {
+    const { gl } = this;
+    const program = this.begin(flatColors ? this.programs.flat : this.programs.splats, view);
+    gl.uniform1i(program.at("ellipses"), 3);
+    gl.uniform1i(program.at("colors"), 4);
     gl.bindVertexArray(this.shapes.quads);
     gl.drawElements(gl.TRIANGLES, this.splatCount * 6, gl.UNSIGNED_INT, 0);
   }
@@ -205,6 +227,15 @@ export class Stage {
     gl.uniform1i(program.at("vertices"), 1);
     return program;
   }
+}
+
+function targetOf(gl: WebGL2RenderingContext, textures: readonly WebGLTexture[]): WebGLFramebuffer {
+  const target = gl.createFramebuffer();
+  gl.bindFramebuffer(gl.FRAMEBUFFER, target);
+  textures.forEach((texture, i) => gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0 + i, gl.TEXTURE_2D, texture, 0));
+  gl.drawBuffers(textures.map((_, i) => gl.COLOR_ATTACHMENT0 + i));
+  gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+  return target;
 }
 
 function indexed(gl: WebGL2RenderingContext, indices: Uint32Array): WebGLVertexArrayObject {
