@@ -117,6 +117,14 @@ def test_landmarks_land_where_the_open_body_has_them(person, completed, name):
     assert (marks.weight.sum(1) - 1).abs().max() < 1e-5
 
 
+def test_bodies_whose_joints_mean_something_else_are_refused(completed):
+    turned = replace(
+        completed, joint_template=completed.joint_template * torch.tensor([-1.0, 1, 1])
+    )
+    with pytest.raises(ValueError, match=r"the bone to .* points 1[0-9]+ degrees away"):
+        complete_body(load_body(), turned, known_sets(load_body(), turned))
+
+
 def test_facial_actions_move_the_same_skin(person_mesh, completed):
     plain = load_body()
 

@@ -9,6 +9,7 @@ transforms).
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy.interpolate import RBFInterpolator
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
+from pear_avatar.body.joints import JOINT_NAMES
 from pear_avatar.body.landmarks import LandmarkSet
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.transfer.regions import BodySurface, nearest_in_region
@@ -25,12 +27,16 @@ from pear_avatar.geometry.rotations import rotation_between
 
 __all__ = ["KnownSets", "register"]
 
+_LOG = logging.getLogger(__name__)
+
 _SHAPE_PRIOR = 2e-3  # metres of a correspondence that one unit of betas is worth
 _SHAPE_ROUNDS = 3
 _WARP_SMOOTHING = 1e-5
 #: (weight of smoothness, how far skin is looked for in metres) of each round.
 _ROUNDS = ((30.0, 0.06), (8.0, 0.04), (2.0, 0.025), (0.5, 0.015))
 _FACING = 0.5
+_SHORT_BONE, _SAME_WAY = 0.03, 0.5  # metres, cosine
+_POOR_FIT = 0.004  # metres; skin on skin is usually well below 1 mm
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,11 @@ def register(body: BodyModel, target: BodyModel, known: KnownSets, skin: np.ndar
         target: another body with the same joints.
         known: points that mean the same on both; the joints are added.
         skin: (V,) bool, the vertices to be pulled onto the target; the others follow.
+
+    Raises:
+        ValueError: the target's joints do not lie as SMPL-X's in a T-pose.
     """
+    _check_same_joints(body, target)
     marks = known.target.gather(target.joint_template, target.v_template)
     wanted = torch.cat([target.joint_template, marks]).double().numpy()
     vertices, placed = _fit_person(body, known.source, wanted)
@@ -62,7 +72,40 @@ def register(body: BodyModel, target: BodyModel, known: KnownSets, skin: np.ndar
     laplacian = _laplacian(source.faces, len(vertices))
     for stiffness, reach in _ROUNDS:
         vertices = _pull(source.moved(vertices), surface, skin, laplacian, stiffness, reach)
+    _report(source.moved(vertices), surface, skin)
     return vertices
+
+
+def _report(laid: BodySurface, surface: BodySurface, skin: np.ndarray) -> None:
+    """Say how well the surfaces lie on each other, loudly where they do not."""
+    asked = np.nonzero(skin)[0]
+    found = nearest_in_region(
+        laid.vertices[asked], laid.normals()[asked], laid.share[asked], surface
+    )
+    mean = float(found.distance.mean())
+    level = logging.WARNING if mean > _POOR_FIT else logging.INFO
+    _LOG.log(level, "the open body's skin lies %.2f mm from the other's on average", 1e3 * mean)
+
+
+def _check_same_joints(body: BodyModel, target: BodyModel) -> None:
+    """Every bone must point roughly the same way: the same joints, y up, facing +z, T-pose."""
+    parent = list(body.parents[1:])
+
+    def bones(model: BodyModel) -> Tensor:
+        return model.joint_template[1:] - model.joint_template[parent]
+
+    here, there = bones(body), bones(target)
+    cosine = torch.nn.functional.cosine_similarity(here, there, dim=-1)
+    # Short bones (collars, jaw) may point anywhere.
+    cosine[torch.minimum(here.norm(dim=-1), there.norm(dim=-1)) < _SHORT_BONE] = 1.0
+    worst = int(cosine.argmin())
+    if float(cosine[worst]) < _SAME_WAY:
+        angle = float(torch.rad2deg(torch.arccos(cosine[worst].clamp(-1, 1))))
+        raise ValueError(
+            f"the joints do not lie as SMPL-X's in a T-pose (y up, facing +z): the bone to "
+            f"{JOINT_NAMES[worst + 1]} points {angle:.0f} degrees away from the open body's; "
+            "use the model file as its owner distributes it"
+        )
 
 
 def _fit_person(
