@@ -51,7 +51,8 @@ def _compare(
     name: str, model: EhmModel, device: torch.device, batches: Iterable[int]
 ) -> list[Result]:
     network = _lively_network(name, model).to(device)
-    recovery = PearRecovery(PearEngine(network, device=device), model)
+    # Ignored on a processor.
+    recovery = PearRecovery(PearEngine(network, device=device, compiled=True), model)
     engine, where = recovery.engine, str(device)
     results = [_difference(name, network, recovery)]
     for batch in batches:

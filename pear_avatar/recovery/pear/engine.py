@@ -29,7 +29,7 @@ from pear_avatar.recovery.pear.folding import fold
 from pear_avatar.recovery.pear.network import PearNetwork
 from pear_avatar.recovery.pear.output import PearOutput, from_layers
 
-__all__ = ["CapturedGraph", "PearEngine", "best_dtype"]
+__all__ = ["CapturedGraph", "CompiledFunction", "PearEngine", "best_dtype"]
 
 _logger = logging.getLogger(__name__)
 
@@ -72,9 +72,9 @@ class PearEngine:
             device: where to run.
             dtype: of the products; None is :func:`best_dtype`. Sums and outputs are float32.
             graphs: on CUDA, capture a graph for each batch size that is asked for.
-            compiled: let torch's compiler fuse what lies between the products. It needs a C++
-                compiler (on CUDA: triton) and up to a minute for each batch size; where it fails
-                the engine runs as without it.
+            compiled: on CUDA, let torch's compiler fuse what lies between the products; it takes
+                up to a minute for each batch size, and where it fails the engine runs as without
+                it. Ignored on a processor, whose packed products the compiler does not take.
         """
         self.device = torch.device(device)
         self.dtype = dtype or best_dtype(self.device)
@@ -93,7 +93,8 @@ class PearEngine:
         self._widths = folded.output_widths
         self._graphs: dict[int, CapturedGraph] = {}
         self._use_graphs = graphs and self.device.type == "cuda"
-        self.forward = _Compiled(self._forward) if compiled else self._forward
+        fused = compiled and self.device.type == "cuda"
+        self.forward = CompiledFunction(self._forward) if fused else self._forward
 
     @torch.no_grad()
     def __call__(self, crops: Tensor) -> PearOutput:
@@ -151,23 +152,24 @@ class PearEngine:
         return token
 
 
-class _Compiled:
+class CompiledFunction:
     """A compiled function that becomes the plain one again if the compiler fails."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         self._plain = function
         self._run: Callable[[Tensor], Tensor] = torch.compile(function, dynamic=False)
 
-    def __call__(self, crops: Tensor) -> Tensor:
+    def __call__(self, value: Tensor) -> Tensor:
+        """The function's result."""
         try:
-            return self._run(crops)
+            return self._run(value)
         except Exception as error:  # compilers fail in many ways, and none of them matters here
             if self._run is self._plain:
                 raise
             first = str(error).partition("\n")[0]
             _logger.warning("torch cannot compile the network (%s); it runs uncompiled", first)
             self._run = self._plain
-            return self._run(crops)
+            return self._run(value)
 
 
 class CapturedGraph:
