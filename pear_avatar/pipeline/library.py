@@ -293,7 +293,7 @@ def _shown(
         " · ".join(parts),
         payload_size(header.num_vertices, header.num_faces, header.num_splats, header.influences),
         payload,
-        Lazy(lambda: cached_portrait(person, header.path, cache_folder(header.path))),
+        Lazy(lambda: cached_portrait(person, track, header.path, cache_folder(header.path))),
         _shown_video(found, header) if found is not None and track is not None else None,
         tuple(motions.values()),
     )

@@ -22,6 +22,7 @@ from pear_avatar.data.pose_files import save_motion_amass
 from pear_avatar.data.track_file import save_track
 from pear_avatar.data.video import VideoWriter, probe_video, read_frames
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
+from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.pipeline.errors import UserError
 from pear_avatar.pipeline.library import (
     cache_folder,
@@ -31,6 +32,7 @@ from pear_avatar.pipeline.library import (
     read_header,
     short_facts,
 )
+from pear_avatar.pipeline.portrait import portrait_azimuth
 from pear_avatar.types import BodyParams, Camera, Motion, Track
 from pear_avatar.viewer.tensor_file import unpack
 from pear_avatar.viewer.video import plays_in_browsers, write_browser_video
@@ -269,3 +271,35 @@ def test_small_copies_keep_frames_and_shape(tmp_path: Path) -> None:
     assert not plays_in_browsers(tmp_path / "nothing.mp4")
     (tmp_path / "no.mp4").write_bytes(b"no")
     assert not plays_in_browsers(tmp_path / "no.mp4")
+
+
+@pytest.mark.parametrize(
+    ("turn", "expected"), [(0.0, 18.0), (30.0, 18.0), (180.0, 180.0), (-90.0, 90.0)]
+)
+def test_portraits_show_a_side_that_was_filmed(turn: float, expected: float) -> None:
+    """Somebody who always stands with their back to the camera is shown from behind."""
+    frames = np.arange(20)
+    motion = still(20)
+    angle = torch.zeros(20, 3)
+    angle[:, 1] = np.deg2rad(turn)
+    motion.params.rotations[:, 0] = axis_angle_to_matrix(angle)
+    motion.params.transl[:, 2] = -3
+    camera = Camera(
+        intrinsics(100.0, 64, 48).expand(20, 3, 3), default_world_camera().expand(20, 4, 4), 64, 48
+    )
+    track = Track(motion, camera, frames, frames > -1, 0.0 * frames)
+    assert abs(np.rad2deg(portrait_azimuth(track))) == pytest.approx(expected, abs=0.1)
+
+
+def test_a_glance_at_the_camera_does_not_count() -> None:
+    frames = np.arange(20)
+    motion = still(20)
+    angle = torch.zeros(20, 3)
+    angle[2:, 1] = np.pi
+    motion.params.rotations[:, 0] = axis_angle_to_matrix(angle)
+    motion.params.transl[:, 2] = -3
+    camera = Camera(
+        intrinsics(100.0, 64, 48).expand(20, 3, 3), default_world_camera().expand(20, 4, 4), 64, 48
+    )
+    track = Track(motion, camera, frames, frames > -1, 0.0 * frames)
+    assert abs(np.rad2deg(portrait_azimuth(track))) == pytest.approx(180.0, abs=0.1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -196,6 +197,26 @@ def test_what_is_missing_or_broken_is_told(visit: Callable[[str], Visit], kind: 
     report = json.loads((visit(kind).folder / "failures.json").read_text("utf-8"))
     assert report
     assert not [(step["name"], step["detail"]) for step in report if not step["ok"]]
+
+
+def test_a_folder_is_a_gallery(shared_folder: Path, subject: Subject, person_file: Path) -> None:
+    """Two avatars, one of them fitted; cards with portraits, by mouse and by keyboard."""
+
+    def look(folder: Path) -> None:
+        people = folder / "people"
+        shutil.copytree(subject.folder, people / "fitted-avatar", ignore=_without_cache)
+        shutil.copytree(person_file.parent, people / "ann-avatar")
+        with viewing(people) as url:
+            names = ["ann", "fitted"]
+            run_node("gallery.mjs", {"url": url, "names": names, "out": str(folder)}, folder)
+
+    folder = once(shared_folder, "gallery", look)
+    result = json.loads((folder / "gallery.json").read_text("utf-8"))
+    assert result["ok"], result["detail"]
+
+
+def _without_cache(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name == "cache"]
 
 
 def _over(rgba: np.ndarray, backdrop: float) -> np.ndarray:
