@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pear_avatar.cli.options import Subparsers, add_command, positive_float
+from pear_avatar.cli.options import Subparsers, add_body_options, add_command, positive_float
 from pear_avatar.pipeline.errors import EXIT_OK, EXIT_USER_ERROR, UserError
 
 if TYPE_CHECKING:
@@ -96,12 +96,7 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--camera-space", action="store_true", help="GVHMR: the motion as the camera sees it"
     )
-    group.add_argument(
-        "--body-models",
-        type=Path,
-        metavar="DIR",
-        help="licensed SMPL-X files, for hands given as principal components",
-    )
+    add_body_options(parser)
     parser.add_argument(
         "--report", action="store_true", help="tell which source joint drives which of the body's"
     )
@@ -172,18 +167,19 @@ def _paths(args: argparse.Namespace) -> tuple[list[Path], str]:
 
 
 def _options(args: argparse.Namespace) -> ConvertOptions:
+    from pear_avatar.body.sources import BodySource
     from pear_avatar.data.pose_options import ReadOptions
-    from pear_avatar.pipeline.convert import ConvertOptions, find_hands
+    from pear_avatar.pipeline.convert import ConvertOptions
 
-    hands = find_hands(args.body_models) if args.body_models is not None else None
+    source = BodySource(args.body or "open", args.body_models, args.gender or "neutral")
     return ConvertOptions(
         read=ReadOptions(
             up_axis=args.up,
             frame_rate=args.source_fps,
-            hands=hands,
             skeleton=args.skeleton,
             camera_space=args.camera_space,
         ),
+        body=source,
         fps=args.fps,
         start=args.start,
         end=args.end,

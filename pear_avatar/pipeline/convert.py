@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,9 +19,9 @@ from torch import Tensor
 
 from pear_avatar.body import BodyModel, load_body
 from pear_avatar.body.joints import JOINT_INDEX
-from pear_avatar.body.licensed.errors import ModelFileError
-from pear_avatar.body.licensed.hands import HandPca, hand_from_table
-from pear_avatar.body.licensed.model_files import open_model_file
+from pear_avatar.body.licensed.find import named_folder
+from pear_avatar.body.licensed.hands import HandPca
+from pear_avatar.body.sources import BodySource, load_ehm, load_hands, load_licensed_body
 from pear_avatar.data.atomic import write_text_atomic
 from pear_avatar.data.bvh_write import BvhUnit, EulerOrder, save_bvh
 from pear_avatar.data.gltf import save_glb
@@ -38,7 +38,7 @@ from pear_avatar.data.pose_write import (
 from pear_avatar.data.resample import resample_motion
 from pear_avatar.data.track_file import load_track, save_track
 from pear_avatar.pipeline.errors import UserError, explain
-from pear_avatar.types import Motion, Track
+from pear_avatar.types import BodyParams, Motion, Track
 
 __all__ = [
     "ConvertOptions",
@@ -48,13 +48,12 @@ __all__ = [
     "betas_of_height",
     "convert_all",
     "convert_file",
-    "find_hands",
     "output_kind",
 ]
 
 Layout = Literal["amass", "smplh", "smplx", "ehm", "track"]
 
-_NPZ_WRITERS = {
+_NPZ_WRITERS: dict[str, Callable[..., None]] = {
     "amass": save_motion_amass,
     "smplh": save_motion_smplh,
     "smplx": save_motion_smplx,
@@ -72,6 +71,8 @@ class ConvertOptions:
     """What happens between reading and writing.
 
     read:        what the source does not say about itself.
+    body:        whose skeleton and skin are written; with "smplx" the coefficients of SMPL-X files
+                 are kept, and those of the open body left out.
     fps:         frames a second of the result; None keeps the source's frames.
     start, end:  seconds; what lies outside is cut away.
     frames:      first and last frame (the last not included) of the source, likewise.
@@ -84,6 +85,7 @@ class ConvertOptions:
     """
 
     read: ReadOptions = field(default_factory=ReadOptions)
+    body: BodySource = field(default_factory=BodySource)
     fps: float | None = None
     start: float | None = None
     end: float | None = None
@@ -141,21 +143,20 @@ def convert_file(
         raise UserError("a stream has no place for a report file: leave --report-json out")
     if kind != "osc" and Path(target).absolute() == source.absolute():
         raise UserError(f"{source} would be overwritten: name another output")
-    body = load_body()
     if kind == "npz" and options.layout == "track":
         return _convert_track(source, Path(target), options)
+    licensed = options.body.name == "smplx"
+    body = load_licensed_body(options.body) if licensed else load_body()
     betas = _wanted_betas(body, options)
-    found = read_motion(source, _reading(body, betas, options.read))
-    motion = found.motion
-    if betas is not None:
-        if found.report is None:
-            motion = _on_shape(motion, body, betas)
-        motion = replace(motion, params=replace(motion.params, betas=betas))
+    found = read_motion(source, _reading(body, betas, options))
+    motion = _in_shape(found, body, betas, licensed)
+    if licensed and found.proportions is not None:
+        body = load_ehm(options.body).person(found.proportions)
     motion = _cut(motion, options)
     if options.fps is not None:
         motion = resample_motion(motion, options.fps)[0]
     motion = replace(motion, name=options.name or Path(motion.name or source.name).stem)
-    where = _write(motion, body, str(target), kind, options, on_frame)
+    where = _write(motion, body, found, str(target), kind, options, on_frame)
     if report:
         place = Path(where)
         write_report(place.with_name(f"{place.stem}.report.json"), found)
@@ -251,31 +252,20 @@ def betas_of_height(body: BodyModel, height: float, betas: Tensor | None = None)
     return out
 
 
-def find_hands(models: Path) -> dict[str, HandPca]:
-    """The hand components in a folder of licensed SMPL-X model files, or in one such file.
+class _HandsOnDemand(Mapping[str, HandPca]):
+    """The licensed hand components, read only by files that need them."""
 
-    Raises UserError where there is none.
-    """
-    if models.is_file():
-        files = [models]
-    else:
-        files = sorted(p for p in models.rglob("*") if p.name.upper().startswith("SMPLX_"))
-        files = [p for p in files if p.suffix.lower() in (".npz", ".pkl")]
-        files.sort(key=lambda p: "NEUTRAL" not in p.name.upper())
-    if not files:
-        raise UserError(
-            f"no SMPL-X model file (SMPLX_NEUTRAL.npz) in {models}: get it from "
-            "https://smpl-x.is.tue.mpg.de and name its folder with --body-models"
-        )
-    remedy = "get SMPLX_NEUTRAL.npz from https://smpl-x.is.tue.mpg.de"
-    try:
-        file = open_model_file(files[0], remedy)
-        return {
-            side: hand_from_table(file, f"hands_mean{side[0]}", f"hands_components{side[0]}")
-            for side in ("left", "right")
-        }
-    except ModelFileError as error:
-        raise UserError(str(error)) from error
+    def __init__(self, source: BodySource) -> None:
+        self._source = source
+
+    def __getitem__(self, side: str) -> HandPca:
+        return dict(zip(self, load_hands(self._source), strict=True))[side]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("left", "right"))
+
+    def __len__(self) -> int:
+        return 2
 
 
 def _wanted_betas(body: BodyModel, options: ConvertOptions) -> Tensor | None:
@@ -289,25 +279,45 @@ def _wanted_betas(body: BodyModel, options: ConvertOptions) -> Tensor | None:
     return betas_of_height(body, options.body_height, betas)
 
 
-def _reading(body: BodyModel, betas: Tensor | None, read: ReadOptions) -> ReadOptions:
-    """Captures are fitted to the body that will be written."""
-    if betas is None or read.rest_joints is not None:
+def _reading(body: BodyModel, betas: Tensor | None, options: ConvertOptions) -> ReadOptions:
+    """Captures are fitted to the body that will be written; hands come from its files."""
+    read, licensed = options.read, options.body.name == "smplx"
+    if read.hands is None and named_folder(options.body.models_dir) is not None:
+        read = replace(read, hands=_HandsOnDemand(options.body))
+    read = replace(read, keep_coefficients=read.keep_coefficients or licensed)
+    if (betas is None and not licensed) or read.rest_joints is not None:
         return read
     shaped = body.shape(betas)
-    return replace(
-        read,
-        rest_joints=shaped.joints.numpy(),
-        sole_height=float(shaped.vertices()[:, 1].min()),
-    )
+    lowest = float(shaped.vertices()[:, 1].min())
+    return replace(read, rest_joints=shaped.joints.numpy(), sole_height=lowest)
 
 
-def _on_shape(motion: Motion, body: BodyModel, betas: Tensor) -> Motion:
-    """The same motion on a body of another shape: longer legs take longer steps."""
-    old = body.shape(motion.params.betas[: body.num_betas]).joints
-    new = body.shape(betas).joints
+def _in_shape(found: MotionFile, body: BodyModel, betas: Tensor | None, licensed: bool) -> Motion:
+    """The motion with the betas to be written, and its translation that of the body.
+
+    What SMPL-X files are read to is where the pelvis is; SMPL-X's own rests below the origin.
+    """
+    motion = found.motion
+    params = motion.params
+    if licensed and found.own_shape:
+        count = params.num_frames
+        params = replace(params, betas=torch.zeros(10), expression=torch.zeros(count, 10))
+    params = replace(params, betas=params.betas[: body.num_betas])
+    params = replace(params, expression=params.expression[:, : body.num_expression])
+    if licensed and found.report is None:
+        params = replace(params, transl=params.transl - body.shape(params.betas).joints[0])
+    if betas is None:
+        return replace(motion, params=params)
+    if found.report is None:
+        params = replace(params, transl=_on_shape(params, body, betas))
+    return replace(motion, params=replace(params, betas=betas))
+
+
+def _on_shape(params: BodyParams, body: BodyModel, betas: Tensor) -> Tensor:
+    """(N, 3) translations on a body of another shape: longer legs take longer steps."""
+    old, new = (body.shape(b).joints for b in (params.betas, betas))
     ratio = _leg_length(new) / _leg_length(old)
-    transl = (motion.params.transl + old[0]) * ratio - new[0]
-    return replace(motion, params=replace(motion.params, transl=transl))
+    return (params.transl + old[0]) * ratio - new[0]
 
 
 def _leg_length(joints: Tensor) -> Tensor:
@@ -350,6 +360,7 @@ def _kept(time: np.ndarray, options: ConvertOptions) -> np.ndarray:
 def _write(
     motion: Motion,
     body: BodyModel,
+    found: MotionFile,
     target: str,
     kind: str,
     options: ConvertOptions,
@@ -359,11 +370,7 @@ def _write(
     if kind == "osc":
         stream_motion(motion, OscTarget.parse(target), loop=options.loop, on_frame=on_frame)
     elif kind == "npz":
-        if options.layout not in get_args(Layout):
-            raise UserError(
-                f"npz layouts are {', '.join(get_args(Layout))}; got {options.layout!r}"
-            )
-        _NPZ_WRITERS[options.layout](target, motion)
+        _write_npz(target, motion, body, found, options)
     elif kind == "bvh":
         save_bvh(target, motion, body, order=options.order, unit=options.unit)
     elif kind == "csv":
@@ -377,6 +384,24 @@ def _write(
     else:
         _write_one_mesh(target, motion, body)
     return target
+
+
+def _write_npz(
+    target: str, motion: Motion, body: BodyModel, found: MotionFile, options: ConvertOptions
+) -> None:
+    if options.layout not in _NPZ_WRITERS:
+        known = ", ".join(get_args(Layout))
+        raise UserError(f"npz layouts are {known}; got {options.layout!r}")
+    if options.body.name != "smplx":
+        _NPZ_WRITERS[options.layout](target, motion)
+        return
+    params = motion.params
+    pelvis = params.transl + body.shape(params.betas if body.num_betas else None).joints[0]
+    motion = replace(motion, params=replace(params, transl=pelvis))
+    if options.layout == "ehm":
+        save_motion_ehm(target, motion, found.proportions, shape="smplx")
+    else:
+        _NPZ_WRITERS[options.layout](target, motion, shape="smplx")
 
 
 def _write_one_mesh(target: str, motion: Motion, body: BodyModel) -> None:

@@ -19,7 +19,8 @@ GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PEAR_AVATAR_DEBUG", raising=False)
+    for variable in ("PEAR_AVATAR_DEBUG", "PEAR_AVATAR_BODY_MODELS"):
+        monkeypatch.delenv(variable, raising=False)
     for name in ("studio.bvh", "walker.amc", "walker.asf", "amass_smplx.npz"):
         shutil.copy(GOLDEN / name, tmp_path / name)
     return tmp_path
@@ -86,7 +87,9 @@ def test_many_files_go_on_after_a_bad_one(capsys):
         (["studio.bvh", "out.npz", "--body-height", "9"], "1.3 to 2.2 m tall"),
         (["studio.bvh", "out.npz", "--layout", "track"], "studio.bvh"),
         (["amass_smplx.npz", "out.npz", "--layout", "track"], "holds a motion but no track"),
-        (["studio.bvh", "out.npz", "--body-models", "."], "no SMPL-X model file"),
+        (["studio.bvh", "out.npz", "--body", "smplx", "--body-models", "."], "SMPL-X neutral"),
+        (["studio.bvh", "out.npz", "--body", "smplx"], "no folder of body models named"),
+        (["studio.bvh", "out.npz", "--body-models", "none"], "no folder of body models at none"),
         (["studio.bvh", "studio.bvh"], "would be overwritten"),
         (["studio.bvh", "osc://127.0.0.1:x"], "is no OSC address"),
         (["studio.bvh", "osc://127.0.0.1", "--report-json"], "no place for a report"),

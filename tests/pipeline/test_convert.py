@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,18 @@ import torch
 
 from pear_avatar.body import load_body
 from pear_avatar.body.joints import JOINT_NAMES, PARENTS
-from pear_avatar.data.pose_files import ReadOptions, load_motion
+from pear_avatar.body.licensed.hands import HandPca
+from pear_avatar.body.sources import BodySource
+from pear_avatar.data.pose_files import load_motion
+from pear_avatar.data.pose_write import save_motion_amass
 from pear_avatar.data.track_file import load_track, save_track
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
+from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.pipeline.convert import (
     ConvertOptions,
     betas_of_height,
     convert_all,
     convert_file,
-    find_hands,
     output_kind,
 )
 from pear_avatar.pipeline.errors import UserError
@@ -299,26 +303,78 @@ def test_nothing_half_written_stays(tmp_path, monkeypatch):
     assert (tmp_path / "out.bvh").read_text() == "earlier"
 
 
-def test_hands_of_a_model_folder(tmp_path):
-    with pytest.raises(UserError, match=r"no SMPL-X model file .* https://smpl-x.is.tue.mpg.de"):
-        find_hands(tmp_path)
-    (tmp_path / "smplx").mkdir()
-    basis = {f"hands_components{s}": np.eye(45) for s in "lr"}
-    np.savez(
-        tmp_path / "smplx" / "SMPLX_NEUTRAL.npz",
-        hands_meanl=np.zeros(45), hands_meanr=np.full(45, 0.1), **basis,
-    )  # fmt: skip
-    hands = find_hands(tmp_path)
-    assert torch.allclose(hands["right"].mean, torch.full((45,), 0.1))
+def test_hands_come_from_a_model_folder(tmp_path, monkeypatch):
+    asked = []
+
+    def hands(source):
+        asked.append(source.models_dir)
+        return HandPca(torch.zeros(45), torch.eye(45)), HandPca(torch.ones(45), torch.eye(45))
+
+    monkeypatch.setattr("pear_avatar.pipeline.convert.load_hands", hands)
+    options = ConvertOptions(body=BodySource("open", tmp_path))
+    convert_file(GOLDEN / "walker.amc", tmp_path / "walk.npz", options)
+    assert not asked  # files without components need no model
     pose = np.zeros((2, 12))
     pose[:, 0] = 0.5
     np.savez(tmp_path / "pca.npz", body_pose=np.zeros((2, 63)), left_hand_pose=pose)
-    options = ConvertOptions(read=ReadOptions(hands=hands))
     done = convert_file(tmp_path / "pca.npz", tmp_path / "full.npz", options)
+    assert asked == [tmp_path]
     assert done.motion.params.rotations[0, 25, 1, 1] == pytest.approx(np.cos(0.5), abs=1e-6)
-    np.savez(tmp_path / "smplx" / "SMPLX_NEUTRAL.npz", hands_meanl=np.zeros(44), **basis)
-    with pytest.raises(UserError, match=r"hands_meanl"):
-        find_hands(tmp_path)
+
+
+@pytest.fixture
+def licensed(monkeypatch):
+    """A body whose pelvis rests as deep below the origin as SMPL-X's, in the place of SMPL-X."""
+    low = torch.tensor([0.003, -0.351, 0.012])
+    body = replace(BODY, v_template=BODY.v_template + low, joint_template=BODY.joint_template + low)
+    monkeypatch.setattr("pear_avatar.pipeline.convert.load_licensed_body", lambda source: body)
+    return body, ConvertOptions(body=BodySource("smplx"))
+
+
+def test_a_licensed_body_keeps_what_its_files_say(tmp_path, licensed):
+    body, options = licensed
+    rng = np.random.default_rng(0)
+    arrays = {
+        "poses": 0.2 * rng.normal(size=(3, 165)), "trans": rng.normal(size=(3, 3)),
+        "betas": rng.normal(size=16), "mocap_frame_rate": 60.0, "surface_model_type": "smplx",
+    }  # fmt: skip
+    np.savez(tmp_path / "in.npz", **arrays)
+    done = convert_file(tmp_path / "in.npz", tmp_path / "out.npz", options)
+    with np.load(tmp_path / "out.npz") as raw:
+        # AMASS in, AMASS out: the very same numbers up to the rounding of float32.
+        turns = [
+            axis_angle_to_matrix(torch.from_numpy(a["poses"].reshape(-1, 3))) for a in (raw, arrays)
+        ]
+        assert torch.allclose(*turns, atol=2e-6)
+        assert np.allclose(raw["trans"], arrays["trans"], atol=2e-6)
+        assert np.allclose(raw["betas"], arrays["betas"], atol=2e-6)
+        assert "open_body_betas" not in raw.files
+    # Posed as SMPL-X is: turned about the pelvis where it rests, then moved; z up becomes y up.
+    p = done.motion.params
+    pelvis = body.shape(p.betas).pose(p.rotations, p.transl).joints[:, 0]
+    x, y, z = (arrays["trans"] + [0.003, -0.351, 0.012]).T
+    assert np.allclose(pelvis.numpy(), np.stack([x, z, -y], 1), atol=1e-5)
+
+
+def test_a_licensed_body_leaves_the_open_bodys_shape_out(tmp_path, licensed):
+    body, options = licensed
+    source = load_motion(GOLDEN / "amass_smplx.npz")
+    shaped = replace(source, params=replace(source.params, betas=torch.ones(10)))
+    save_motion_amass(tmp_path / "own.npz", shaped)
+    camera = Camera(torch.eye(3).expand(4, 3, 3), torch.eye(4).expand(4, 4, 4), 9, 9)
+    track = Track(shaped, camera, np.arange(4), np.ones(4, bool), np.zeros(4))
+    save_track(tmp_path / "track.npz", track)
+    for name in ("own.npz", "track.npz"):
+        done = convert_file(tmp_path / name, tmp_path / "out.bvh", options)
+        assert not done.motion.params.betas.any()
+    done = convert_file(GOLDEN / "walker.amc", tmp_path / "walk.bvh", options)
+    rest = body.joint_template.numpy()
+    back = load_motion(tmp_path / "walk.bvh", rest_joints=rest).params
+    p = done.motion.params
+    wanted = body.shape().pose(p.rotations, p.transl)
+    found = body.shape().pose(back.rotations, back.transl)
+    assert torch.allclose(found.joints, wanted.joints, atol=1e-5)
+    assert float(wanted.vertices()[..., 1].min()) == pytest.approx(0, abs=0.03)  # on the floor
 
 
 def test_names_of_motions(tmp_path):
