@@ -13,6 +13,7 @@ from typing import NoReturn
 import pear_avatar
 from pear_avatar.cli import (
     assets,
+    bench,
     convert,
     demo,
     doctor,
@@ -26,7 +27,7 @@ from pear_avatar.cli import (
 from pear_avatar.pipeline.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, explain
 
 PROGRAM = "pear-avatar"
-_COMMANDS = (fit, render, recover, view, export, convert, demo, doctor, assets, synthetic)
+_COMMANDS = (fit, render, recover, view, export, convert, demo, doctor, assets, bench, synthetic)
 
 _EPILOG = """\
 examples:

@@ -273,3 +273,9 @@ def test_crop_to_mesh_never_waits_for_the_host(model: EhmModel) -> None:
     with torch.no_grad(), _HostTraffic() as traffic:
         recovery.vertices(crops)
     assert traffic.found == []
+
+
+def test_squares_are_the_released_ones() -> None:
+    tall, wide = square_boxes(np.array([[10.0, 20, 50, 120], [0.0, 0, 300, 100]]))
+    np.testing.assert_allclose(tall, [30 - 62.5, 70 - 62.5, 125])
+    np.testing.assert_allclose(wide, [150 - 200, 50 - 200, 400])  # 1.25 times would be 375

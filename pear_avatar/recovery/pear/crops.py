@@ -16,8 +16,8 @@ from pear_avatar.recovery.pear.config import CROP_SIZE, SIDE_MARGIN
 
 __all__ = ["crop_tensor", "square_boxes"]
 
-#: The person's box is widened by this before it is made square, as HMR2 does.
-_PADDING = 1.2
+#: The square's side in sides of the box, as released.
+_PADDING = 1.25
 #: Share of the square crop's width that the network gets to see.
 _SEEN_WIDTH = 1 - 2 * SIDE_MARGIN / CROP_SIZE
 
@@ -25,8 +25,8 @@ _SEEN_WIDTH = 1 - 2 * SIDE_MARGIN / CROP_SIZE
 def square_boxes(boxes_xyxy: np.ndarray, *, padding: float = _PADDING) -> np.ndarray:
     """Left, top and side (P, 3) of the square crops for boxes (P, 4), in pixels.
 
-    The network sees the middle three quarters of a square; a box that is wider than that share
-    of its height decides the side by its width, so that nothing of it is dropped.
+    The side is ``padding`` times the box's longer side. The network sees the middle three
+    quarters of the square; where a wide box would lose its ends by that, the square is larger.
 
     Raises:
         ValueError: a box without area, or with coordinates that are no numbers.
@@ -36,7 +36,7 @@ def square_boxes(boxes_xyxy: np.ndarray, *, padding: float = _PADDING) -> np.nda
     bad = ~(np.isfinite(boxes).all(1) & (size > 0).all(1))
     if bad.any():
         raise ValueError(f"a box must have left < right and top < bottom, got {boxes[bad][0]}")
-    side = padding * np.maximum(size[:, 0] / _SEEN_WIDTH, size[:, 1])
+    side = np.maximum(padding * size.max(1), size[:, 0] / _SEEN_WIDTH)
     center = 0.5 * (boxes[:, :2] + boxes[:, 2:])
     return np.concatenate([center - 0.5 * side[:, None], side[:, None]], axis=1)
 
