@@ -98,6 +98,9 @@ class Guard:
             await _answer(send, 403, _WELCOME.encode(), "text/html; charset=utf-8")
         elif not known:
             await _refuse(send, 403, "wrong or missing token: open the address that was printed")
+        elif scope["path"] == f"/{given}":  # relative addresses need the slash
+            moved = {"Location": f"/{given}/"}
+            await _answer(send, 307, b"", "text/plain; charset=utf-8", moved)
         elif _is_foreign(headers):
             await _refuse(send, 403, "requests from other pages are not answered")
         else:
@@ -144,9 +147,12 @@ async def _refuse(send: Send, status: int, reason: str) -> None:
     await _answer(send, status, json.dumps({"error": reason}).encode(), "application/json")
 
 
-async def _answer(send: Send, status: int, body: bytes, kind: str) -> None:
+async def _answer(
+    send: Send, status: int, body: bytes, kind: str, more: dict[str, str] | None = None
+) -> None:
     headers = {
         **SECURITY_HEADERS,
+        **(more or {}),
         "Content-Type": kind,
         "Content-Length": str(len(body)),
         "Cache-Control": "no-store",

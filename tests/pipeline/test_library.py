@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import shutil
 from pathlib import Path
 
@@ -177,6 +178,27 @@ def test_an_avatar_whose_numbers_are_wrong_is_told_at_once(avatar: Avatar, tmp_p
     save_file(tensors, file, metadata={"format": "pear-avatar", "version": "1"})
     with pytest.raises(AvatarFileError, match="NaN"):
         open_library(folder)
+
+
+def test_damaged_headers_never_crash(avatar: Avatar, tmp_path: Path) -> None:
+    """Bytes of the header changed at random: read, or refused in one line."""
+    folder = make_result(tmp_path / "ann-avatar", avatar, video=False)
+    file = folder / "avatar.safetensors"
+    good = file.read_bytes()
+    end = 8 + int.from_bytes(good[:8], "little")
+    random_source = random.Random(6)
+    refused = 0
+    for _ in range(60):
+        data = bytearray(good)
+        for _ in range(random_source.randint(1, 4)):
+            data[random_source.randrange(end)] = random_source.choice(b'0123456789{}[]",:x')
+        file.write_bytes(data)
+        try:
+            library = open_library(folder)
+            library.avatars[0].load()
+        except ValueError:
+            refused += 1
+    assert refused > 20
 
 
 def test_nothing_to_show(tmp_path: Path) -> None:

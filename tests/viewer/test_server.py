@@ -226,6 +226,13 @@ def test_a_websocket_is_not_opened(server: LiveServer) -> None:
     assert answer.status != 101
 
 
+def test_a_forgotten_slash_is_put_right(server: LiveServer) -> None:
+    answer = server.ask(f"GET /{TOKEN} HTTP/1.1")
+    assert (answer.status, answer.headers["location"]) == (307, f"/{TOKEN}/")
+    assert server.ask(f"GET /{TOKEN}?x=1 HTTP/1.1").status == 307
+    assert server.ask(f"GET /{TOKEN[:-1]} HTTP/1.1").status == 403
+
+
 # --- paths --------------------------------------------------------------------------------------
 
 _SECRETS = [
