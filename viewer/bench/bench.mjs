@@ -4,7 +4,7 @@
 //
 // Prints [{name, value, unit, peer, peer_value}] and their ratios. PEAR_AVATAR_CHROMIUM names the
 // browser (default /usr/bin/chromium); it draws in software, so that any machine can run this.
-import { createReadStream, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { basename, dirname, extname, join } from "node:path";
@@ -52,6 +52,7 @@ async function compare(avatar, motion) {
     return [
       { name: `frames per second: ${label}`, value: own.fps, unit: "1/s", peer, peer_value: spark.fps, ratio: own.fps / spark.fps },
       { name: `median frame: ${label}`, value: own.medianMs, unit: "ms", peer, peer_value: spark.medianMs, ratio: spark.medianMs / own.medianMs },
+      { name: `processor time a frame: ${label}`, value: own.cpuMs, unit: "ms", peer, peer_value: spark.cpuMs, ratio: spark.cpuMs / own.cpuMs },
       { name: `agreement of the pictures: ${label}`, value: foregroundPsnr(own.picture, spark.picture), unit: "dB", peer, peer_value: null, ratio: null },
     ];
   } finally {
@@ -66,12 +67,29 @@ async function runPage(url) {
     const page = await browser.newPage({ viewport: { width: 700, height: 700 } });
     page.on("pageerror", (error) => console.error(`${url}: ${error.message}`));
     await page.goto(`${url}?seconds=${values.seconds}`);
-    await page.waitForFunction(() => window.bench, null, { timeout: 60_000 });
+    await page.waitForFunction(() => window.measuring === true, null, { timeout: 120_000 });
+    const before = cpuSeconds();
     const timing = await page.evaluate(() => window.bench);
-    return { ...timing, picture: Buffer.from(await page.evaluate(() => window.picture()), "base64") };
+    const cpuMs = (1000 * (cpuSeconds() - before)) / timing.frames;
+    return { cpuMs, ...timing, picture: Buffer.from(await page.evaluate(() => window.picture()), "base64") };
   } finally {
     await browser.close();
   }
+}
+
+/** Processor seconds of this program's browsers, which other work on the machine hardly touches. */
+function cpuSeconds() {
+  const processes = new Map();
+  for (const pid of existsSync("/proc/self/stat") ? readdirSync("/proc").filter((name) => /^\d+$/.test(name)) : []) {
+    try {
+      const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
+      processes.set(Number(pid), { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) });
+    } catch {
+      continue; // it ended meanwhile
+    }
+  }
+  const ours = (pid) => { for (let p = pid; p > 1; p = processes.get(p)?.parent ?? 0) if (p === process.pid) return pid !== process.pid; return false; };
+  return [...processes].reduce((sum, [pid, { ticks }]) => sum + (ours(pid) ? ticks / 100 : 0), 0);
 }
 
 /** Over pixels that either picture covers, on black. */

@@ -70,7 +70,9 @@ async function openAvatar(session: Session, entry: SessionAvatar): Promise<void>
   viewer.resize(stage.avatarPane.clientWidth, stage.avatarPane.clientHeight);
   await viewer.goHome();
   viewer.start();
-  stage.canvas.addEventListener("webglcontextlost", () => fail(new Error("The graphics device was lost. Reload the page to go on.")));
+  stage.canvas.addEventListener("webglcontextlost", () => {
+    if (!viewer.stopped) fail(new Error("The graphics device was lost. Reload the page to go on."));
+  });
   for (const motion of entry.motions.slice(1)) await addMotion(viewer, motion.url, motion.name);
   const shared = applyHash(viewer, hash);
   if (!shared && readHash(hash).frame === undefined && !window.matchMedia("(prefers-reduced-motion: reduce)").matches) viewer.player.play();

@@ -31,11 +31,11 @@ export class Engine {
     return new Engine(stage, await PoserClient.start(avatar), avatar);
   }
 
-  /** Draw one frame to the canvas. */
-  async draw(pose: Pose, view: CameraView, layers: Layers): Promise<DrawTimes> {
+  /** Draw one frame to the canvas; layers that depend on the pose are asked for once it is known. */
+  async draw(pose: Pose, view: CameraView, layers: Layers | (() => Layers)): Promise<DrawTimes> {
     const start = performance.now();
     const worker = await this.pose(pose, view, (reply) => {
-      this.stage.draw(view, layers);
+      this.stage.draw(view, typeof layers === "function" ? layers() : layers);
       return reply.milliseconds;
     });
     return { worker, total: performance.now() - start };

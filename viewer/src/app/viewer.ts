@@ -67,7 +67,7 @@ export class Viewer {
   private readonly drawn = new Set<(d: Drawn) => void>();
   private readonly cameraListeners = new Set<() => void>();
   private readonly statListeners = new Set<(s: Stats) => void>();
-  private stopped = false;
+  private over = false;
 
   constructor(engine: Engine, avatar: AvatarData, entry: SessionAvatar, session: Session, settings: SettingsStore) {
     this.engine = engine;
@@ -92,6 +92,11 @@ export class Viewer {
     this.settings.set({ camera: "orbit" });
     this.invalidate();
     for (const listener of this.cameraListeners) listener();
+  }
+
+  /** The avatar was left; its graphics context is gone on purpose. */
+  get stopped(): boolean {
+    return this.over;
   }
 
   get stats(): Stats {
@@ -136,7 +141,7 @@ export class Viewer {
 
   start(): void {
     const tick = (now: number): void => {
-      if (this.stopped) return;
+      if (this.over) return;
       this.tick(now);
       requestAnimationFrame(tick);
     };
@@ -144,7 +149,7 @@ export class Viewer {
   }
 
   stop(): void {
-    this.stopped = true;
+    this.over = true;
     this.video?.pause();
     this.engine.stop();
   }
@@ -153,7 +158,7 @@ export class Viewer {
   async settle(): Promise<void> {
     if (this.comparing && !this.player.playing) await this.video?.settled();
     const wanted = this.version;
-    while (this.drawnVersion < wanted && !this.stopped) await new Promise((resolve) => requestAnimationFrame(resolve));
+    while (this.drawnVersion < wanted && !this.over) await new Promise((resolve) => requestAnimationFrame(resolve));
   }
 
   useVideo(video: InputVideo): void {
@@ -217,7 +222,7 @@ export class Viewer {
     const view = this.view();
     const frame = this.player.frame;
     try {
-      const times = await this.engine.draw(this.pose(), view, this.layers());
+      const times = await this.engine.draw(this.pose(), view, () => this.layers());
       this.shown = { motionFrame: frame, videoTime: held?.mediaTime ?? Number.NaN };
       this.statistics = { ...this.statistics, frameMs: times.total, workerMs: times.worker, frames: this.statistics.frames + 1 };
       this.drawnVersion = version;

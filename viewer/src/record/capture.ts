@@ -2,7 +2,6 @@
 
 import { orbitBy, orbitView } from "../camera/orbit";
 import type { CameraView } from "../camera/view";
-import type { Layers } from "../gl/stage";
 import { solidBackground } from "../app/settings";
 import type { Viewer } from "../app/viewer";
 import { pngOf } from "./picture";
@@ -66,8 +65,7 @@ async function drawFrame(viewer: Viewer, paint: CanvasRenderingContext2D, frame:
   paint.fillStyle = backgroundColor(viewer);
   paint.fillRect(0, 0, width, height);
   const times = viewer.player.motion?.videoTime;
-  const layers: Layers = viewer.layers();
-  await viewer.engine.draw(viewer.pose(frame), view, layers);
+  await viewer.engine.draw(viewer.pose(frame), view, () => viewer.layers());
   const left = beside ? view.width : 0;
   if (viewer.comparing && viewer.video && times) {
     viewer.video.seek(times[frame]);
