@@ -296,7 +296,7 @@ class PosedBody:
     def T_world_joint(self) -> Tensor:  # noqa: N802 - the name says which frames it joins
         """(*B, J, 4, 4) rigid transforms from each joint's frame to the world."""
         T = self.joint_transforms
-        bottom = T.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*T.shape[:-2], 1, 4)
+        bottom = torch.eye(4, dtype=T.dtype, device=T.device)[3].expand(*T.shape[:-2], 1, 4)
         return torch.cat([T, bottom], dim=-2)
 
     @cached_property

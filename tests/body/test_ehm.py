@@ -10,6 +10,7 @@ import torch
 from ehm_twin import TwinInputs, naive_ehm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pear_avatar.body.ehm import EhmModel, open_ehm
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
@@ -334,3 +335,21 @@ def test_messages_name_what_is_wrong(foreign):
         foreign.head_betas_of(torch.ones(6))
     with pytest.raises(ValueError, match="no batch axes"):
         foreign.person(replace(neutral, head_scale=torch.ones(2, 3)))
+
+
+@pytest.mark.parametrize("own_head", [True, False])
+def test_nothing_waits_for_the_device(foreign, own_head):
+    """Neither mesh nor joints read a value back: fake tensors refuse to give one."""
+    x = random_inputs(foreign, None if own_head else 4)
+    run(foreign, x).vertices()  # tables are made at the first call
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        fake = {
+            n: None if v is None else torch.empty(v.shape, dtype=F64) for n, v in vars(x).items()
+        }
+        own = Proportions(
+            fake["head_scale"], fake["hand_scale"], fake["head_betas"], fake["joint_offsets"]
+        )
+        shaped = foreign.shape(fake["betas"], fake["expression"], own, eyelids=fake["eyelids"])
+        posed = shaped.pose(fake["rotations"], fake["transl"])
+        assert posed.vertices().shape == (80, 3)
+        assert posed.joints.shape == (55, 3)

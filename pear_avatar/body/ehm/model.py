@@ -269,7 +269,7 @@ class EhmModel:
     @cached_property
     def joints_follow_face(self) -> bool:
         """Whether jaw, eyes or eyelids move what joints are regressed from."""
-        return len(self.joint_rows.parts.face.at) > 0
+        return len(self.joint_rows.parts.face.places.at) > 0
 
     @cached_property
     def head_share(self) -> Tensor:
@@ -333,12 +333,12 @@ class EhmModel:
         at, rows = self._places(members, index)
         chosen = (rows, self.head_vertices[rows], at)
         head = head_rows(self.head, self.head_share, rows, at)
-        face = face_rows(self.body, self.head, self.head_share, self.head_turn, chosen)
+        face = face_rows(self.body, self.head, self.head_share, self.head_turn, chosen, len(index))
         hands = []
         for hand, share in zip((self.left_hand, self.right_hand), self.hand_shares, strict=True):
             at, rows = self._places(hand, index)
             hands.append(HandRows(at, share[rows, None]))
-        return PartRows(head, face, (hands[0], hands[1]))
+        return PartRows(head, face, (hands[0], hands[1]), len(index))
 
     def _places(self, members: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Where in ``index`` (M,) a set's vertices stand, and their rows in the set."""

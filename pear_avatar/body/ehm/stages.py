@@ -72,10 +72,10 @@ class ShapedEhm:
 
     def with_parts(self, own: Tensor, parts: PartRows) -> Tensor:
         """Give some of the plain body's rest vertices (*B, M, 3) their head and hands."""
-        if self.proportions is None or not len(parts.scaled):
+        if self.proportions is None or not len(parts.scaled.at):
             return own
         sizes = [len(rows.at) for rows in (*parts.hands, parts.head)]
-        left, right, old = own.index_select(-2, parts.scaled).split(sizes, dim=-2)
+        left, right, old = own.index_select(-2, parts.scaled.at).split(sizes, dim=-2)
         hands = [
             self._scaled_hand(hand, rows, centre)
             for hand, rows, centre in zip(
@@ -91,15 +91,15 @@ class ShapedEhm:
         new = old + parts.head.share * (new - old)
         batch = torch.broadcast_shapes(*(t.shape[:-2] for t in (*hands, new)))
         changed = [t.expand(*batch, *t.shape[-2:]) for t in (*hands, new)]
-        return _put(own, parts.scaled, torch.cat(changed, dim=-2))
+        return parts.scaled.put(own, torch.cat(changed, dim=-2))
 
     def with_face(self, rest: Tensor, face: FaceRows, turns: Tensor) -> Tensor:
         """Turn jaw and eyes of rest vertices (*B, M, 3) by (*B, 3, 3, 3) and close the eyelids."""
-        if not len(face.at):
+        if not len(face.places.at):
             return rest
         scale = None if self.proportions is None else self.proportions.head_scale
         eye = torch.eye(3, dtype=turns.dtype, device=turns.device)
-        points = rest.index_select(-2, face.at)
+        points = rest.index_select(-2, face.places.at)
         corrective = self._correctives(face, (turns - eye).flatten(-3), scale)
         points = points if corrective is None else points + corrective
         if scale is not None:
@@ -113,7 +113,7 @@ class ShapedEhm:
         lids = _combine(self.eyelids, face.eyelid_dirs)
         if lids is not None:
             points = points + (lids if scale is None else lids * scale[..., None, :])
-        return _put(rest, face.at, points)
+        return face.places.put(rest, points)
 
     def with_joints(self) -> ShapedEhm:
         """The same with its joints regressed from the changed body at rest, without the mesh."""
@@ -334,13 +334,6 @@ def _sum_forms(
             moved = torch.nn.functional.linear(coefficients, dirs[:, : coefficients.shape[-1]])
             template = template + moved.unflatten(-1, sizes)
     return template
-
-
-def _put(points: Tensor, at: Tensor, new: Tensor) -> Tensor:
-    """(*B, M, 3) with the places ``at`` (N,) replaced by (*B, N, 3)."""
-    batch = torch.broadcast_shapes(points.shape[:-2], new.shape[:-2])
-    points = points.expand(*batch, *points.shape[-2:])
-    return points.index_copy(-2, at, new.expand(*batch, *new.shape[-2:]))
 
 
 def _combine(coefficients: Tensor | None, dirs: Tensor | None) -> Tensor | None:
