@@ -16,7 +16,12 @@ from pear_avatar.recovery.pear.engine import CompiledFunction, PearEngine, best_
 from pear_avatar.recovery.pear.engine_layers import Packer
 from pear_avatar.recovery.pear.folding import Affine, fold
 from pear_avatar.recovery.pear.network import PearNetwork
-from pear_avatar.recovery.pear.output import PearOutput, local_rotations
+from pear_avatar.recovery.pear.output import (
+    PearOutput,
+    body_params,
+    crop_cameras,
+    local_rotations,
+)
 
 #: The tiny network is 128 wide with heads of 64; its decoder has two heads of 64.
 HEADS, DECODER_HEADS = 2, 2
@@ -225,6 +230,21 @@ def test_packed_layers_equal_plain_ones() -> None:
 
 def test_best_dtype_is_one_that_engines_take() -> None:
     assert best_dtype("cpu") in (torch.float32, torch.bfloat16)
+
+
+def test_everything_is_made_on_the_device(network: PearNetwork) -> None:
+    """The meta device computes shapes only, and refuses tensors of other devices, as CUDA does."""
+    away = PearNetwork(network.config).to("meta")
+    output = away(torch.zeros(2, 3, 256, 256, device="meta"))
+    engine = PearEngine(away, device="meta", dtype=torch.bfloat16)
+    found = engine(torch.zeros(2, 3, 256, 256, device="meta"))
+    for f in fields(PearOutput):
+        assert getattr(found, f.name).device.type == "meta"
+        assert getattr(found, f.name).shape == getattr(output, f.name).shape
+        assert getattr(found, f.name).dtype == torch.float32
+    assert local_rotations(found).shape == (2, 55, 3, 3)
+    assert body_params(found, torch.zeros(2, 3, device="meta")).transl.device.type == "meta"
+    assert crop_cameras(torch.ones(2, 3, device="meta"), 9, 9).K.device.type == "meta"
 
 
 def test_folded_sizes(network: PearNetwork) -> None:

@@ -16,6 +16,7 @@ Nothing here approximates; in exact arithmetic the folded network is the network
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,8 @@ class FoldedPear:
     patches:      (D, 768) from a patch's raw RGB in [0, 1], channel-major, to its token.
     padding:      (3,) the raw colour that the network sees outside the crop.
     positions:    (192, D).
-    blocks:       of the backbone.
+    blocks:       of the backbone, each made when it is asked for, once: a large network need not
+                  fit into memory a second time.
     layers:       of the decoder.
     first_token:  (dim,) the token after the first layer's self-attention.
     first_key:    (H, D) the first layer's directions in token space.
@@ -92,7 +94,7 @@ class FoldedPear:
     patches: Affine
     padding: Tensor
     positions: Tensor
-    blocks: tuple[FoldedBlock, ...]
+    blocks: Iterator[FoldedBlock]
     layers: tuple[FoldedDecoderLayer, ...]
     first_token: Tensor
     first_key: Tensor
@@ -107,7 +109,7 @@ def fold(network: PearNetwork) -> FoldedPear:
     backbone: Any = network.backbone
     head: Any = network.head
     heads = network.config.backbone.heads
-    blocks = tuple(_fold_block(block, heads) for block in backbone.blocks)
+    blocks = (_fold_block(block, heads) for block in backbone.blocks)
     stack = head.transformer.transformer.layers
     layers = tuple(
         _fold_decoder_layer(layer, backbone.last_norm, network.config) for layer in stack
@@ -144,11 +146,12 @@ def _after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> Affine:
     return _affine(weight * norm.weight.double(), bias)
 
 
+@torch.no_grad()
 def _fold_block(block: Any, heads: int) -> FoldedBlock:
     attention, mlp = block.attn, block.mlp
     qkv = _after_norm(block.norm1, attention.qkv)
     width = attention.proj.weight.shape[0]
-    scale = torch.ones(3 * width)
+    scale = torch.ones(3 * width, device=qkv.weight.device)
     scale[:width] = (width // heads) ** -0.5
     return FoldedBlock(
         qkv=Affine(qkv.weight * scale[:, None], qkv.bias * scale),
