@@ -319,14 +319,24 @@ await step("the address holds the view", async () => {
   await page.mouse.down();
   await page.mouse.move(box.x + box.width / 2 + 70, box.y + 50, { steps: 3 });
   await page.mouse.up();
-  const wanted = await hash();
+  const state = async (p) => p.evaluate(async () => ({
+    frame: window.__pear.frame(),
+    head: window.__pear.getSlider("head"),
+    jaw: window.__pear.getSlider("arkit:jawOpen"),
+    orbit: [window.__pear.view().orbit].flatMap((o) => [o.yaw, o.pitch, o.distance, ...o.target]),
+    covered: await window.__pear.foreground(),
+  }));
+  const wanted = await state(page);
   await wait(900);
-  const shared = page.url();
-  const other = await open(desktop.context, shared);
+  const other = await open(desktop.context, page.url());
   try {
     await ready(other.page);
     await other.page.evaluate(() => window.__pear.pause());
-    assert.equal(await other.page.evaluate(() => window.__pear.hash()), wanted);
+    const found = await state(other.page);
+    assert.deepEqual([found.frame, found.head, found.jaw], [wanted.frame, wanted.head, wanted.jaw]);
+    // Addresses are kept short: a tenth of a millimetre and of a milliradian.
+    found.orbit.forEach((x, i) => assert(Math.abs(x - wanted.orbit[i]) < 2e-4, `camera ${found.orbit} instead of ${wanted.orbit}`));
+    assert(Math.abs(found.covered - wanted.covered) < 0.005 * wanted.covered);
     assert.deepEqual(other.problems, []);
   } finally {
     await other.page.close();
