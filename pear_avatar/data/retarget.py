@@ -43,6 +43,9 @@ _F64 = torch.float64
 _SIDES = ("left", "right")
 _ARM = ("collar", "shoulder", "elbow", "wrist")
 
+#: What else than feet may carry somebody.
+_PROPS = ("wrist", "elbow", "knee")
+
 #: Where each limb joint's bone ends, in the body.
 _CHILD = {
     "collar": "shoulder", "shoulder": "elbow", "elbow": "wrist", "wrist": "middle1",
@@ -437,13 +440,17 @@ def _translation(
     ankles = [f"{side}_ankle" for side in _SIDES]
     stand = torch.stack([(scale * source.at(n) @ source.up).quantile(0.02) for n in ankles]).amin()
     floor = stand - (joints[[JOINT_INDEX[n] for n in ankles], 1].amin() - sole)
-    limbs = [f"{side}_{part}" for side in _SIDES for part in ("wrist", "elbow", "knee")]
-    for name, joint in [
-        *((n, source.skeleton.limbs[n]) for n in limbs),
-        ("head", source.skeleton.head),
-    ]:
-        own.append(posed[:, JOINT_INDEX[name], 1, 3])
-        theirs.append(scale * (source.p[:, joint] @ source.up) - floor)
+    feet = torch.stack(theirs).amin(0)
+    limbs = {f"{s}_{p}": source.skeleton.limbs[f"{s}_{p}"] for s in _SIDES for p in _PROPS}
+    for name, joint in {**limbs, "head": source.skeleton.head}.items():
+        height = scale * (source.p[:, joint] @ source.up) - floor
+        point = posed[:, JOINT_INDEX[name], 1, 3]
+        if name.endswith("wrist"):
+            # Hands that carry somebody touch the floor, and the fingers do not go into it.
+            tip = posed[:, JOINT_INDEX[name.replace("wrist", "middle3")], 1, 3]
+            point = torch.where(height < feet, torch.minimum(point, tip), point)
+        own.append(point)
+        theirs.append(height)
     lift = torch.stack(theirs).amin(0) - torch.stack(own).amin(0) - path[:, 1]
     path[:, 1] = path[:, 1] + _smooth(lift, 0.1 / step)
     path[:, [0, 2]] = path[:, [0, 2]] - path[:1, [0, 2]]

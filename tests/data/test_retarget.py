@@ -188,3 +188,44 @@ def test_feet_stand_on_the_floor(name):
     lowest = BODY.shape().pose(motion.rotations, motion.transl).vertices()[..., 1].amin(-1)
     assert lowest.min() > -0.04  # no foot deeper in the floor than a shoe sole is thick
     assert lowest.median().abs() < 0.02
+
+
+def standing_on_hands(frames=40):
+    """A skeleton that ends at its wrists, like Isaac Gym's: first on its feet, then its hands."""
+    names, parents = ["pelvis", "torso", "head"], [-1, 0, 1]
+    offsets = [[0, 0, 0], [0, 0.24, 0], [0, 0.22, 0]]
+    for side, sign in (("left", 1), ("right", -1)):
+        at = len(names)
+        names += [f"{side}_{n}" for n in ("upper_arm", "lower_arm", "hand")]
+        parents += [1, at, at + 1]
+        offsets += [[sign * 0.18, 0.24, 0], [sign * 0.27, 0, 0], [sign * 0.26, 0, 0]]
+    for side, sign in (("left", 1), ("right", -1)):
+        at = len(names)
+        names += [f"{side}_{n}" for n in ("thigh", "shin", "foot")]
+        parents += [0, at, at + 1]
+        offsets += [[sign * 0.085, 0, 0], [0, -0.42, 0], [0, -0.41, 0]]
+    offsets = np.array(offsets, float)
+    rotations = np.broadcast_to(np.eye(3), (frames, len(names), 3, 3)).copy()
+    positions = np.broadcast_to(offsets, (frames, len(names), 3)).copy()
+    half = frames // 2
+    positions[:half, 0, 1] = 0.83 + 0.08  # ankles 8 cm above the floor
+    rotations[half:, 0] = np.diag([1.0, -1, -1])
+    for name, sign in (("left_upper_arm", 1), ("right_upper_arm", -1)):  # arms up, beside the head
+        rotations[half:, names.index(name)] = [[0, -sign, 0], [sign, 0, 0], [0, 0, 1]]
+    positions[half:, 0, 1] = 0.24 + 0.24 + 0.53 + 0.02  # wrists 2 cm above it
+    return CaptureMotion(
+        tuple(names), tuple(parents), offsets, (None,) * len(names), rotations, positions,
+        1 / 30, "handstand",
+    )  # fmt: skip
+
+
+def test_hands_that_carry_do_not_sink_into_the_floor():
+    motion, report = retarget(standing_on_hands(), REST, sole_height=SOLE, up_axis="y")
+    assert report.up_axis == "y"
+    p = motion.params
+    lowest = BODY.shape().pose(p.rotations, p.transl).vertices()[..., 1].amin(-1)
+    # Away from the turn, which smoothing spreads over a fifth of a second. Fingers end beyond
+    # their last joints.
+    assert lowest[:12].abs().max() < 0.01
+    assert lowest[28:].min() > -0.06
+    assert lowest[28:].max() < 0.03
