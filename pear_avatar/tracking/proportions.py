@@ -51,11 +51,9 @@ class PersonModel:
         """The rig near these coefficients; near the mean body if left out."""
         count = self.num_betas
         if coefficients is None:
-            coefficients = self.ehm.body.v_template.new_zeros(count + _NUM_SCALES)
-            body = self.ehm.body
-        else:
-            coefficients = coefficients.to(self.ehm.body.v_template)
-            body = self.body(coefficients)
+            coefficients = torch.zeros(count + _NUM_SCALES)
+        coefficients = coefficients.to(self.ehm.body.v_template)
+        body = self.body(coefficients)  # has eyelids, which the plain body may lack
         vertices, joints = self._scale_columns(coefficients)
         present = coefficients[count:]
         config = replace(self.config, num_betas=count + _NUM_SCALES)
