@@ -37,6 +37,7 @@ __all__ = [
     "one_euro_vectors",
 ]
 
+_LEAST_SIGMA = 1e-3  # frames; less changes nothing
 _REACH = 3.0  # standard deviations after which a Gaussian is cut off
 
 
@@ -60,7 +61,7 @@ def gaussian_rotations(rotations: Tensor, sigma: float, weight: Tensor | None = 
     middle; it departs from the true mean rotation by terms of third order in the spread.
     """
     N = rotations.shape[0]
-    if sigma <= 0 or N < 2:
+    if sigma < _LEAST_SIGMA or N < 2:
         return rotations
     quats = matrix_to_quat_wxyz(rotations).reshape(N, -1, 4)
     kernel = _kernel(N, sigma, rotations, weight)
@@ -96,7 +97,7 @@ def _kernel(count: int, sigma: float, like: Tensor, weight: Tensor | None) -> Te
     """(N, N) rows of Gaussian weights summing to 1; gaps lean on the nearest trusted frames."""
     frame = torch.arange(count, dtype=like.dtype, device=like.device)
     apart = (frame[:, None] - frame).abs()
-    if sigma <= 0:
+    if sigma < _LEAST_SIGMA:
         return torch.eye(count, dtype=like.dtype, device=like.device)
     kernel = torch.where(apart <= _reach(sigma), torch.exp(-0.5 * (apart / sigma) ** 2), 0.0)
     if weight is None:

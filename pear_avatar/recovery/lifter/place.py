@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_ROUNDS = 3
+_ROUNDS = 4
 #: metres: landmarks further off count little
 _KERNEL = 0.05
 #: trust in the network's own guess, as a share of the landmarks' weight: sideways, in depth
@@ -29,15 +29,14 @@ def place(points: Tensor, rays: Tensor, weight: Tensor, guess: Tensor) -> Tensor
     wanted = torch.cat([-x - u * z, -y + v * z], 1)
     trust = weight.sum(1).clamp_min(1e-3)
     prior = torch.diag_embed(points.new_tensor(_PRIOR) * trust[:, None])
-    t = guess
+    robust = weight  # all are believed at first: a guess may be far off in depth
     for _ in range(_ROUNDS):
-        left = (rows @ t[..., None])[..., 0] - wanted
-        square = left.unflatten(1, (2, -1)).square().sum(1)
-        robust = weight / (1 + square / _KERNEL**2)
         weighted = rows * torch.cat([robust, robust], 1)[..., None]
         normal = weighted.transpose(1, 2) @ rows + prior
         right = (weighted * wanted[..., None]).sum(1) + (prior @ guess[..., None])[..., 0]
         t = torch.linalg.solve(normal, right)
+        left = (rows @ t[..., None])[..., 0] - wanted
+        robust = weight / (1 + left.unflatten(1, (2, -1)).square().sum(1) / _KERNEL**2)
     # Nobody stands behind the camera.
     behind = (points[..., 2].amax(1) + t[:, 2]) > -0.05
     return torch.where(behind[:, None], guess, t)

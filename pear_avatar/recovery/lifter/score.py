@@ -17,19 +17,20 @@ from pear_avatar.recovery.lifter.rig import Shape, make_rig
 from pear_avatar.recovery.lifter.samples import SampleMaker, Target
 
 _SEED = 999
-_COUNT = 3000
 
 
 class Scorer:
     """Scores networks on fixed samples: held-out recordings, and poses of all kinds."""
 
-    def __init__(self, body: BodyModel, held_out: PosePool | None, noise: NoiseBank) -> None:
+    def __init__(
+        self, body: BodyModel, held_out: PosePool | None, noise: NoiseBank, count: int = 3000
+    ) -> None:
         self._body = body
         self._sets: dict[str, tuple[Seen, Box, Target]] = {}
         maker = SampleMaker(body, held_out, noise, _SEED)
-        self._sets["all"] = maker.draw(_COUNT)
+        self._sets["all"] = maker.draw(count)
         if held_out is not None:
-            self._sets["mocap"] = maker.draw(_COUNT, recorded_only=True)
+            self._sets["mocap"] = maker.draw(count, recorded_only=True)
         self._face = FaceBasis(body.arkit_coef, body.arkit_pose)
         self._dirs = action_directions(body, self._face)
         self._rig = make_rig(body, layout.NUM_BETAS, ("pose",))

@@ -31,7 +31,6 @@ from pear_avatar.recovery.lifter.weights import save_network
 
 _log = logging.getLogger(__name__)
 
-_WHITENING_SAMPLES = 12000
 #: Variances below which a direction of the inputs is mostly the detector's noise.
 _NOISE_FLOOR = {"body": 4e-3, "hand": 4e-3, "face": 1.5e-3}
 
@@ -49,6 +48,8 @@ class Recipe:
     average: float = 0.995
     gradient_norm: float = 1.0
     half_precision: bool = True
+    whitening_samples: int = 12000
+    score_samples: int = 3000
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Trainer:
         _log.info("poses: %s", self.source)
         self._samples = SampleMaker(body, pool, bank, recipe.seed + 1)
         held_out = load_pool(body, data, held_out=True)
-        self._scorer = Scorer(body, held_out, bank)
+        self._scorer = Scorer(body, held_out, bank, recipe.score_samples)
         self._objective = Objective.of(body)
         self.network = LifterNetwork()
         self._whiten()
@@ -91,7 +92,7 @@ class Trainer:
     @torch.no_grad()
     def _whiten(self) -> None:
         """Fit the inputs' whitening to samples."""
-        seen, box, _ = self._samples.draw(_WHITENING_SAMPLES)
+        seen, box, _ = self._samples.draw(self.recipe.whitening_samples)
         inputs = encode(seen, box)
         hands = torch.cat([inputs.left_hand, inputs.right_hand])
         found = hands[:, -2] > 0
