@@ -122,6 +122,7 @@ def _convert_one(
 
     if output_kind(output) == "osc":
         _announce_stream(output, args.loop)
+        args.kept_on_interrupt = "The stream has ended."
     done = convert_file(source, output, options, report=args.report_json)
     print(_line(source, done))
     if args.report:
