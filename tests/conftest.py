@@ -61,7 +61,7 @@ def body_models(request, tmp_path_factory) -> Path:
         return folder
     from pear_avatar.body.standins import write_standins
 
-    return write_standins(tmp_path_factory.mktemp("body-models"), smplx_pickle=True)
+    return write_standins(tmp_path_factory.mktemp("body-models"))
 
 
 @pytest.fixture(scope="session")

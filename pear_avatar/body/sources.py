@@ -120,15 +120,15 @@ def _open_ehm() -> EhmModel:
 @lru_cache(maxsize=2)
 def _smplx_ehm(folder: Path, gender: Gender) -> EhmModel:
     source = BodySource("smplx", folder, gender)
+    body = load_licensed_body(source)
     lacking = [n for n in ("FLAME neutral", "head correspondence") if not find_asset(folder, n)]
     if lacking:
         _LOG.warning(
             "%s not in %s: the head is cut from SMPL-X (see `pear-avatar assets`)",
             " and ".join(lacking), folder,
         )  # fmt: skip
-        return open_ehm(load_licensed_body(source))
+        return open_ehm(body)
     head, vertices = load_licensed_head(source)
-    body = load_licensed_body(source)
     return EhmModel.build(body, head, vertices, neck=_neck(folder))
 
 

@@ -12,12 +12,15 @@ import types
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from pear_avatar.body import load_body
 from pear_avatar.body.licensed import face_contour, load_flame, load_mano_hand, load_smplx
 from pear_avatar.body.licensed.face_landmarks import FLAME_NECK_CHAIN, contour_rows
 from pear_avatar.body.licensed.find import find_asset
+from pear_avatar.body.licensed.model_files import open_model_file
 from pear_avatar.body.smplx_layout import to_smplx_arrays
+from pear_avatar.body.standins.python2_pickle import Chumpy, dump_python2
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 
 smplx = pytest.importorskip("smplx", reason="the smplx package is not installed")
@@ -125,13 +128,36 @@ def test_the_open_layout_equals_the_smplx_package_too(tmp_path):
     assert (posed.vertices() - theirs.vertices).abs().max() < TOLERANCE
 
 
-def test_the_pickle_form_says_the_same(body_models, ours):
-    path = next(iter(sorted(body_models.rglob("SMPLX_NEUTRAL.pkl"))), None)
-    if path is None:
-        pytest.skip("no SMPLX_NEUTRAL.pkl in the folder of body models")
-    pickled = load_smplx(path)
-    for name in ("v_template", "faces", "shape_dirs", "pose_dirs", "skin_weights"):
-        assert torch.equal(getattr(pickled.body, name), getattr(ours.body, name)), name
+def test_the_pickle_form_and_the_old_layout(smplx_path, ours, tmp_path):
+    """As a pickle of Python 2 with chumpy arrays and ten shapes and ten expressions."""
+    file = open_model_file(smplx_path, "")
+    shapes = {
+        "v_template": ("V", 3), "shapedirs": ("V", 3, "C"), "posedirs": ("V", 3, 486),
+        "J_regressor": (55, "V"), "weights": ("V", 55), "hands_meanl": (45,),
+        "hands_meanr": (45,), "hands_componentsl": (45, 45), "hands_componentsr": (45, 45),
+        "lmk_bary_coords": (51, 3),
+    }  # fmt: skip
+    arrays = {key: file.real(key, shape).astype(np.float32) for key, shape in shapes.items()}
+    if arrays["shapedirs"].shape[-1] >= 400:
+        arrays["shapedirs"] = arrays["shapedirs"][..., [*range(10), *range(300, 310)]]
+    arrays["f"] = ours.body.faces.numpy().astype(np.uint32)
+    arrays["lmk_faces_idx"] = file.whole("lmk_faces_idx", (51,))
+    arrays["kintree_table"] = np.array([[2**32 - 1, *ours.body.parents[1:]], range(55)])
+    arrays["J_regressor"] = sparse.csc_matrix(arrays["J_regressor"])
+    path = tmp_path / "SMPLX_NEUTRAL.pkl"
+    path.write_bytes(dump_python2({**arrays, "shapedirs": Chumpy(arrays["shapedirs"])}))
+    old = load_smplx(path)
+    assert (old.body.num_betas, old.body.num_expression) == (10, 10)
+    assert set(old.body.landmark_sets) == {"ibug51"}
+    pose, left, right = pose_blocks(1, 6)
+    hands = [h.axis_angle(p.float()) for h, p in ((old.left_hand, left), (old.right_hand, right))]
+    rotations = axis_angle_to_matrix(torch.cat([pose.float(), *hands], 1))
+    betas, expression = normal(1, 10).float(), normal(1, 10, seed=4).float()
+    with torch.no_grad():
+        posed = old.body.shape(betas, expression).pose(rotations)
+        whole = ours.body.shape(betas, expression).pose(rotations)
+        assert (posed.vertices() - whole.vertices()).abs().max() < TOLERANCE
+        assert (posed.landmarks("ibug51") - whole.landmarks("ibug51")).abs().max() < TOLERANCE
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ __all__ = ["RecordDecoder", "read_pickle", "unpickle"]
 
 _MAX_BYTES = 2 << 30
 _MAX_DEPTH = 40
-_MAX_ITEMS = 300_000
+_MAX_ITEMS = 100_000
 
 #: Global -> what its record means. Old and new names of one thing stand side by side.
 _MEANING: dict[str, str] = {

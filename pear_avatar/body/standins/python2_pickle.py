@@ -48,16 +48,12 @@ def _value(value: Any) -> bytes:
         return _dict(value)
     if isinstance(value, tuple):
         return b"(" + b"".join(map(_value, value)) + b"t"
-    if isinstance(value, list):
-        return b"](" + b"".join(map(_value, value)) + b"e"
     if isinstance(value, str):
         return _text(value.encode("ascii"))
-    if isinstance(value, bool) or value is None:
-        return {True: b"\x88", False: b"\x89", None: b"N"}[value]
+    if value is None:
+        return b"N"
     if isinstance(value, int):
         return b"J" + struct.pack("<i", value)
-    if isinstance(value, float):
-        return b"G" + struct.pack(">d", value)
     raise TypeError(f"cannot write {type(value).__name__}")
 
 
