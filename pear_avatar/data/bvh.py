@@ -145,7 +145,7 @@ class _Parser:
             joints[-1 - block].end_offset = values
 
     def _channels(self, words: list[str]) -> tuple[str, ...]:
-        names = tuple(words[2:])
+        names = tuple(word.capitalize() for word in words[2:])  # some write XROTATION
         if len(words) < 2 or words[1] != str(len(names)):
             raise self.error(f"CHANNELS must give their number and names, got {words[1:]}")
         unknown = [n for n in names if n not in _POSITIONS + _ROTATIONS]
@@ -158,17 +158,19 @@ class _Parser:
             raise self.error(f"joint {joints[block].name} has no OFFSET")
 
     def _header(self, joints: int) -> tuple[int, float]:
-        words = self.next_words("Frames:")
-        if words[0] != "Frames:" or len(words) != 2 or not words[1].isdecimal():
-            raise self.error(f"expected 'Frames: <number>', got {' '.join(words)[:60]!r}")
-        if len(words[1]) > 12:
-            raise self.error(f"no motion has {words[1][:20]}... frames")
-        frames = int(words[1])
+        line = " ".join(self.next_words("Frames:"))
+        count = line.removeprefix("Frames:").strip()
+        if not line.startswith("Frames:") or not count.isdecimal():
+            raise self.error(f"expected 'Frames: <number>', got {line[:60]!r}")
+        if len(count) > 12:
+            raise self.error(f"no motion has {count[:20]}... frames")
+        frames = int(count)
         check_capture_size(f"{self.name}: line {self.at}", frames, joints)
-        words = self.next_words("Frame Time:")
-        if words[:2] != ["Frame", "Time:"]:
-            raise self.error(f"expected 'Frame Time: <seconds>', got {' '.join(words)[:60]!r}")
-        frame_time = float(self.numbers(words[2:], 1, "Frame Time")[0])
+        line = " ".join(self.next_words("Frame Time:"))
+        if not line.startswith("Frame Time:"):
+            raise self.error(f"expected 'Frame Time: <seconds>', got {line[:60]!r}")
+        seconds = line.removeprefix("Frame Time:").split()
+        frame_time = float(self.numbers(seconds, 1, "Frame Time")[0])
         if not 1e-5 < frame_time < 10:
             raise self.error(f"Frame Time must be seconds between frames, got {frame_time}")
         return frames, frame_time

@@ -62,6 +62,14 @@ def test_a_small_file(tmp_path):
     assert np.allclose(p[1, 1], [0, 0, -2])  # a quarter turn about x carries -y to -z
 
 
+def test_spellings_in_the_wild(tmp_path):
+    text = GOOD.replace("Frames: 2", "Frames:2").replace("Frame Time: 0.05", "Frame Time:0.05")
+    text = text.replace("Xrotation Zrotation", "XROTATION zrotation").replace("\n", "\r\n")
+    found, plain = load_bvh(write(tmp_path, text)), load_bvh(write(tmp_path, GOOD))
+    assert np.array_equal(found.rotations, plain.rotations)
+    assert found.frame_time == plain.frame_time
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
