@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.framework import Options, Result
+from benchmarks.timing import interleaved_medians
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
+from pear_avatar.perception import detect_clip
 from pear_avatar.recovery.lifter import LiftedClip, Lifter, layout
 from pear_avatar.recovery.lifter.noise import NoiseBank, truth_of
-from pear_avatar.recovery.lifter.poses import PosePool
-from pear_avatar.recovery.lifter.renders import RenderSet
+from pear_avatar.recovery.lifter.poses import PosePool, load_pool
+from pear_avatar.recovery.lifter.renders import RenderSet, make_renders
 from pear_avatar.recovery.lifter.rig import Shape, make_rig
 from pear_avatar.recovery.lifter.score import Scorer, align
 from pear_avatar.recovery.lifter.views import in_sight
@@ -24,6 +29,105 @@ from pear_avatar.types import BodyParams, Camera, ClipDetections
 COMPARED = (0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 _LIMBS = COMPARED[1:]
 _SURE = 0.5
+_MODULE = Path(__file__).resolve()
+DATA = Path(os.environ.get("PEAR_AVATAR_DATA", _MODULE.parents[2] / "shared" / "data"))
+#: Pictures rendered for the detector to look at; another seed than the training's.
+_RENDERS, _RENDER_SEED = 150, 60
+_CLIP_FRAMES, _CLIP_SIDE = 60, 768
+_PEER = "goal"
+
+
+def lifter_results(options: Options) -> list[Result]:
+    """The lifter's accuracy and speed; ``quick`` leaves out renders and clips.
+
+    Recordings and real footage are looked for in ``PEAR_AVATAR_DATA`` or beside the repository;
+    what is not there is left out. Real figures measure agreement with the detector, not truth.
+    """
+    lifter = Lifter.load()
+    mocap = DATA / "mocap"
+    folder = mocap if mocap.is_dir() else None
+    held_out = load_pool(lifter.body, folder, held_out=True) if folder else None
+    results = _synthetic_results(synthetic_scores(lifter, held_out))
+    if not options.quick:
+        renders = make_renders(lifter.body, held_out, _RENDERS, _RENDER_SEED)
+        scores = render_scores(lifter, renders)
+        for key, what, goal in (("full", "MPJPE", 125.0), ("full_pa", "PA-MPJPE", 83.0)):
+            name = f"lifter, detector on renders, whole body: {what}"
+            results.append(Result.versus(name, scores[key], "mm", "lower", _PEER, goal))
+        for key, what in (("12", "hips aligned"), ("12_pa", "PA")):
+            results.append(
+                Result.versus(
+                    f"lifter, detector on renders, 12 joints: {what}", scores[f"lifter_{key}"],
+                    "mm", "lower", "detector's own 3D", scores[f"detector_{key}"],
+                )
+            )  # fmt: skip
+    return results + _real_results(lifter, options) + [_speed(lifter)]
+
+
+def _synthetic_results(scores: dict[str, float]) -> list[Result]:
+    name = "mocap" if "mocap/full" in scores else "all"
+    where = "held-out recordings" if name == "mocap" else "poses by rule"
+    return [
+        Result.versus(
+            f"lifter, {where}, whole body: MPJPE", scores[f"{name}/full"], "mm", "lower", _PEER, 78.0
+        ),
+        Result.versus(
+            f"lifter, {where}, whole body: PA-MPJPE", scores[f"{name}/full_pa"], "mm", "lower",
+            _PEER, 52.0,
+        ),
+        Result(f"lifter, {where}, all crops: MPJPE", scores[f"{name}/mpjpe"], "mm", "lower"),
+        Result("lifter, seen hands: joints about the wrist", scores["all/hand"], "mm", "lower"),
+        Result.versus(
+            "lifter, facial actions: landmark error", scores["all/face%"], "% of neutral's",
+            "lower", _PEER, 70.0,
+        ),
+    ]  # fmt: skip
+
+
+def _real_results(lifter: Lifter, options: Options) -> list[Result]:
+    files = sorted((DATA / "stills").glob("*.jpg")) + sorted((DATA / "stills").glob("*.png"))
+    if not options.quick:
+        files += sorted(f for f in (DATA / "video").glob("*.m*"))
+        files += sorted((DATA / "multiview").glob("*.mp4"))
+    scores = []
+    for file in files:
+        if "mask" in file.stem or "segmentation" in file.stem:
+            continue
+        clip, _ = detect_clip(file, max_frames=_CLIP_FRAMES, max_side=_CLIP_SIDE)
+        scores.append(real_score(lifter, clip, file.stem))
+    if not scores:
+        return []
+    what = "stills" if options.quick else "stills and clips"
+    mean = mean_scores(scores)
+    return [
+        Result.versus(
+            f"lifter, real {what}: landmark error", 100 * mean.error, "% of height", "lower", _PEER,
+            1.5,
+        ),
+        Result.versus(
+            f"lifter, real {what}: PCK@.05", 100 * mean.pck05, "%", "higher", _PEER, 95.0
+        ),
+    ]  # fmt: skip
+
+
+def _speed(lifter: Lifter) -> Result:
+    """One frame, landmarks to placed body, on one thread."""
+    frames, side = 1, 640
+    zeros = {
+        name: np.zeros((frames, *shape), np.float32)
+        for name, shape in (
+            ("pose_px", (33, 2)), ("pose_confidence", (33,)), ("pose_world", (33, 3)),
+            ("left_hand_px", (21, 2)), ("left_hand_confidence", ()), ("right_hand_px", (21, 2)),
+            ("right_hand_confidence", ()), ("face_px", (478, 2)), ("face_confidence", ()),
+            ("box_xyxy", (4,)),
+        )
+    }  # fmt: skip
+    clip = ClipDetections(
+        frame_index=np.arange(frames), time=np.arange(frames) / 30, **zeros,
+        trusted=np.ones(frames, bool), reason=np.full(frames, ""), width=side, height=side,
+    )  # fmt: skip
+    ms = interleaved_medians({"lift": lambda: lifter.lift(clip)}, repeats=31, warmup=5)
+    return Result("lifter, one frame: landmarks to body", ms["lift"], "ms", "lower")
 
 
 def synthetic_scores(lifter: Lifter, held_out: PosePool | None) -> dict[str, float]:
@@ -103,12 +207,6 @@ def detections_of(renders: RenderSet, i: int) -> ClipDetections:
         box_xyxy=np.zeros((1, 4), np.float32), trusted=np.array([found]),
         reason=np.array(["" if found else "no person found"]), width=width, height=height,
     )  # fmt: skip
-
-
-def expression_gain(lifter: Lifter, noise: NoiseBank, seed: int = 5) -> float:
-    """Mean landmark error (in the head's frame) over that of a face left neutral."""
-    scores = Scorer(lifter.body, None, noise)(lifter.network)
-    return scores["all/face%"] / 100
 
 
 @dataclass(frozen=True)
