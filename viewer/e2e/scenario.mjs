@@ -49,6 +49,15 @@ const jointNamed = async (name) => {
   return Number(found[0]);
 };
 
+/** The person covers a fair part of the stage, and does not hang over its sides. */
+async function inView() {
+  const joints = await hook("screenJoints").catch(() => []);
+  const box = await byId("canvas").boundingBox();
+  const head = joints.length ? joints.map((j) => j.y - box.y) : [];
+  const pixels = await byId("canvas").evaluate((c) => c.width * c.height);
+  return (await hook("foreground")) > 0.02 * pixels && head.every((y) => y > 0);
+}
+
 // ------------------------------------------------------------------------------------------------
 
 await step("ready", async () => {
@@ -95,6 +104,7 @@ await step("every motion plays", async () => {
     await choose(`motion:${i}`);
     await hook("seek", 7);
     seen.add(await hash());
+    assert(await inView(), `${names[i]} is not in view`);
   }
   await choose("motion:0");
   await hook("seek", 0);
@@ -268,7 +278,7 @@ await step("motion files are dropped", async () => {
     await drop(path);
     await page.waitForFunction((c) => window.__pear.motions().length > c, count, { timeout: 20000 });
     await hook("pause");
-    assert((await hook("foreground")) > 100, `${basename(path)} shows nobody`);
+    assert(await inView(), `${basename(path)} is not in view`);
   }
   for (const path of config.refuse) {
     const count = (await hook("motions")).length;
