@@ -18,7 +18,7 @@ from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_void_p
 from pathlib import Path
 
 _LIBRARY_PATH = Path(__file__).with_name("pear_native.so")
-_ABI_VERSION = 3
+_ABI_VERSION = 4
 _REMEDY = "build it with `make install`, or with `pip install .` in the repository's root"
 
 _OUT_OF_MEMORY = 1
@@ -36,7 +36,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
         [c_void_p, c_int, c_int, *[c_void_p] * 8, c_int, c_int, *[c_void_p] * 4],
     ),
     "pear_raster_backward": (c_int, [c_void_p, c_int, *[c_void_p] * 17]),
-    "pear_blend": (c_int, [*[c_int] * 3, *[c_void_p] * 4]),
+    "pear_blend": (c_int, [*[c_int] * 3, *[c_void_p] * 2, c_int, *[c_void_p] * 2]),
     "pear_skin_forward": (c_int, [*[c_int] * 4, *[c_void_p] * 12]),
     "pear_skin_backward": (c_int, [*[c_int] * 4, *[c_void_p] * 15]),
     "pear_l1_ssim": (

@@ -8,7 +8,7 @@
 namespace pear {
 
 // Raised whenever a signature changes, so that a stale library is recognised.
-constexpr int kAbiVersion = 3;
+constexpr int kAbiVersion = 4;
 
 enum Status : int {
   kOk = 0,

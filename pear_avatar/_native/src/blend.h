@@ -12,7 +12,8 @@ constexpr int kBlendPanel = 16;
 struct BlendArgs {
   int num_values, num_coefficients, batch;
   const float* base;          // (values,)
-  const float* panels;        // (panels, coefficients, kBlendPanel), padded with zeros
+  const void* panels;         // (panels, coefficients, kBlendPanel), padded with zeros
+  bool half;                  // panels hold 16-bit floats, else 32-bit ones
   const float* coefficients;  // (batch, coefficients)
   float* out;                 // (batch, values)
 };

@@ -13,10 +13,10 @@ constexpr int kPanelsPerTask = 64;
 
 // Shapes as in blend.h. Writes out.
 PEAR_EXPORT int pear_blend(int num_values, int num_coefficients, int batch, const float* base,
-                           const float* panels, const float* coefficients, float* out) {
+                           const void* panels, int half, const float* coefficients, float* out) {
   const pear::Kernels& k = *pear::kernels();
   const pear::BlendArgs args = {num_values, num_coefficients, batch, base,
-                                panels,     coefficients,     out};
+                                panels,     half != 0,        coefficients, out};
   const int count = (num_values + pear::kBlendPanel - 1) / pear::kBlendPanel;
   pear::parallel_for(count, pear::kPanelsPerTask,
                      [&](int begin, int end) { k.blend_panels(args, begin, end); });

@@ -26,9 +26,16 @@ PEAR_INLINE void store_panel(const BlendArgs& args, int panel, int body, const V
   }
 }
 
+template <class Value>
+PEAR_INLINE const Value* panel_of(const BlendArgs& args, int panel) {
+  const int64_t size = static_cast<int64_t>(args.num_coefficients) * kBlendPanel;
+  return static_cast<const Value*>(args.panels) + panel * size;
+}
+
+template <class Value>
 PEAR_INLINE void blend_one(const BlendArgs& args, int panel, int body) {
   const int num = args.num_coefficients;
-  const float* dirs = args.panels + static_cast<int64_t>(panel) * num * kBlendPanel;
+  const Value* dirs = panel_of<Value>(args, panel);
   const float* coefficients = args.coefficients + static_cast<int64_t>(body) * num;
   VecF sum[kChains][kVectors] = {};
   int c = 0;
@@ -45,10 +52,10 @@ PEAR_INLINE void blend_one(const BlendArgs& args, int panel, int body) {
   store_panel(args, panel, body, total);
 }
 
-template <int Bodies>
+template <int Bodies, class Value>
 PEAR_INLINE void blend_some(const BlendArgs& args, int panel, int body) {
   const int num = args.num_coefficients;
-  const float* dirs = args.panels + static_cast<int64_t>(panel) * num * kBlendPanel;
+  const Value* dirs = panel_of<Value>(args, panel);
   const float* coefficients = args.coefficients + static_cast<int64_t>(body) * num;
   VecF sum[Bodies][kVectors] = {};
   for (int c = 0; c < num; ++c) {
@@ -62,16 +69,24 @@ PEAR_INLINE void blend_some(const BlendArgs& args, int panel, int body) {
   for (int b = 0; b < Bodies; ++b) store_panel(args, panel, body + b, sum[b]);
 }
 
-}  // namespace
-
-void blend_panels(const BlendArgs& args, int begin, int end) {
+template <class Value>
+PEAR_INLINE void blend_range(const BlendArgs& args, int begin, int end) {
   constexpr int kMany = kLanes == 16 ? 16 : 4;  // as many sums as there are registers for
   for (int panel = begin; panel < end; ++panel) {
     int body = 0;
-    for (; body + kMany <= args.batch; body += kMany) blend_some<kMany>(args, panel, body);
-    for (; body + 4 <= args.batch; body += 4) blend_some<4>(args, panel, body);
-    for (; body < args.batch; ++body) blend_one(args, panel, body);
+    for (; body + kMany <= args.batch; body += kMany) blend_some<kMany, Value>(args, panel, body);
+    for (; body + 4 <= args.batch; body += 4) blend_some<4, Value>(args, panel, body);
+    for (; body < args.batch; ++body) blend_one<Value>(args, panel, body);
   }
+}
+
+}  // namespace
+
+void blend_panels(const BlendArgs& args, int begin, int end) {
+  if (args.half)
+    blend_range<uint16_t>(args, begin, end);
+  else
+    blend_range<float>(args, begin, end);
 }
 
 }  // namespace PEAR_ISA

@@ -24,7 +24,8 @@ struct Features {
 // Asks the processor what it can do and the system which registers it saves. (Not every compiler
 // runtime implements __builtin_cpu_supports.)
 Features detect() {
-  constexpr unsigned kSse41 = 1u << 19, kFma = 1u << 12, kOsSavesRegisters = 1u << 27;
+  constexpr unsigned kSse41 = 1u << 19, kFma = 1u << 12, kF16c = 1u << 29;
+  constexpr unsigned kOsSavesRegisters = 1u << 27;
   constexpr unsigned kAvx2 = 1u << 5;
   constexpr unsigned kAvx512 = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
   constexpr unsigned kYmmSaved = 0x6, kZmmSaved = 0xe6;
@@ -34,7 +35,8 @@ Features detect() {
   unsigned saved = 0;
   if (basic & kOsSavesRegisters) __asm__ volatile("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) b = 0;
-  const bool avx2 = (basic & kFma) && (b & kAvx2) && (saved & kYmmSaved) == kYmmSaved;
+  const bool avx2 =
+      (basic & kFma) && (basic & kF16c) && (b & kAvx2) && (saved & kYmmSaved) == kYmmSaved;
   const bool avx512 = avx2 && (b & kAvx512) == kAvx512 && (saved & kZmmSaved) == kZmmSaved;
   return {(basic & kSse41) != 0, avx2, avx512};
 }

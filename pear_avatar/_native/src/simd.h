@@ -30,6 +30,27 @@ typedef float VecFUnaligned __attribute__((vector_size(kLanes * 4), aligned(4), 
 
 PEAR_INLINE VecF load(const float* p) { return *reinterpret_cast<const VecFUnaligned*>(p); }
 PEAR_INLINE void store(float* p, VecF v) { *reinterpret_cast<VecFUnaligned*>(p) = v; }
+// A vector of 16-bit floats, widened.
+PEAR_INLINE VecF load(const uint16_t* p) {
+#if defined(__AVX512F__)
+  return (VecF)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+#elif defined(__F16C__)
+  return (VecF)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#else
+  // Exponent and mantissa move into place; the factor 2^112 shifts the exponent's bias and makes
+  // small numbers normal.
+  VecF v;
+  for (int i = 0; i < kLanes; ++i) {
+    const uint32_t sign = static_cast<uint32_t>(p[i] & 0x8000u) << 16;
+    const uint32_t rest = static_cast<uint32_t>(p[i] & 0x7fffu) << 13;
+    float magnitude;
+    __builtin_memcpy(&magnitude, &rest, 4);
+    magnitude *= 5.192296858534828e33f;
+    v[i] = sign ? -magnitude : magnitude;
+  }
+  return v;
+#endif
+}
 PEAR_INLINE VecF broadcast(float x) { return x - VecF{}; }
 // a < b ? a : b and a > b ? a : b (so b where either is NaN), which is what the instructions do.
 PEAR_INLINE VecF min(VecF a, VecF b) {

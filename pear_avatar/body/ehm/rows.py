@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from pear_avatar.body.blending import BlendBasis
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.landmarks import LandmarkPlan
 from pear_avatar.body.model import BodyModel
@@ -69,14 +70,15 @@ class HeadRows:
 
     at:              (H,) places among the chosen vertices of the body.
     share:           (H, 1) how much of each is the new head's.
-    template:        (H, 3); shape_dirs (H * 3, S); expression_dirs (H * 3, E).
+    template:        (H, 3).
+    shape, expression: directions (H * 3, S) and (H * 3, E).
     """
 
     at: Tensor
     share: Tensor
     template: Tensor
-    shape_dirs: Tensor
-    expression_dirs: Tensor
+    shape: BlendBasis
+    expression: BlendBasis
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,8 @@ def joint_forms(body: BodyModel, plan: EhmPlan) -> JointForms:
 
     index, of_head = rows.vertex_index, parts[-1][0]
     shape, expression = body.shape_dirs[index], body.expression_dirs[index]
-    head_shape = head.shape_dirs.unflatten(0, (-1, 3))
-    head_expression = head.expression_dirs.unflatten(0, (-1, 3))
+    head_shape = head.shape.dirs.unflatten(0, (-1, 3))
+    head_expression = head.expression.dirs.unflatten(0, (-1, 3))
     return JointForms(
         torch.stack(mass),
         summed(rows.template),
@@ -187,8 +189,8 @@ def head_rows(head: BodyModel, share: Tensor, rows: Tensor, at: Tensor) -> HeadR
         at,
         share[rows, None],
         head.v_template[rows],
-        head.shape_dirs[rows].flatten(0, 1),
-        head.expression_dirs[rows].flatten(0, 1),
+        BlendBasis(head.shape_dirs[rows].flatten(0, 1)),
+        BlendBasis(head.expression_dirs[rows].flatten(0, 1)),
     )
 
 

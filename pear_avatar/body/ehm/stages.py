@@ -22,6 +22,7 @@ from pear_avatar.body.ehm.rows import (
     WRISTS,
     FaceRows,
     HandRows,
+    HeadRows,
     PartRows,
 )
 from pear_avatar.body.model import PosedBody, ShapedBody
@@ -84,9 +85,7 @@ class ShapedEhm:
         ]
         new = old
         if self.head is not None:
-            rows = parts.head
-            dirs = rows.shape_dirs, rows.expression_dirs
-            new = _sum_forms(rows.template, *dirs, self.head)
+            new = _shaped_rows(parts.head, self.head)
         new = self._placed(new)
         new = old + parts.head.share * (new - old)
         batch = torch.broadcast_shapes(*(t.shape[:-2] for t in (*hands, new)))
@@ -322,6 +321,16 @@ def _check_sizes(model: EhmModel, given: Proportions | None, eyelids: Tensor | N
         raise ValueError(
             f"joint_offsets must have shape (*B, {count}, 3), got {tuple(offsets.shape)}"
         )
+
+
+def _shaped_rows(rows: HeadRows, head: ShapedBody) -> Tensor:
+    """(*B, H, 3) the rows of a shaped head."""
+    points = rows.template
+    if head.betas is not None:
+        points = rows.shape.blend("head_betas", head.betas, points)
+    if head.expression is not None:
+        points = points + rows.expression.blend("head_expression", head.expression)
+    return points
 
 
 def _sum_forms(
