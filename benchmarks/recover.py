@@ -5,13 +5,15 @@ and the decoder with all its keys and values, layer by layer in float32. Both en
 EHM-s mesh, by this package's mathematics, and both have the same random weights: time does not
 depend on what a network knows.
 
-With a CUDA GPU the same table is made there too; ``--quick`` keeps to ViT-Ti and ViT-S (on CUDA:
-ViT-B).
+``compiled`` lets torch's compiler fuse what lies between the products; what that costs stands above
+it. With a CUDA GPU the same table is made there too. ``--quick`` keeps to ViT-Ti and ViT-S without
+compilation (on CUDA: to ViT-B, compiled).
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -38,39 +40,49 @@ def run(options: Options) -> list[Result]:
     """Frames per second at batch 1, and what half precision changes."""
     torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
     model = open_ehm(load_body())
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
     results: list[Result] = []
     for name in _CPU_SIZES[:2] if options.quick else _CPU_SIZES:
-        results += _compare(name, model, torch.device("cpu"), (1,))
+        results += _compare(name, model, cpu, (1,), compiled=not options.quick)
     if torch.cuda.is_available():
         for name in ("vit-b",) if options.quick else _CUDA_SIZES:
-            results += _compare(name, model, torch.device("cuda"), (1, 8, 32))
+            results += _compare(name, model, cuda, (1, 8, 32), compiled=True)
     return results
 
 
 def _compare(
-    name: str, model: EhmModel, device: torch.device, batches: Iterable[int]
+    name: str,
+    model: EhmModel,
+    device: torch.device,
+    batches: Iterable[int],
+    *,
+    compiled: bool,
 ) -> list[Result]:
     network = _lively_network(name, model).to(device)
-    # Ignored on a processor.
-    recovery = PearRecovery(PearEngine(network, device=device, compiled=True), model)
-    engine, where = recovery.engine, str(device)
-    results = [_difference(name, network, recovery)]
+    engines = {"": PearEngine(network, device=device)}
+    if compiled:
+        engines[", compiled"] = PearEngine(network, device=device, compiled=True)
+    kinds = {label: PearRecovery(engine, model) for label, engine in engines.items()}
+    results = [_difference(name, network, kinds[""])]
     for batch in batches:
         crops = torch.rand(batch, 3, CROP_SIZE, CROP_SIZE, device=device)
-        label = f"{name} {where} batch {batch}"
-        calls: dict[str, Callable[[], object]] = {
-            "mesh": partial(recovery.vertices, crops),
-            "mesh eager": partial(_published, network, recovery, crops),
-            "network": partial(engine, crops),
-            "network eager": partial(network, crops),
+        title = f"{name} {device} batch {batch}"
+        if compiled:
+            start = time.perf_counter()
+            kinds[", compiled"].vertices(crops)
+            seconds = time.perf_counter() - start
+            results.append(Result(f"{title}: compiling", seconds, "s", "lower"))
+        meshes: dict[str, Callable[[Tensor], Tensor]] = {
+            _PEER: partial(_published, network, kinds[""]),
+            **{kind: recovery.vertices for kind, recovery in kinds.items()},
         }
-        calls = {key: _finished(call, device) for key, call in calls.items()}
+        calls = {key: _finished(partial(mesh, crops), device) for key, mesh in meshes.items()}
         with torch.no_grad():
             ms = interleaved_medians(calls, repeats=41, warmup=3, budget_seconds=24)
-        for what, title in (("mesh", "crop to mesh"), ("network", "crop to parameters")):
-            rates = [1e3 * batch / ms[what + suffix] for suffix in ("", " eager")]
-            title = f"{label}: {title}"
-            results.append(Result.versus(title, rates[0], "frames/s", "higher", _PEER, rates[1]))
+        peer = 1e3 * batch / ms[_PEER]
+        for kind in kinds:
+            label, rate = f"{title}: crop to mesh{kind}", 1e3 * batch / ms[kind]
+            results.append(Result.versus(label, rate, "frames/s", "higher", _PEER, peer))
     return results
 
 

@@ -9,10 +9,11 @@ what the products kept, and the camera's depth is a quotient of the last layer's
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from pear_avatar.recovery.pear.config import (
@@ -25,7 +26,7 @@ from pear_avatar.recovery.pear.config import (
     PearConfig,
 )
 from pear_avatar.recovery.pear.engine_layers import Block, DecoderLayer, Packer, normalised
-from pear_avatar.recovery.pear.folding import fold
+from pear_avatar.recovery.pear.folding import FoldedPear, fold
 from pear_avatar.recovery.pear.network import PearNetwork
 from pear_avatar.recovery.pear.output import PearOutput, from_layers
 
@@ -72,29 +73,24 @@ class PearEngine:
             device: where to run.
             dtype: of the products; None is :func:`best_dtype`. Sums and outputs are float32.
             graphs: on CUDA, capture a graph for each batch size that is asked for.
-            compiled: on CUDA, let torch's compiler fuse what lies between the products; it takes
-                up to a minute for each batch size, and where it fails the engine runs as without
-                it. Ignored on a processor, whose packed products the compiler does not take.
+            compiled: let torch's compiler fuse what lies between the products. It needs a C++
+                compiler (on CUDA: triton) and a minute or more for each batch size; where it
+                fails the engine runs as without it.
         """
         self.device = torch.device(device)
         self.dtype = dtype or best_dtype(self.device)
         self.config: PearConfig = network.config
         folded = fold(network)
-        eps, heads = self.config.backbone.eps, self.config.backbone.heads
-        pack = Packer(self.device, self.dtype, NUM_TOKENS)
-        self._patches = pack(folded.patches)
-        self._padding = folded.padding.view(3, 1, 1).to(self.device)
-        self._positions = folded.positions.to(self.device)
-        self._blocks = [Block(pack, block, heads, eps) for block in folded.blocks]
-        self._layers = [DecoderLayer(pack, layer, _DECODER_EPS) for layer in folded.layers]
-        self._first_token = folded.first_token.to(self.device)
-        self._first_key = pack.tensor(folded.first_key)
-        self._outputs = Packer(self.device, torch.float32, 1)(folded.outputs)
         self._widths = folded.output_widths
         self._graphs: dict[int, CapturedGraph] = {}
         self._use_graphs = graphs and self.device.type == "cuda"
-        fused = compiled and self.device.type == "cuda"
-        self.forward = CompiledFunction(self._forward) if fused else self._forward
+        if compiled:
+            plain = _Network(folded, self.device, self.dtype, packed=False)
+            self.forward: Callable[[Tensor], Tensor] = CompiledFunction(
+                plain, frozen=self.device.type == "cpu"
+            )
+        else:
+            self.forward = _Network(folded, self.device, self.dtype, packed=True)
 
     @torch.no_grad()
     def __call__(self, crops: Tensor) -> PearOutput:
@@ -115,18 +111,39 @@ class PearEngine:
             graph = self._graphs[len(crops)] = CapturedGraph(self.forward, crops)
         return self.split(graph(crops).clone())
 
-    def _forward(self, crops: Tensor) -> Tensor:
-        """See :attr:`forward`."""
-        x = self._patches(self._unfold(crops)) + self._positions
-        for block in self._blocks:
-            x = block(x)
-        context = normalised(x, self.config.backbone.eps, self.dtype)
-        return self._outputs(self._decode(context))
-
     def split(self, outputs: Tensor) -> PearOutput:
         """Name the parts of :meth:`forward`'s result."""
         parts = outputs.split(list(self._widths.values()), dim=1)
         return from_layers(dict(zip(self._widths, parts, strict=True)))
+
+
+class _Network(nn.Module):
+    """(B, 3, 256, 256) float32 crops -> (B, outputs) float32, with folded weights."""
+
+    def __init__(
+        self, folded: FoldedPear, device: torch.device, dtype: torch.dtype, *, packed: bool
+    ) -> None:
+        super().__init__()
+        self._eps, self._dtype = folded.config.backbone.eps, dtype
+        heads = folded.config.backbone.heads
+        pack = Packer(device, dtype, NUM_TOKENS, packed=packed)
+        self._patches = pack(folded.patches)
+        self._padding = _constant(folded.padding.view(3, 1, 1), device)
+        self._positions = _constant(folded.positions, device)
+        self._blocks = nn.ModuleList(Block(pack, b, heads, self._eps) for b in folded.blocks)
+        self._layers = nn.ModuleList(
+            DecoderLayer(pack, layer, _DECODER_EPS) for layer in folded.layers
+        )
+        self._first_token = _constant(folded.first_token, device)
+        self._first_key = _constant(folded.first_key.to(dtype), device)
+        self._outputs = Packer(device, torch.float32, 1, packed=packed)(folded.outputs)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        x = self._patches(self._unfold(crops)) + self._positions
+        for block in self._blocks:
+            x = block(x)
+        out: Tensor = self._outputs(self._decode(normalised(x, self._eps, self._dtype)))
+        return out
 
     def _unfold(self, crops: Tensor) -> Tensor:
         """(B, 3, 256, 256) -> (B, 192, 768) raw pixels of the patches."""
@@ -136,7 +153,7 @@ class PearEngine:
         shift = PATCH_PADDING
         raw = functional.pad(crops - self._padding, (shift, -shift, shift, -shift)) + self._padding
         rows, columns = GRID
-        patches = raw.to(self.dtype).unflatten(2, (rows, PATCH_SIZE)).unflatten(4, (columns, -1))
+        patches = raw.to(self._dtype).unflatten(2, (rows, PATCH_SIZE)).unflatten(4, (columns, -1))
         return patches.permute(0, 2, 4, 1, 3, 5).reshape(-1, NUM_TOKENS, 3 * PATCH_SIZE**2)
 
     def _decode(self, context: Tensor) -> Tensor:
@@ -144,7 +161,7 @@ class PearEngine:
         batch = context.shape[0]
         token = self._first_token.expand(batch, -1)
         keys = self._first_key.expand(batch, -1, -1)
-        for number, layer in enumerate(self._layers):
+        for number, layer in enumerate(cast(Iterable[DecoderLayer], self._layers)):
             if number:
                 token = layer.attend(token)
                 keys = layer.keys(token)
@@ -152,12 +169,26 @@ class PearEngine:
         return token
 
 
+def _constant(value: Tensor, device: torch.device) -> nn.Parameter:
+    """A tensor that the compiler may take for a constant."""
+    return nn.Parameter(value.to(device).contiguous(), requires_grad=False)
+
+
 class CompiledFunction:
     """A compiled function that becomes the plain one again if the compiler fails."""
 
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, function: Callable[[Tensor], Tensor], *, frozen: bool = False) -> None:
+        """Nothing is compiled before the first call.
+
+        Args:
+            function: to compile.
+            frozen: its parameters never change, so that the compiler packs them for the processor.
+        """
         self._plain = function
-        self._run: Callable[[Tensor], Tensor] = torch.compile(function, dynamic=False)
+        options: dict[str, Any] | None = {"freezing": True} if frozen else None
+        self._run: Callable[[Tensor], Tensor] = torch.compile(
+            function, dynamic=False, options=options
+        )
 
     def __call__(self, value: Tensor) -> Tensor:
         """The function's result."""
