@@ -46,7 +46,7 @@ export class Stage {
   /** Where pass one writes: ellipses and colours of the splats in drawing order. */
   private readonly projected: WebGLFramebuffer;
   private readonly programs: { project: Program; splats: Program; flat: Program; mesh: Program; floor: Program };
-  private readonly shapes: { quads: WebGLVertexArrayObject; faces: WebGLVertexArrayObject; edges: WebGLVertexArrayObject; none: WebGLVertexArrayObject };
+  private readonly shapes: { faces: WebGLVertexArrayObject; edges: WebGLVertexArrayObject; none: WebGLVertexArrayObject };
   private readonly faceIndices: number;
   private readonly edgeIndices: number;
 
@@ -80,7 +80,6 @@ export class Stage {
     this.faceIndices = avatar.rig.faces.length;
     this.edgeIndices = edges.length;
     this.shapes = {
-      quads: indexed(gl, quadIndices(this.splatCount)),
       faces: indexed(gl, Uint32Array.from(avatar.rig.faces)),
       edges: indexed(gl, edges),
       none: gl.createVertexArray(),
@@ -179,8 +178,8 @@ export class Stage {
     const program = this.begin(flatColors ? this.programs.flat : this.programs.splats, view);
     gl.uniform1i(program.at("ellipses"), 3);
     gl.uniform1i(program.at("colors"), 4);
-    gl.bindVertexArray(this.shapes.quads);
-    gl.drawElements(gl.TRIANGLES, this.splatCount * 6, gl.UNSIGNED_INT, 0);
+    gl.bindVertexArray(this.shapes.none);
+    gl.drawArrays(gl.TRIANGLES, 0, this.splatCount * 3);
   }
 
   /** Depth first, so that only the nearest surface or its edges show. */
@@ -245,11 +244,4 @@ function indexed(gl: WebGL2RenderingContext, indices: Uint32Array): WebGLVertexA
   gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW);
   gl.bindVertexArray(null);
   return array;
-}
-
-/** Two triangles a splat in one draw call: drawing per instance is ten times slower in software. */
-function quadIndices(count: number): Uint32Array {
-  const indices = new Uint32Array(count * 6);
-  for (let s = 0; s < count; s++) indices.set([4 * s, 4 * s + 1, 4 * s + 2, 4 * s + 2, 4 * s + 1, 4 * s + 3], 6 * s);
-  return indices;
 }
