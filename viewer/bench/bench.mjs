@@ -51,7 +51,6 @@ async function compare(avatar, motion) {
     const peer = "spark 2.2";
     return [
       { name: `frames per second: ${label}`, value: own.fps, unit: "1/s", peer, peer_value: spark.fps, ratio: own.fps / spark.fps },
-      { name: `median frame: ${label}`, value: own.medianMs, unit: "ms", peer, peer_value: spark.medianMs, ratio: spark.medianMs / own.medianMs },
       { name: `processor time a frame: ${label}`, value: own.cpuMs, unit: "ms", peer, peer_value: spark.cpuMs, ratio: spark.cpuMs / own.cpuMs },
       { name: `agreement of the pictures: ${label}`, value: foregroundPsnr(own.picture, spark.picture), unit: "dB", peer, peer_value: null, ratio: null },
     ];

@@ -8,11 +8,12 @@ import type { AvatarData } from "../io/avatar";
 import type { Motion } from "../io/motion";
 import { Player } from "../motion/player";
 import { frameAtVideoTime, restSample, sampleMotion, type Sample } from "../motion/sample";
+import type { Vec3 } from "../rig/quaternion";
 import type { Pose } from "../worker/protocol";
 import { composePose } from "./compose";
 import { PoseEdits } from "./edits";
 import type { Engine } from "./engine";
-import { floorHeight, homeOrbit } from "./framing";
+import { floorHeight, homeOrbit, startPlace } from "./framing";
 import type { SettingsStore } from "./settings";
 import { SliderBank, sliderSpecs } from "./sliders";
 import type { HeldFrame, InputVideo } from "./video";
@@ -55,7 +56,9 @@ export class Viewer {
   shown = { motionFrame: 0, videoTime: Number.NaN };
   private orbitState: OrbitState = DEFAULT_ORBIT;
   private home: OrbitState = DEFAULT_ORBIT;
+  private followed: Motion | null = null;
   private floors = new Map<Motion | null, number>();
+  private lastMotion: Motion | null = null;
   private size = { width: 300, height: 300 };
   /** Counts changes; the screen is up to date when the last drawn one is the last. */
   private version = 1;
@@ -79,7 +82,10 @@ export class Viewer {
     this.statistics = { fps: 0, frameMs: 0, workerMs: 0, splats: avatar.splats.count, frames: 0 };
     this.sliders.subscribe(() => this.invalidate());
     this.edits.subscribe(() => this.invalidate());
-    this.player.subscribe(() => this.timeChanged());
+    this.player.subscribe(() => {
+      this.followMotion();
+      this.timeChanged();
+    });
     settings.subscribe((now, before) => this.settingsChanged(now.compare !== before.compare || now.speed !== before.speed));
   }
 
@@ -250,10 +256,33 @@ export class Viewer {
     return { x: world[9] ?? 0, y, z: world[11] ?? 0, tint: dark ? [0.75, 0.8, 0.7] : [0.3, 0.33, 0.27] };
   }
 
+  /** Another motion may stand elsewhere: the camera goes along, so that the person stays in sight. */
+  private followMotion(): void {
+    const start = (motion: Motion | null): number[] => (motion ? [...motion.transl.subarray(0, 3)] : [0, 0, 0]);
+    const [from, to] = [start(this.lastMotion), start(this.player.motion)];
+    const along = (state: OrbitState): OrbitState => ({ ...state, target: [0, 1, 2].map((k) => state.target[k] + to[k] - from[k]) as unknown as Vec3 });
+    this.lastMotion = this.player.motion;
+    this.orbitState = along(this.orbitState);
+    this.home = along(this.home);
+    for (const listener of this.cameraListeners) listener();
+  }
+
+  /** Another motion may stand elsewhere: the camera goes along, so that the person stays in view. */
+  private followMotion(): void {
+    const { motion } = this.player;
+    if (motion === this.followed) return;
+    const from = startPlace(this.avatar, this.followed), to = startPlace(this.avatar, motion);
+    this.followed = motion;
+    const moved = ({ target: [x, y, z], ...rest }: OrbitState): OrbitState => ({ ...rest, target: [x + to[0] - from[0], y + to[1] - from[1], z + to[2] - from[2]] });
+    this.orbitState = moved(this.orbitState);
+    this.home = moved(this.home);
+  }
+
   // The input video leads while it plays; otherwise it follows the frame chosen here.
 
   private timeChanged(): void {
     this.invalidate();
+    if (this.player.motion !== this.lastMotion) this.followMotion();
     const { video, player } = this;
     const times = player.motion?.videoTime;
     if (!video || !times || !this.comparing) {
