@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
+from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
+from pear_avatar.geometry.surface import closest_on_surface
 
-__all__ = ["to_smplx_arrays"]
+__all__ = ["ibug_tables", "to_smplx_arrays"]
 
 #: Columns of ``shapedirs`` in SMPL-X files: shape first, then expression.
 _SHAPE_COLUMNS, _EXPRESSION_COLUMNS = 300, 100
+
+_SET, _FIRST, _CONTOUR, _STATIC = "wholebody133", 23, 17, 51
+_YAWS, _MAX_YAW = 79, 39
+#: How far the outline of the cheek turns with the head, as a share of its yaw.
+_SLIDES = 0.5
 
 
 def to_smplx_arrays(body: BodyModel) -> dict[str, np.ndarray]:
     """The arrays of an SMPL-X npz file; save them as ``SMPLX_NEUTRAL.npz``.
 
     Shape and expression are padded with zero columns, hands have the identity as their basis
-    and a flat mean, and the landmark tables point at face 0 (the landmark sets of this body are
-    its own). Give ``use_pca=False, flat_hand_mean=True`` to the smplx package.
+    and a flat mean; the face landmarks are this body's own iBUG points. The vertices keep their
+    order, so numbers that other programs know by heart (finger tips, toes) mean nothing. Give
+    ``use_pca=False, flat_hand_mean=True`` to the smplx package.
     """
     v, j = body.num_vertices, body.num_joints
     for name, count, room in (
@@ -50,8 +58,40 @@ def to_smplx_arrays(body: BodyModel) -> dict[str, np.ndarray]:
         "hands_meanr": np.zeros(45),
         "hands_componentsl": np.eye(45),
         "hands_componentsr": np.eye(45),
-        "lmk_faces_idx": np.zeros(51, np.int64),
-        "lmk_bary_coords": np.full((51, 3), 1 / 3),
-        "dynamic_lmk_faces_idx": np.zeros((79, 17), np.int64),
-        "dynamic_lmk_bary_coords": np.full((79, 17, 3), 1 / 3),
+        **ibug_tables(body, body.v_template.double().numpy(), body.faces.numpy()),
     }
+
+
+def ibug_tables(body: BodyModel, vertices: np.ndarray, faces: np.ndarray) -> dict[str, np.ndarray]:
+    """SMPL-X's tables of the 51 fixed face landmarks and of the jaw line over 79 yaws.
+
+    Args:
+        body: whose whole-body landmarks hold the 68 iBUG points; without that set the tables
+            point at face 0.
+        vertices, faces: the mesh on which the points are to lie, (V, 3) and (F, 3).
+    """
+    if _SET not in body.landmark_sets:
+        places = np.zeros(_STATIC + _YAWS * _CONTOUR, np.int64)
+        weights = np.full((len(places), 3), 1 / 3)
+    else:
+        marks = body.landmark_set(_SET).gather(body.joint_template, body.v_template)
+        every = marks.double().numpy()[_FIRST : _FIRST + _CONTOUR + _STATIC]
+        axis = body.joint_template[JOINT_INDEX["head"]].double().numpy()
+        points = [every[_CONTOUR:]]
+        for row in range(_YAWS):
+            yaw = np.radians(-row if row <= _MAX_YAW else row - _MAX_YAW)
+            points.append((every[:_CONTOUR] - axis) @ _about_y(_SLIDES * yaw).T + axis)
+        found = closest_on_surface(np.concatenate(points), vertices, faces)
+        places, weights = found.face, found.barycentric
+    return {
+        "lmk_faces_idx": places[:_STATIC],
+        "lmk_bary_coords": weights[:_STATIC],
+        "dynamic_lmk_faces_idx": places[_STATIC:].reshape(_YAWS, _CONTOUR),
+        "dynamic_lmk_bary_coords": weights[_STATIC:].reshape(_YAWS, _CONTOUR, 3),
+    }
+
+
+def _about_y(angle: float) -> np.ndarray:
+    """The turn that carries the outline against the head's: it stays on the viewer's side."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from scipy import sparse
 
 from pear_avatar.body import load_body
 from pear_avatar.body.licensed import face_contour, load_flame, load_mano_hand, load_smplx
-from pear_avatar.body.licensed.face_landmarks import FLAME_NECK_CHAIN, contour_rows
+from pear_avatar.body.licensed.face_landmarks import FLAME_NECK_CHAIN, contour_rows, table_sets
 from pear_avatar.body.licensed.find import find_asset
-from pear_avatar.body.licensed.model_files import open_model_file
+from pear_avatar.body.licensed.model_files import ModelFile, open_model_file
 from pear_avatar.body.smplx_layout import to_smplx_arrays
 from pear_avatar.body.standins.python2_pickle import Chumpy, dump_python2
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
@@ -110,22 +111,40 @@ def test_smplx_layout_equals_the_smplx_package(smplx_path, ours, batch, comps, f
     assert (landmarks - theirs.joints[:, 55 + SMPLX_EXTRA :]).abs().max() < TOLERANCE
 
 
-def test_the_open_layout_equals_the_smplx_package_too(tmp_path):
-    """The same check with the open body's own file, pose correctives and 400 columns included."""
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_open_layout_equals_the_smplx_package_too(tmp_path, batch):
+    """The open body's own file, with pose correctives as SMPL-X would have, and its face."""
     body = load_body()
-    np.savez(tmp_path / "SMPLX_NEUTRAL.npz", **to_smplx_arrays(body))
+    bent = 1e-3 * torch.randn(body.num_vertices, 3, 486, generator=torch.Generator().manual_seed(8))
+    arrays = to_smplx_arrays(replace(body, pose_dirs=bent))
+    np.savez(tmp_path / "SMPLX_NEUTRAL.npz", **arrays)
     peer = smplx.SMPLX(
         str(tmp_path), num_betas=100, num_expression_coeffs=52, use_pca=False, dtype=F64,
-        flat_hand_mean=True, batch_size=1,
+        flat_hand_mean=True, use_face_contour=True, batch_size=batch,
     )  # fmt: skip
-    betas, expression, transl = normal(1, 100), normal(1, 52, seed=4), normal(1, 3, seed=5)
-    pose, left, right = pose_blocks(1, 45)
+    tables = ModelFile(tmp_path / "SMPLX_NEUTRAL.npz", arrays, "")
+    keys = {
+        "ibug51": ("lmk_faces_idx", "lmk_bary_coords"),
+        "ibug_contour": ("dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords"),
+    }
+    sets = table_sets(tables, body.faces.numpy(), 55, keys)
+    ours = replace(body, pose_dirs=bent, landmark_sets=sets)
+    betas, expression = normal(batch, 100), normal(batch, 52, seed=4)
+    transl = normal(batch, 3, seed=5)
+    pose, left, right = pose_blocks(batch, 45)
     theirs = peer_output(peer, betas, expression, pose, left, right, transl)
     full = torch.cat([pose, left.unflatten(1, (15, 3)), right.unflatten(1, (15, 3))], 1)
-    posed = body.shape(betas.float(), expression.float()).pose(
-        axis_angle_to_matrix(full.float()), transl.float()
-    )
-    assert (posed.vertices() - theirs.vertices).abs().max() < TOLERANCE
+    with torch.no_grad():
+        posed = ours.shape(betas.float(), expression.float()).pose(
+            axis_angle_to_matrix(full.float()), transl.float()
+        )
+        assert (posed.vertices() - theirs.vertices).abs().max() < TOLERANCE
+        assert (posed.joints - theirs.joints[:, :55]).abs().max() < TOLERANCE
+        landmarks = torch.cat([posed.landmarks("ibug51"), face_contour(posed)], 1)
+        assert (landmarks - theirs.joints[:, 55 + SMPLX_EXTRA :]).abs().max() < TOLERANCE
+        rest = ours.shape().pose(torch.eye(3).expand(55, 3, 3)).landmarks("ibug51")
+        own = body.shape().pose(torch.eye(3).expand(55, 3, 3)).landmarks("wholebody133")[40:91]
+        assert (rest - own).norm(dim=-1).max() < 1e-3  # the points themselves
 
 
 def test_the_pickle_form_and_the_old_layout(smplx_path, ours, tmp_path):

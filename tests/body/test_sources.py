@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pear_avatar.body import face_from_arkit, load_body
-from pear_avatar.body.joints import JOINT_INDEX
+from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES
 from pear_avatar.body.licensed.known import known_sets
 from pear_avatar.body.licensed.model_files import ModelFile
 from pear_avatar.body.licensed.smplx_files import VERTEX_LANDMARKS, read_smplx
@@ -19,6 +19,7 @@ from pear_avatar.body.standins.fields import waves
 from pear_avatar.body.standins.mesh import landmark_points, make_mesh
 from pear_avatar.body.standins.models import smplx_arrays
 from pear_avatar.body.transfer import complete_body
+from pear_avatar.body.transfer.regions import REGIONS
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.geometry.surface import closest_on_surface
 
@@ -115,6 +116,10 @@ def test_landmarks_land_where_the_open_body_has_them(person, completed, name):
     marks = completed.landmark_set(name)
     assert torch.equal(marks.sigma, load_body().landmark_set(name).sigma)
     assert (marks.weight.sum(1) - 1).abs().max() < 1e-5
+
+
+def test_every_joint_belongs_to_one_region():
+    assert sorted(j for region in REGIONS for j in region) == sorted(JOINT_NAMES)
 
 
 def test_bodies_whose_joints_mean_something_else_are_refused(completed):

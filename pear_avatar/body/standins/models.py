@@ -10,22 +10,20 @@ from scipy import sparse
 from pear_avatar.body.joints import JOINT_INDEX, NUM_JOINTS, PARENTS
 from pear_avatar.body.licensed import flame_files
 from pear_avatar.body.model import BodyModel
+from pear_avatar.body.smplx_layout import ibug_tables
 from pear_avatar.body.standins.fields import local_pose_dirs, waves
-from pear_avatar.body.standins.mesh import StandinMesh, landmark_points
+from pear_avatar.body.standins.mesh import StandinMesh
 from pear_avatar.body.standins.python2_pickle import Chumpy
 from pear_avatar.body.standins.reduce import boundary_loops
-from pear_avatar.geometry.surface import closest_on_surface
 
 __all__ = [
-    "face_tables", "flame_arrays", "flame_masks", "hand_tables", "mano_arrays", "smplx_arrays",
+    "flame_arrays", "flame_masks", "hand_tables", "mano_arrays", "smplx_arrays",
 ]  # fmt: skip
 
 _SHAPE, _EXPRESSION = 300, 100
 _SHAPE_WAVE, _EXPRESSION_WAVE = 3e-4, 2e-4
 _ROOT = 2**32 - 1  # the root's missing parent, as SMPL files write it
 _HEAD_JOINTS = ("neck", "head", "jaw", "left_eye", "right_eye")
-_YAWS, _MAX_YAW = 79, 39
-_WHOLEBODY_FACE, _CONTOUR = 23, 17
 #: Where FLAME's template lies: its origin is inside the head.
 _FLAME_ORIGIN = np.array([0.0, 0.02, 0.01])
 
@@ -35,7 +33,6 @@ def smplx_arrays(body: BodyModel, mesh: StandinMesh) -> dict[str, np.ndarray]:
     points = _rows(body.v_template, mesh.vertex)
     weights = body.skin_weights_t.double().numpy().T[mesh.vertex]
     left, right = hand_tables("left"), hand_tables("right")
-    tables = face_tables(body, points, mesh.faces)
     uv = _rows(_vertex_uv(body), mesh.vertex)
     return {
         "v_template": points,
@@ -51,10 +48,7 @@ def smplx_arrays(body: BodyModel, mesh: StandinMesh) -> dict[str, np.ndarray]:
         "hands_componentsr": right["hands_components"],
         "hands_coeffsl": left["hands_coeffs"],
         "hands_coeffsr": right["hands_coeffs"],
-        "lmk_faces_idx": tables["static_face"],
-        "lmk_bary_coords": tables["static_weight"],
-        "dynamic_lmk_faces_idx": tables["contour_face"],
-        "dynamic_lmk_bary_coords": tables["contour_weight"],
+        **ibug_tables(body, points, mesh.faces),
         "vt": np.concatenate([uv, uv[: 11313 - len(uv)]]),
         "ft": mesh.faces.astype(np.int64),
         "joint2num": np.array({"Pelvis": 0, "L_Hip": 1}, dtype=object),
@@ -150,28 +144,6 @@ def hand_tables(side: str) -> dict[str, np.ndarray]:
         "hands_mean": mean.reshape(45),
         "hands_components": basis.reshape(45, 45),
         "hands_coeffs": coeffs,
-    }
-
-
-def face_tables(body: BodyModel, points: np.ndarray, faces: np.ndarray) -> dict[str, np.ndarray]:
-    """The 51 fixed face landmarks, and the jaw line over 79 yaws, on the stand-in's faces."""
-    every = landmark_points(body, "wholebody133")[_WHOLEBODY_FACE : _WHOLEBODY_FACE + 68]
-    contour, static = every[:_CONTOUR], every[_CONTOUR:]
-    place = closest_on_surface(static, points, faces)
-    axis = body.joint_template[JOINT_INDEX["head"]].double().numpy()
-    turned = []
-    for row in range(_YAWS):
-        yaw = np.radians(-row if row <= _MAX_YAW else row - _MAX_YAW)
-        # The outline slides back over the cheek on the side that turns towards the viewer.
-        c, s = np.cos(0.5 * yaw), np.sin(0.5 * yaw)
-        turn = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
-        turned.append((contour - axis) @ turn.T + axis)
-    sliding = closest_on_surface(np.concatenate(turned), points, faces)
-    return {
-        "static_face": place.face,
-        "static_weight": place.barycentric,
-        "contour_face": sliding.face.reshape(_YAWS, _CONTOUR),
-        "contour_weight": sliding.barycentric.reshape(_YAWS, _CONTOUR, 3),
     }
 
 

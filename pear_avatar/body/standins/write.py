@@ -8,9 +8,9 @@ import numpy as np
 
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.open_body import load_body
+from pear_avatar.body.smplx_layout import ibug_tables
 from pear_avatar.body.standins.mesh import StandinMesh, make_mesh
 from pear_avatar.body.standins.models import (
-    face_tables,
     flame_arrays,
     flame_masks,
     mano_arrays,
@@ -62,11 +62,14 @@ def _write_flame(folder: Path, body: BodyModel, mesh: StandinMesh) -> None:
     (folder / "generic_model.pkl").write_bytes(dump_python2(arrays))
     (folder / "FLAME_masks.pkl").write_bytes(dump_python2(flame_masks(body, mesh)))
     points = body.v_template.double().numpy()[mesh.vertex[mesh.head]]
-    tables = face_tables(body, points, mesh.head_faces)
+    tables = ibug_tables(body, points, mesh.head_faces)
     static = {
-        "lmk_face_idx": tables["static_face"].astype(np.uint32),
-        "lmk_b_coords": tables["static_weight"],
+        "lmk_face_idx": tables["lmk_faces_idx"].astype(np.uint32),
+        "lmk_b_coords": tables["lmk_bary_coords"],
     }
     (folder / "flame_static_embedding.pkl").write_bytes(dump_python2(static))
-    contour = {"lmk_face_idx": tables["contour_face"], "lmk_b_coords": tables["contour_weight"]}
+    contour = {
+        "lmk_face_idx": tables["dynamic_lmk_faces_idx"],
+        "lmk_b_coords": tables["dynamic_lmk_bary_coords"],
+    }
     np.save(folder / "flame_dynamic_embedding.npy", np.array(contour, dtype=object))

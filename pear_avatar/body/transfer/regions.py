@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES
+from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
 from pear_avatar.geometry.surface import SurfacePoints, closest_on_surface
 
-__all__ = ["BodySurface", "nearest_in_region"]
+__all__ = ["REGIONS", "BodySurface", "nearest_in_region"]
 
 #: Joints that move one region; lips and lids part by the jaw and the eyes, fingers by finger.
-_REGIONS: tuple[tuple[str, ...], ...] = (
+REGIONS: tuple[tuple[str, ...], ...] = (
     ("pelvis", "spine1", "spine2", "spine3", "left_collar", "right_collar", "neck"),
     ("head",), ("jaw",), ("left_eye",), ("right_eye",),
     *((f"{s}_shoulder", f"{s}_elbow") for s in ("left", "right")),
@@ -45,9 +45,7 @@ class BodySurface:
     def of(cls, body: BodyModel) -> BodySurface:
         """The surface of a body with SMPL-X's joints."""
         weights = body.skin_weights_t.double().cpu().numpy()
-        missing = set(JOINT_NAMES) - {j for region in _REGIONS for j in region}
-        assert not missing, missing
-        share = [weights[[JOINT_INDEX[j] for j in region]].sum(0) for region in _REGIONS]
+        share = [weights[[JOINT_INDEX[j] for j in region]].sum(0) for region in REGIONS]
         return cls(
             body.v_template.double().cpu().numpy(),
             body.faces.cpu().numpy(),
