@@ -31,12 +31,6 @@ export function homeOrbit(avatar: AvatarData, posed: Float32Array, aspect: numbe
   return { ...DEFAULT_ORBIT, distance: Math.max(distance, 0.5), target: [middle[0], middle[1], middle[2]] };
 }
 
-/** Where the pelvis is as a motion begins; null stands for the rest pose. */
-export function startPlace(avatar: AvatarData, motion: Motion | null): readonly [number, number, number] {
-  const [x, y, z] = avatar.rig.joints;
-  return motion ? [x + motion.transl[0], y + motion.transl[1], z + motion.transl[2]] : [x, y, z];
-}
-
 /** Height of the floor under a motion: where the lower foot usually is. */
 export function floorHeight(avatar: AvatarData, motion: Motion | null): number {
   const { rig, meta } = avatar;

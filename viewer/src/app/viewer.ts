@@ -13,7 +13,7 @@ import type { Pose } from "../worker/protocol";
 import { composePose } from "./compose";
 import { PoseEdits } from "./edits";
 import type { Engine } from "./engine";
-import { floorHeight, homeOrbit, startPlace } from "./framing";
+import { floorHeight, homeOrbit } from "./framing";
 import type { SettingsStore } from "./settings";
 import { SliderBank, sliderSpecs } from "./sliders";
 import type { HeldFrame, InputVideo } from "./video";
@@ -56,7 +56,6 @@ export class Viewer {
   shown = { motionFrame: 0, videoTime: Number.NaN };
   private orbitState: OrbitState = DEFAULT_ORBIT;
   private home: OrbitState = DEFAULT_ORBIT;
-  private followed: Motion | null = null;
   private floors = new Map<Motion | null, number>();
   private lastMotion: Motion | null = null;
   private size = { width: 300, height: 300 };
@@ -82,10 +81,7 @@ export class Viewer {
     this.statistics = { fps: 0, frameMs: 0, workerMs: 0, splats: avatar.splats.count, frames: 0 };
     this.sliders.subscribe(() => this.invalidate());
     this.edits.subscribe(() => this.invalidate());
-    this.player.subscribe(() => {
-      this.followMotion();
-      this.timeChanged();
-    });
+    this.player.subscribe(() => this.timeChanged());
     settings.subscribe((now, before) => this.settingsChanged(now.compare !== before.compare || now.speed !== before.speed));
   }
 
@@ -265,17 +261,6 @@ export class Viewer {
     this.orbitState = along(this.orbitState);
     this.home = along(this.home);
     for (const listener of this.cameraListeners) listener();
-  }
-
-  /** Another motion may stand elsewhere: the camera goes along, so that the person stays in view. */
-  private followMotion(): void {
-    const { motion } = this.player;
-    if (motion === this.followed) return;
-    const from = startPlace(this.avatar, this.followed), to = startPlace(this.avatar, motion);
-    this.followed = motion;
-    const moved = ({ target: [x, y, z], ...rest }: OrbitState): OrbitState => ({ ...rest, target: [x + to[0] - from[0], y + to[1] - from[1], z + to[2] - from[2]] });
-    this.orbitState = moved(this.orbitState);
-    this.home = moved(this.home);
   }
 
   // The input video leads while it plays; otherwise it follows the frame chosen here.
