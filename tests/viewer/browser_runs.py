@@ -42,7 +42,7 @@ QUICK_FIT = (
     "output.overlay=false",
 )  # fmt: skip
 _PICTURE = 360
-_SECONDS = 400
+_SECONDS = 900
 
 
 @dataclass(frozen=True)
