@@ -81,17 +81,23 @@ export class InputVideo {
     this.seeking = true;
     while (this.wanted !== null) {
       // A quarter of a frame past its start, where rounding cannot fall back to the frame before.
-      const target = Math.min(this.wanted + this.frameSeconds / 4, this.element.duration || Infinity);
+      const start = this.wanted;
       this.wanted = null;
-      if (this.held && Math.abs(this.held.mediaTime - target) < this.frameSeconds / 2 && Math.abs(this.element.currentTime - target) < 1e-4) continue;
-      const before = this.held;
-      this.element.currentTime = target;
+      if (this.holds(start)) continue;
+      this.element.currentTime = Math.min(start + this.frameSeconds / 4, this.element.duration || Infinity);
       const deadline = performance.now() + SEEK_TIMEOUT;
-      while ((this.element.seeking || this.held === before) && performance.now() < deadline && this.wanted === null) {
+      // Frames shown before the seek may still be reported: only the wanted one ends the wait.
+      while (!this.holds(start) && performance.now() < deadline && this.wanted === null) {
         await new Promise((resolve) => setTimeout(resolve, 4));
       }
     }
     this.seeking = false;
+  }
+
+  /** The frame of this time is at hand, and the element is not on its way to another. */
+  private holds(start: number): boolean {
+    const near = (time: number | undefined, within: number): boolean => time !== undefined && Math.abs(time - start) < within;
+    return near(this.held?.mediaTime, this.frameSeconds / 2) && near(this.element.currentTime, this.frameSeconds) && !this.element.seeking;
   }
 
   private listen(): void {
