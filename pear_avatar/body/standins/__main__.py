@@ -16,11 +16,8 @@ def main() -> int:
         description="Write files in the layout of SMPL-X, FLAME and MANO with open geometry.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument(
-        "--smplx-pickle", action="store_true", help="write SMPL-X as a pickle as well"
-    )
     args = parser.parse_args()
-    folder = write_standins(args.folder, smplx_pickle=args.smplx_pickle)
+    folder = write_standins(args.folder)
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             sys.stdout.write(f"{path} ({path.stat().st_size / 2**20:.1f} MiB)\n")

@@ -21,16 +21,13 @@ from pear_avatar.body.standins.python2_pickle import dump_python2
 __all__ = ["write_standins"]
 
 
-def write_standins(
-    folder: Path | str, body: BodyModel | None = None, smplx_pickle: bool = False
-) -> Path:
+def write_standins(folder: Path | str, body: BodyModel | None = None) -> Path:
     """Write stand-ins for SMPL-X (neutral), FLAME, MANO and what belongs to them.
 
     Args:
         folder: where the sub-folders ``smplx``, ``flame`` and ``mano`` are made.
         body: the body they are made from; None means the open body. Another template in the
             open body's layout (say, one person's) gives stand-ins of that shape.
-        smplx_pickle: write SMPL-X's older pickle form as well.
 
     Returns:
         The folder. The same body always gives the same bytes.
@@ -40,7 +37,7 @@ def write_standins(
     mesh = make_mesh(body)
     for name in ("smplx", "flame", "mano"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    _write_smplx(folder / "smplx", body, mesh, smplx_pickle)
+    _write_smplx(folder / "smplx", body, mesh)
     _write_flame(folder / "flame", body, mesh)
     for side in ("left", "right"):
         path = folder / "mano" / f"MANO_{side.upper()}.pkl"
@@ -48,12 +45,8 @@ def write_standins(
     return folder
 
 
-def _write_smplx(folder: Path, body: BodyModel, mesh: StandinMesh, as_pickle: bool) -> None:
-    arrays = smplx_arrays(body, mesh)
-    np.savez(folder / "SMPLX_NEUTRAL.npz", **arrays)
-    if as_pickle:
-        plain = {k: v for k, v in arrays.items() if v.dtype != object}
-        (folder / "SMPLX_NEUTRAL.pkl").write_bytes(dump_python2(plain))
+def _write_smplx(folder: Path, body: BodyModel, mesh: StandinMesh) -> None:
+    np.savez(folder / "SMPLX_NEUTRAL.npz", **smplx_arrays(body, mesh))
     np.save(folder / "SMPL-X__FLAME_vertex_ids.npy", mesh.head)
 
 
