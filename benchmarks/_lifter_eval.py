@@ -69,7 +69,8 @@ def _synthetic_results(scores: dict[str, float]) -> list[Result]:
     where = "held-out recordings" if name == "mocap" else "poses by rule"
     return [
         Result.versus(
-            f"lifter, {where}, whole body: MPJPE", scores[f"{name}/full"], "mm", "lower", _PEER, 78.0
+            f"lifter, {where}, whole body: MPJPE", scores[f"{name}/full"], "mm", "lower", _PEER,
+            78.0,
         ),
         Result.versus(
             f"lifter, {where}, whole body: PA-MPJPE", scores[f"{name}/full_pa"], "mm", "lower",

@@ -144,7 +144,7 @@ def test_placing_is_exact_where_the_landmarks_are() -> None:
     rays = to_rays(points + truth[:, None])
     guess = torch.tensor([0.0, 0.0, -3.0]).expand(6, 3)
     found = place(points, rays, torch.ones(6, 40), guess)
-    torch.testing.assert_close(found, truth, atol=5e-3, rtol=0)  # the guess keeps a tiny weight
+    torch.testing.assert_close(found, truth, atol=1.5e-2, rtol=0)  # the guess keeps a tiny weight
 
 
 def test_placing_shrugs_off_a_few_wild_landmarks_and_keeps_the_guess_without_any() -> None:

@@ -27,6 +27,8 @@ from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 #: Focal length over the longer side where no camera is given: a 49 degree view.
 FOCAL_GUESS = 1.1
 _BATCH = 2048
+#: Facial actions weaker than this are taken for none.
+_FAINT = 0.05
 #: Weight of one landmark of each set in placing the body.
 _PLACE_WEIGHT = {"pose": 1.0, "left_hand": 0.3, "right_hand": 0.3, "face": 0.1}
 
@@ -77,6 +79,7 @@ class Lifter:
         self._face = FaceBasis(body.arkit_coef, body.arkit_pose)
         self._rig = make_rig(body, layout.NUM_BETAS)
         self._relaxed = relaxed_fingers()
+        self._visible = torch.tensor([float(n != "tongueOut") for n in body.arkit_names])
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Lifter:
@@ -108,12 +111,16 @@ class Lifter:
                 self.network(*rows) for rows in zip(*(x.split(_BATCH) for x in inputs), strict=True)
             ]
             out = Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
+            # A sigmoid never says nothing, and no landmark lies on the tongue.
+            actions = ((out.actions - _FAINT) / (1 - _FAINT)).clamp_min(0) * self._visible
+            out = out._replace(actions=actions)
             lifted = self._without_guesses(decode(out, box, self._face), seen)
             confidence = _confidence(seen)
-            pooled = self._pooled(lifted, confidence)
+            pooled = self._pooled(lifted, confidence, torch.from_numpy(detections.trusted))
+            params, shared = self._placed(lifted, pooled, seen, cameras)
             return LiftedClip(
-                params=self._params(lifted, seen, cameras),
-                shared=self._params(pooled, seen, cameras, shared=True),
+                params=params,
+                shared=replace(shared, betas=shared.betas[0]),
                 proportions=Proportions(lifted.head_scale, lifted.hand_scale),
                 shared_proportions=Proportions(pooled.head_scale[0], pooled.hand_scale[0]),
                 actions=lifted.actions,
@@ -132,42 +139,61 @@ class Lifter:
             rest = self._relaxed[fingers.start - 25 : fingers.stop - 25]
             R[:, fingers] = torch.where(found[..., None, None], R[:, fingers], rest)
         R[:, 22:25] = torch.where(face[..., None, None], R[:, 22:25], torch.eye(3))
-        return replace(lifted, rotations=R, actions=lifted.actions * face)
+        one = torch.ones(())
+        return replace(
+            lifted,
+            rotations=R,
+            actions=lifted.actions * face,
+            head_scale=torch.where(face, lifted.head_scale, one),
+            hand_scale=torch.where(left | right, lifted.hand_scale, one),
+        )
 
-    def _pooled(self, lifted: Lifted, confidence: PartConfidence) -> Lifted:
-        """One shape for all frames: the confident frames' mean."""
+    def _pooled(self, lifted: Lifted, confidence: PartConfidence, trusted: Tensor) -> Lifted:
+        """One shape for all frames: the mean of those that show it, as far as they are sure."""
         count = len(lifted.betas)
 
         def mean(values: Tensor, weight: Tensor) -> Tensor:
-            weight = weight[:, None] + 1e-6
-            pooled = (values * weight).sum(0, keepdim=True) / weight.sum()
-            return pooled.expand(count, -1)
+            weight = (weight * trusted)[:, None] + 1e-6
+            return ((values * weight).sum(0, keepdim=True) / weight.sum()).expand(count, -1)
 
         hands = confidence.left_hand + confidence.right_hand
-        head = mean(lifted.head_scale.log(), confidence.face).exp()
-        hand = mean(lifted.hand_scale.log(), hands).exp()
-        if not bool(confidence.face.any()):
-            head = torch.ones_like(head)
-        if not bool(hands.any()):
-            hand = torch.ones_like(hand)
-        betas = mean(lifted.betas, confidence.body)
-        return replace(lifted, betas=betas, head_scale=head, hand_scale=hand)
+        return replace(
+            lifted,
+            betas=mean(lifted.betas, confidence.body),
+            head_scale=mean(lifted.head_scale.log(), confidence.face).exp(),
+            hand_scale=mean(lifted.hand_scale.log(), hands).exp(),
+        )
 
-    def _params(
-        self, lifted: Lifted, seen: Seen, cameras: Camera, *, shared: bool = False
-    ) -> BodyParams:
-        """Place bodies by their landmarks, then carry them into the camera's world."""
-        expression = lifted.actions @ self._face.coef
-        shape = Shape(lifted.betas, expression, lifted.head_scale, lifted.hand_scale)
-        _, joints, points = self._rig.pose(lifted.rotations, shape)
-        pelvis = place(points - joints[:, :1], *_rays_and_weights(seen), lifted.pelvis)
+    def _placed(
+        self, own: Lifted, pooled: Lifted, seen: Seen, cameras: Camera
+    ) -> tuple[BodyParams, BodyParams]:
+        """Bodies of each frame's own and of the pooled shape, placed by their landmarks in the
+        camera's world."""
+        expression = own.actions @ self._face.coef
+
+        def both(a: Tensor, b: Tensor) -> Tensor:
+            return torch.cat([a, b])
+
+        betas = both(own.betas, pooled.betas)
+        shape = Shape(
+            betas,
+            both(expression, expression),
+            both(own.head_scale, pooled.head_scale),
+            both(own.hand_scale, pooled.hand_scale),
+        )
+        _, joints, points = self._rig.pose(both(own.rotations, own.rotations), shape)
+        rays, weight = (both(x, x) for x in _rays_and_weights(seen))
+        pelvis = place(points - joints[:, :1], rays, weight, both(own.pelvis, own.pelvis))
         T_world_view = invert_rigid(cameras.T_camera_world) @ default_world_camera()
         R, t = T_world_view[..., :3, :3], T_world_view[..., :3, 3]
-        rotations = lifted.rotations.clone()
-        rotations[:, 0] = R @ rotations[:, 0]
-        placed = (R @ pelvis[..., None])[..., 0] + t
-        betas = lifted.betas[0] if shared else lifted.betas
-        return BodyParams(betas, expression, rotations, placed - joints[:, 0])
+        rotations = torch.cat([(R @ own.rotations[:, 0])[:, None], own.rotations[:, 1:]], 1)
+        placed = (both(R, R) @ pelvis[..., None])[..., 0] + both(t, t)
+        transl = placed - joints[:, 0]
+        first, second = (
+            BodyParams(b, expression, rotations, x)
+            for b, x in zip(betas.chunk(2), transl.chunk(2), strict=True)
+        )
+        return first, second
 
 
 def see(detections: ClipDetections, cameras: Camera) -> Seen:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_ROUNDS = 4
-#: metres: landmarks further off count little
-_KERNEL = 0.05
+#: metres: landmarks further off count little. All are believed at first, for the guess may be
+#: far off in depth; then the wild ones are let go step by step.
+_KERNELS = (1e3, 0.4, 0.15, 0.05, 0.05)
 #: trust in the network's own guess, as a share of the landmarks' weight: sideways, in depth
-_PRIOR = (1e-3, 1e-3, 3e-4)
+_PRIOR = (1e-3, 1e-3, 5e-5)
 
 
 def place(points: Tensor, rays: Tensor, weight: Tensor, guess: Tensor) -> Tensor:
@@ -29,14 +29,14 @@ def place(points: Tensor, rays: Tensor, weight: Tensor, guess: Tensor) -> Tensor
     wanted = torch.cat([-x - u * z, -y + v * z], 1)
     trust = weight.sum(1).clamp_min(1e-3)
     prior = torch.diag_embed(points.new_tensor(_PRIOR) * trust[:, None])
-    robust = weight  # all are believed at first: a guess may be far off in depth
-    for _ in range(_ROUNDS):
+    t, square = guess, torch.zeros_like(u)
+    for kernel in _KERNELS:
+        robust = weight / (1 + square / kernel**2)
         weighted = rows * torch.cat([robust, robust], 1)[..., None]
         normal = weighted.transpose(1, 2) @ rows + prior
         right = (weighted * wanted[..., None]).sum(1) + (prior @ guess[..., None])[..., 0]
         t = torch.linalg.solve(normal, right)
-        left = (rows @ t[..., None])[..., 0] - wanted
-        robust = weight / (1 + left.unflatten(1, (2, -1)).square().sum(1) / _KERNEL**2)
+        square = ((rows @ t[..., None])[..., 0] - wanted).unflatten(1, (2, -1)).square().sum(1)
     # Nobody stands behind the camera.
     behind = (points[..., 2].amax(1) + t[:, 2]) > -0.05
     return torch.where(behind[:, None], guess, t)
