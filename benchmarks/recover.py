@@ -1,5 +1,7 @@
-"""Feed-forward recovery, image tensor to mesh, beside the published arrangement.
+"""Feed-forward recovery: how fast the networks are, and how good the landmark lifter is.
 
+Image tensor to mesh, beside the published arrangement
+------------------------------------------------------
 The published arrangement is the network as its authors run it: a vision transformer of that size
 and the decoder with all its keys and values, layer by layer in float32. Both end in the same
 EHM-s mesh, by this package's mathematics, and both have the same random weights: time does not
@@ -8,6 +10,8 @@ depend on what a network knows.
 ``compiled`` lets torch's compiler fuse what lies between the products; what that costs stands above
 it. With a CUDA GPU the same table is made there too. ``--quick`` keeps to ViT-Ti and ViT-S without
 compilation (on CUDA: to ViT-B, compiled).
+
+The lifter's figures are of :mod:`benchmarks._lifter_eval`.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from benchmarks._lifter_eval import lifter_results
 from benchmarks.framework import Options, Result
 from benchmarks.timing import interleaved_medians
 from pear_avatar.body import load_body
@@ -47,7 +52,7 @@ def run(options: Options) -> list[Result]:
     if torch.cuda.is_available():
         for name in ("vit-b",) if options.quick else _CUDA_SIZES:
             results += _compare(name, model, cuda, (1, 8, 32), compiled=True)
-    return results
+    return results + lifter_results(options)
 
 
 def _compare(
