@@ -45,5 +45,7 @@ await call(small, "seek", 62);
 await shot(small, "viewer_phone_dark");
 await small.emulateMedia({ colorScheme: "light" });
 await click(small, "tab:face");
+await small.waitForTimeout(500);
+await click(small, "home");
 await shot(small, "viewer_phone_light");
 await phone.close();
