@@ -10,7 +10,13 @@ export default defineConfig(({ mode }) => {
   return {
     base: "./",
     publicDir: false,
-    resolve: single ? { alias: [{ find: /^\.\/spawn$/, replacement: resolve(import.meta.dirname, "src/worker/spawnInline.ts") }] } : {},
+    resolve: single
+      ? {
+          alias: [
+            { find: /^\.\/spawn$/, replacement: resolve(import.meta.dirname, "src/worker/spawnInline.ts") },
+          ],
+        }
+      : {},
     plugins: single ? [viteSingleFile({ removeViteModuleLoader: true })] : [],
     build: {
       outDir: out,

@@ -4,7 +4,16 @@
 //
 // Prints [{name, value, unit, peer, peer_value}] and their ratios. PEAR_AVATAR_CHROMIUM names the
 // browser (default /usr/bin/chromium); it draws in software, so that any machine can run this.
-import { createReadStream, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  createReadStream,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { basename, dirname, extname, join } from "node:path";
@@ -14,9 +23,18 @@ import { chromium } from "playwright-core";
 import { build } from "vite";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const { values } = parseArgs({ options: { avatar: { type: "string", multiple: true }, motion: { type: "string" }, json: { type: "string" }, seconds: { type: "string", default: "5" } } });
+const { values } = parseArgs({
+  options: {
+    avatar: { type: "string", multiple: true },
+    motion: { type: "string" },
+    json: { type: "string" },
+    seconds: { type: "string", default: "5" },
+  },
+});
 if (!values.avatar?.length || !values.motion) {
-  console.error("usage: npm run bench -- --avatar A.pav --motion M.pmo [--avatar B.pav ...] [--json OUT] [--seconds 5]");
+  console.error(
+    "usage: npm run bench -- --avatar A.pav --motion M.pmo [--avatar B.pav ...] [--json OUT] [--seconds 5]",
+  );
   process.exit(2);
 }
 for (const file of [...values.avatar, values.motion]) {
@@ -26,12 +44,40 @@ for (const file of [...values.avatar, values.motion]) {
   }
 }
 
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm" };
-const FLAGS = ["--headless=new", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".wasm": "application/wasm",
+};
+const FLAGS = [
+  "--headless=new",
+  "--no-sandbox",
+  "--use-angle=swiftshader",
+  "--enable-unsafe-swiftshader",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 
 const site = mkdtempSync(join(tmpdir(), "pear-avatar-bench-"));
 try {
-  await build({ root: here, configFile: false, base: "./", publicDir: false, logLevel: "error", build: { outDir: site, emptyOutDir: true, target: "es2022", chunkSizeWarningLimit: 1e5, rolldownOptions: { input: [join(here, "own.html"), join(here, "spark.html")] } } });
+  await build({
+    root: here,
+    configFile: false,
+    base: "./",
+    publicDir: false,
+    logLevel: "error",
+    build: {
+      outDir: site,
+      emptyOutDir: true,
+      target: "es2022",
+      chunkSizeWarningLimit: 1e5,
+      rolldownOptions: { input: [join(here, "own.html"), join(here, "spark.html")] },
+    },
+  });
   const results = [];
   for (const avatar of values.avatar) results.push(...(await compare(avatar, values.motion)));
   console.log(JSON.stringify(results, null, 2));
@@ -50,9 +96,30 @@ async function compare(avatar, motion) {
     const label = `${basename(avatar, extname(avatar))}, ${own.splats} splats`;
     const peer = "spark 2.2";
     return [
-      { name: `frames per second: ${label}`, value: own.fps, unit: "1/s", peer, peer_value: spark.fps, ratio: own.fps / spark.fps },
-      { name: `processor time a frame: ${label}`, value: own.cpuMs, unit: "ms", peer, peer_value: spark.cpuMs, ratio: spark.cpuMs / own.cpuMs },
-      { name: `agreement of the pictures: ${label}`, value: foregroundPsnr(own.picture, spark.picture), unit: "dB", peer, peer_value: null, ratio: null },
+      {
+        name: `frames per second: ${label}`,
+        value: own.fps,
+        unit: "1/s",
+        peer,
+        peer_value: spark.fps,
+        ratio: own.fps / spark.fps,
+      },
+      {
+        name: `processor time a frame: ${label}`,
+        value: own.cpuMs,
+        unit: "ms",
+        peer,
+        peer_value: spark.cpuMs,
+        ratio: spark.cpuMs / own.cpuMs,
+      },
+      {
+        name: `agreement of the pictures: ${label}`,
+        value: foregroundPsnr(own.picture, spark.picture),
+        unit: "dB",
+        peer,
+        peer_value: null,
+        ratio: null,
+      },
     ];
   } finally {
     server.close();
@@ -61,7 +128,10 @@ async function compare(avatar, motion) {
 
 /** A fresh browser each, so that one page cannot slow the other down. */
 async function runPage(url) {
-  const browser = await chromium.launch({ executablePath: process.env.PEAR_AVATAR_CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+  const browser = await chromium.launch({
+    executablePath: process.env.PEAR_AVATAR_CHROMIUM ?? "/usr/bin/chromium",
+    args: FLAGS,
+  });
   try {
     const page = await browser.newPage({ viewport: { width: 700, height: 700 } });
     page.on("pageerror", (error) => console.error(`${url}: ${error.message}`));
@@ -79,21 +149,31 @@ async function runPage(url) {
 /** Processor seconds of this program's browsers, which other work on the machine hardly touches. */
 function cpuSeconds() {
   const processes = new Map();
-  for (const pid of existsSync("/proc/self/stat") ? readdirSync("/proc").filter((name) => /^\d+$/.test(name)) : []) {
+  for (const pid of existsSync("/proc/self/stat")
+    ? readdirSync("/proc").filter((name) => /^\d+$/.test(name))
+    : []) {
     try {
       const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
-      processes.set(Number(pid), { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) });
+      processes.set(Number(pid), {
+        parent: Number(fields[1]),
+        ticks: Number(fields[11]) + Number(fields[12]),
+      });
     } catch {
       continue; // it ended meanwhile
     }
   }
-  const ours = (pid) => { for (let p = pid; p > 1; p = processes.get(p)?.parent ?? 0) if (p === process.pid) return pid !== process.pid; return false; };
+  const ours = (pid) => {
+    for (let p = pid; p > 1; p = processes.get(p)?.parent ?? 0)
+      if (p === process.pid) return pid !== process.pid;
+    return false;
+  };
   return [...processes].reduce((sum, [pid, { ticks }]) => sum + (ours(pid) ? ticks / 100 : 0), 0);
 }
 
 /** Over pixels that either picture covers, on black. */
 function foregroundPsnr(a, b) {
-  let sum = 0, count = 0;
+  let sum = 0,
+    count = 0;
   for (let i = 0; i < a.length; i += 4) {
     if (a[i + 3] < 3 && b[i + 3] < 3) continue;
     for (let k = 0; k < 3; k++) sum += ((a[i + k] - b[i + k]) / 255) ** 2;

@@ -42,18 +42,31 @@ export async function loadScene(): Promise<Scene> {
   const motion = readMotion(await bytes("motion.pmo"));
   const sliders = new SliderBank(sliderSpecs(avatar));
   const edits = new PoseEdits().get();
-  const pose = (frame: number): Pose => composePose(avatar, sampleMotion(motion, frame % motion.frames), sliders, edits);
+  const pose = (frame: number): Pose =>
+    composePose(avatar, sampleMotion(motion, frame % motion.frames), sliders, edits);
   const poser = new Poser(avatar.rig, avatar.splats);
   poser.setPose(pose(0));
-  const points = Float32Array.from({ length: avatar.rig.vertices.length }, (_, i) => poser.posed[4 * Math.floor(i / 3) + (i % 3)]);
+  const points = Float32Array.from(
+    { length: avatar.rig.vertices.length },
+    (_, i) => poser.posed[4 * Math.floor(i / 3) + (i % 3)],
+  );
   const home = { ...homeOrbit(avatar, points, 1), yaw: DEFAULT_ORBIT.yaw };
-  return { avatar, motion, pose, view: (frame, size) => orbitView(orbitBy(home, (frame * Math.PI) / 180, 0), size, size) };
+  return {
+    avatar,
+    motion,
+    pose,
+    view: (frame, size) => orbitView(orbitBy(home, (frame * Math.PI) / 180, 0), size, size),
+  };
 }
 
 const MIN_FRAMES = 8;
 
 /** Draw frames, each finished before the next begins, for some seconds. */
-export async function measure(gl: WebGL2RenderingContext, splats: number, draw: (frame: number) => Promise<void> | void): Promise<Timing> {
+export async function measure(
+  gl: WebGL2RenderingContext,
+  splats: number,
+  draw: (frame: number) => Promise<void> | void,
+): Promise<Timing> {
   const seconds = Number(new URLSearchParams(location.search).get("seconds") ?? 5);
   const pixel = new Uint8Array(4);
   let frames = 0;
@@ -76,6 +89,7 @@ export async function measure(gl: WebGL2RenderingContext, splats: number, draw: 
 
 export function base64(bytes: Uint8Array): string {
   let text = "";
-  for (let i = 0; i < bytes.length; i += 0x8000) text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+  for (let i = 0; i < bytes.length; i += 0x8000)
+    text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
   return btoa(text);
 }

@@ -35,14 +35,22 @@ window.bench = (async () => {
     }
     const pixels = new Uint8Array(SIZE * SIZE * 4);
     gl.readPixels(0, 0, SIZE, SIZE, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
-    const rows = Array.from({ length: SIZE }, (_, y) => pixels.subarray((SIZE - 1 - y) * SIZE * 4, (SIZE - y) * SIZE * 4));
+    const rows = Array.from({ length: SIZE }, (_, y) =>
+      pixels.subarray((SIZE - 1 - y) * SIZE * 4, (SIZE - y) * SIZE * 4),
+    );
     return base64(Uint8Array.from(rows.flatMap((r) => [...r])));
   };
   return measure(gl, scene.avatar.splats.count, draw);
 })();
 
 interface Fillable {
-  pushSplat(center: THREE.Vector3, scales: THREE.Vector3, quaternion: THREE.Quaternion, opacity: number, color: THREE.Color): void;
+  pushSplat(
+    center: THREE.Vector3,
+    scales: THREE.Vector3,
+    quaternion: THREE.Quaternion,
+    opacity: number,
+    color: THREE.Color,
+  ): void;
 }
 
 function fill(scene: Scene, out: Fillable): void {
@@ -54,15 +62,24 @@ function fill(scene: Scene, out: Fillable): void {
   for (let s = 0; s < splats.count; s++) {
     const f = 3 * splats.face[s];
     const [a, b, c] = [vertex(rig.faces[f]), vertex(rig.faces[f + 1]), vertex(rig.faces[f + 2])];
-    const e = unit(minus(b, a)), n = unit(cross(minus(b, a), minus(c, a))), t = cross(n, e);
+    const e = unit(minus(b, a)),
+      n = unit(cross(minus(b, a), minus(c, a))),
+      t = cross(n, e);
     const [u, v] = [splats.barycentric[2 * s] / 65535, splats.barycentric[2 * s + 1] / 65535];
     const o = [0, 1, 2].map((k) => halfToNumber(splats.offsets[3 * s + k]));
-    const at = (k: number): number => (1 - u - v) * a[k] + u * b[k] + v * c[k] + o[0] * e[k] + o[1] * t[k] + o[2] * n[k];
+    const at = (k: number): number =>
+      (1 - u - v) * a[k] + u * b[k] + v * c[k] + o[0] * e[k] + o[1] * t[k] + o[2] * n[k];
     const local = [0, 1, 2, 3].map((k) => splats.quats[4 * s + k] / 32767) as unknown as Quat;
     const [w, x, y, z] = multiply(fromColumns([...e, ...t, ...n], 0), local);
     const scale = [0, 1, 2].map((k) => halfToNumber(splats.scales[3 * s + k]) / 1000);
     const [red, green, blue, alpha] = [0, 1, 2, 3].map((k) => splats.rgba[4 * s + k] / 255);
-    out.pushSplat(new THREE.Vector3(at(0), at(1), at(2)), new THREE.Vector3(scale[0], scale[1], scale[2]), new THREE.Quaternion(x, y, z, w), alpha, new THREE.Color(red, green, blue));
+    out.pushSplat(
+      new THREE.Vector3(at(0), at(1), at(2)),
+      new THREE.Vector3(scale[0], scale[1], scale[2]),
+      new THREE.Quaternion(x, y, z, w),
+      alpha,
+      new THREE.Color(red, green, blue),
+    );
   }
 }
 
@@ -70,7 +87,12 @@ function fill(scene: Scene, out: Fillable): void {
 function place(camera: THREE.PerspectiveCamera, scene: Scene, frame: number): void {
   const view = scene.view(frame, SIZE);
   const T = Array.from(view.T);
-  const row = (r: number, sign: number): [number, number, number, number] => [sign * T[4 * r], sign * T[4 * r + 1], sign * T[4 * r + 2], sign * T[4 * r + 3]];
+  const row = (r: number, sign: number): [number, number, number, number] => [
+    sign * T[4 * r],
+    sign * T[4 * r + 1],
+    sign * T[4 * r + 2],
+    sign * T[4 * r + 3],
+  ];
   camera.matrix.set(...row(0, 1), ...row(1, -1), ...row(2, -1), 0, 0, 0, 1).invert();
   camera.matrixWorldNeedsUpdate = true;
   camera.fov = (2 * Math.atan(view.height / (2 * view.fy)) * 180) / Math.PI;

@@ -10,9 +10,19 @@ const out = join(root, "..", "pear_avatar", "viewer", "static");
 
 /** SHA-256 over the names and contents of all that decides the build; tests compute it again. */
 export function sourceHash() {
-  const files = ["index.html", "export_template.html", "package-lock.json", "vite.config.ts", ...walk(join(root, "src"))].sort();
+  const files = [
+    "index.html",
+    "export_template.html",
+    "package-lock.json",
+    "vite.config.ts",
+    ...walk(join(root, "src")),
+  ].sort();
   const hash = createHash("sha256");
-  for (const file of files) hash.update(`${file}\0`).update(readFileSync(join(root, file))).update("\0");
+  for (const file of files)
+    hash
+      .update(`${file}\0`)
+      .update(readFileSync(join(root, file)))
+      .update("\0");
   return hash.digest("hex");
 }
 
@@ -23,5 +33,6 @@ function walk(folder) {
   });
 }
 
-for (const mode of ["app", "export"]) await build({ root, mode, configFile: join(root, "vite.config.ts"), logLevel: "warn" });
+for (const mode of ["app", "export"])
+  await build({ root, mode, configFile: join(root, "vite.config.ts"), logLevel: "warn" });
 writeFileSync(join(out, "source.sha256"), `${sourceHash()}\n`);

@@ -64,7 +64,9 @@ export function hookOf(viewer: Viewer, tool: PoseTool) {
     setPose: async (pose: HookPose | null) => {
       viewer.player.pause();
       viewer.fixedSample = pose && {
-        rotations: Float32Array.from(pose.rotations), transl: [pose.transl[0], pose.transl[1], pose.transl[2]], expression: Float32Array.from(pose.expression ?? []),
+        rotations: Float32Array.from(pose.rotations),
+        transl: [pose.transl[0], pose.transl[1], pose.transl[2]],
+        expression: Float32Array.from(pose.expression ?? []),
       };
       await settled();
     },
@@ -78,13 +80,21 @@ export function hookOf(viewer: Viewer, tool: PoseTool) {
       viewer.fixedView = view;
       await settled();
     },
-    view: () => ({ orbit: viewer.orbit, camera: viewer.clipCamera ? "clip" : "orbit", settings: viewer.settings.get() }),
+    view: () => ({
+      orbit: viewer.orbit,
+      camera: viewer.clipCamera ? "clip" : "orbit",
+      settings: viewer.settings.get(),
+    }),
     /** (V * 3) posed vertices of the present pose. */
     posedVertices: () => viewer.engine.posedVertices(viewer.pose()),
     /** Joints that can be dragged now, where they are on the page in CSS pixels. */
     screenJoints: () => tool.handles(),
     /** (55 * 3) joints last drawn. */
-    joints: () => Array.from({ length: JOINT_COUNT * 3 }, (_, i) => viewer.engine.world[Math.floor(i / 3) * TRANSFORM + 9 + (i % 3)]),
+    joints: () =>
+      Array.from(
+        { length: JOINT_COUNT * 3 },
+        (_, i) => viewer.engine.world[Math.floor(i / 3) * TRANSFORM + 9 + (i % 3)],
+      ),
     /** The splats alone, drawn into memory: base64 of RGBA with straight alpha, top row first. */
     render: async () => {
       const view = camera ?? viewer.view();
@@ -108,12 +118,28 @@ export function hookOf(viewer: Viewer, tool: PoseTool) {
     /** What is on the screen together; expectedTime is the shown frame's own time in the video. */
     compare: () => {
       const { motionFrame, videoTime } = viewer.shown;
-      return { motionFrame, videoTime, expectedTime: viewer.player.motion?.videoTime?.[motionFrame] ?? Number.NaN, on: viewer.comparing };
+      return {
+        motionFrame,
+        videoTime,
+        expectedTime: viewer.player.motion?.videoTime?.[motionFrame] ?? Number.NaN,
+        on: viewer.comparing,
+      };
     },
     screenshot: async () => base64(new Uint8Array(await (await screenshot(viewer)).arrayBuffer())),
     record: async (options: Partial<Pick<RecordOptions, "subject" | "container" | "height">> = {}) => {
-      const file = await recordVideo(viewer, { subject: "motion", container: "mp4", height: 240, progress: () => undefined, signal: new AbortController().signal, ...options });
-      return { bytes: base64(new Uint8Array(await file.blob.arrayBuffer())), mime: file.blob.type, frames: file.frames };
+      const file = await recordVideo(viewer, {
+        subject: "motion",
+        container: "mp4",
+        height: 240,
+        progress: () => undefined,
+        signal: new AbortController().signal,
+        ...options,
+      });
+      return {
+        bytes: base64(new Uint8Array(await file.blob.arrayBuffer())),
+        mime: file.blob.type,
+        frames: file.frames,
+      };
     },
   };
 }
@@ -130,7 +156,8 @@ function over(premultiplied: Uint8Array, background: readonly [number, number, n
   const out = new Uint8Array(premultiplied.length);
   for (let i = 0; i < out.length; i += 4) {
     const rest = 1 - premultiplied[i + 3] / 255;
-    for (let k = 0; k < 3; k++) out[i + k] = Math.min(255, Math.round(premultiplied[i + k] + rest * background[k] * 255));
+    for (let k = 0; k < 3; k++)
+      out[i + k] = Math.min(255, Math.round(premultiplied[i + k] + rest * background[k] * 255));
     out[i + 3] = 255;
   }
   return out;

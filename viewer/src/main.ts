@@ -18,6 +18,7 @@ import { readHash } from "./app/hash";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/controls.css";
+import "./styles/inputs.css";
 import "./styles/pages.css";
 
 const settings = new SettingsStore();
@@ -33,7 +34,9 @@ async function main(): Promise<void> {
   const session = await loadSession();
   document.title = session.title;
   const wanted = readHash(location.hash).avatar;
-  const first = session.avatars.find((a) => a.id === wanted) ?? (session.avatars.length === 1 ? session.avatars[0] : null);
+  const first =
+    session.avatars.find((a) => a.id === wanted) ??
+    (session.avatars.length === 1 ? session.avatars[0] : null);
   if (first) await openAvatar(session, first);
   else openGallery(session);
 }
@@ -60,11 +63,14 @@ async function openAvatar(session: Session, entry: SessionAvatar): Promise<void>
   const hash = location.hash;
   for (const motion of entry.motions.slice(0, 1)) await addMotion(viewer, motion.url, motion.name);
   if (viewer.player.motions.length) viewer.player.select(0);
-  const leave = session.avatars.length > 1 ? (): void => {
-    shell.close();
-    viewer.stop();
-    openGallery(session);
-  } : null;
+  const leave =
+    session.avatars.length > 1
+      ? (): void => {
+          shell.close();
+          viewer.stop();
+          openGallery(session);
+        }
+      : null;
   const shell = viewerShell(viewer, stage, leave);
   show(shell.element);
   viewer.resize(stage.avatarPane.clientWidth, stage.avatarPane.clientHeight);
@@ -75,7 +81,12 @@ async function openAvatar(session: Session, entry: SessionAvatar): Promise<void>
   });
   for (const motion of entry.motions.slice(1)) await addMotion(viewer, motion.url, motion.name);
   const shared = applyHash(viewer, hash);
-  if (!shared && readHash(hash).frame === undefined && !window.matchMedia("(prefers-reduced-motion: reduce)").matches) viewer.player.play();
+  if (
+    !shared &&
+    readHash(hash).frame === undefined &&
+    !window.matchMedia("(prefers-reduced-motion: reduce)").matches
+  )
+    viewer.player.play();
   await viewer.settle();
   window.__pear = hookOf(viewer, shell.tool);
 }
@@ -94,7 +105,12 @@ function fail(error: unknown): void {
   const text = noGraphics
     ? "This page draws with WebGL2, which this browser does not offer. Try a current Chrome, Edge, Firefox or Safari, and switch hardware acceleration on in its settings."
     : messageOf(error);
-  show(messagePage(noGraphics ? "WebGL2 is missing" : "This avatar cannot be shown", text, { label: "Try again", run: () => location.reload() }));
+  show(
+    messagePage(noGraphics ? "WebGL2 is missing" : "This avatar cannot be shown", text, {
+      label: "Try again",
+      run: () => location.reload(),
+    }),
+  );
   window.__pear = { ready: false, error: text };
 }
 

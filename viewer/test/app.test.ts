@@ -19,12 +19,19 @@ const motion = readMotion(motionFile());
 
 describe("a camera", () => {
   it("orbits with its target in the middle of the picture", () => {
-    const state = panBy(zoomBy(orbitBy({ ...DEFAULT_ORBIT, target: [0.3, -1, 2] }, 1.1, 0.4), 0.7), 0.1, -0.2);
+    const state = panBy(
+      zoomBy(orbitBy({ ...DEFAULT_ORBIT, target: [0.3, -1, 2] }, 1.1, 0.4), 0.7),
+      0.1,
+      -0.2,
+    );
     const view = orbitView(state, 640, 480);
     const p = project(view, state.target);
     expect([p.x, p.y]).toEqual([expect.closeTo(320, 6), expect.closeTo(240, 6)]);
     expect(p.z).toBeCloseTo(state.distance, 6);
-    const back = directionToWorld(view, toCamera({ ...view, T: Array.from(view.T).map((x, i) => (i % 4 === 3 ? 0 : x)) }, [1, 2, 3]));
+    const back = directionToWorld(
+      view,
+      toCamera({ ...view, T: Array.from(view.T).map((x, i) => (i % 4 === 3 ? 0 : x)) }, [1, 2, 3]),
+    );
     back.forEach((x, k) => expect(x).toBeCloseTo(k + 1, 6));
   });
 
@@ -36,17 +43,41 @@ describe("a camera", () => {
   });
 
   it("of a clip is letterboxed, its middle staying in the middle", () => {
-    const clip = { width: 200, height: 100, fx: 300, fy: 300, cx: 100, cy: 50, T: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0] };
+    const clip = {
+      width: 200,
+      height: 100,
+      fx: 300,
+      fy: 300,
+      cx: 100,
+      cy: 50,
+      T: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0],
+    };
     const view = fitted(clip, 100, 100);
     expect([view.fx, view.cx, view.cy]).toEqual([150, 50, 50]);
   });
 });
 
 describe("an address", () => {
-  const settings = { ...DEFAULT_SETTINGS, background: "#112233", mesh: "wire" as const, skeleton: true, floor: false, compare: "wipe" as const, camera: "clip" as const };
+  const settings = {
+    ...DEFAULT_SETTINGS,
+    background: "#112233",
+    mesh: "wire" as const,
+    skeleton: true,
+    floor: false,
+    compare: "wipe" as const,
+    camera: "clip" as const,
+  };
   const view = {
-    avatar: "ann", motion: 1, frame: 42, orbit: { ...DEFAULT_ORBIT, yaw: -1.25, target: [0.1, 0.2, -0.3] as const },
-    sliders: new Map([["arkit:jawOpen", 0.75], ["shape:0", -1.5]]), edits: { turns: new Map([[16, fromAxisAngle([0, 0, 1], 0.5)]]), shift: [0, 0.1, 0] as const }, settings,
+    avatar: "ann",
+    motion: 1,
+    frame: 42,
+    orbit: { ...DEFAULT_ORBIT, yaw: -1.25, target: [0.1, 0.2, -0.3] as const },
+    sliders: new Map([
+      ["arkit:jawOpen", 0.75],
+      ["shape:0", -1.5],
+    ]),
+    edits: { turns: new Map([[16, fromAxisAngle([0, 0, 1], 0.5)]]), shift: [0, 0.1, 0] as const },
+    settings,
   };
 
   it("brings back what it was given", () => {
@@ -57,16 +88,33 @@ describe("an address", () => {
     expect(back.sliders).toEqual(view.sliders);
     back.edits?.turns.get(16)?.forEach((x, i) => expect(x).toBeCloseTo(fromAxisAngle([0, 0, 1], 0.5)[i], 3));
     expect(back.edits?.shift).toEqual([0, 0.1, 0]);
-    expect(back.settings).toEqual({ background: "#112233", mesh: "wire", skeleton: true, floor: false, compare: "wipe", camera: "clip" });
+    expect(back.settings).toEqual({
+      background: "#112233",
+      mesh: "wire",
+      skeleton: true,
+      floor: false,
+      compare: "wipe",
+      camera: "clip",
+    });
   });
 
   it("of nonsense says nothing", () => {
-    const back = readHash("#m=x&f=1e9&c=1,2&s=a,b=,=3&p=99=1/0/0/0,1=a/b&t=NaN,0,0&background=javascript:1&mesh=cube&compare=");
+    const back = readHash(
+      "#m=x&f=1e9&c=1,2&s=a,b=,=3&p=99=1/0/0/0,1=a/b&t=NaN,0,0&background=javascript:1&mesh=cube&compare=",
+    );
     expect(back).toEqual({ settings: {} });
   });
 
   it("writes nothing that stands at its default", () => {
-    const plain = writeHash({ ...view, sliders: new Map(), edits: { turns: new Map(), shift: [0, 0, 0] }, settings: DEFAULT_SETTINGS }, DEFAULT_SETTINGS);
+    const plain = writeHash(
+      {
+        ...view,
+        sliders: new Map(),
+        edits: { turns: new Map(), shift: [0, 0, 0] },
+        settings: DEFAULT_SETTINGS,
+      },
+      DEFAULT_SETTINGS,
+    );
     expect([...new URLSearchParams(plain).keys()]).toEqual(["a", "m", "f", "c"]);
   });
 });
@@ -75,7 +123,9 @@ describe("sliders", () => {
   it("cover the face, the head and the shapes, and know what moved", () => {
     const bank = new SliderBank(sliderSpecs(avatar));
     expect(bank.specs.filter((s) => s.id.startsWith("arkit:"))).toHaveLength(52);
-    expect(bank.specs.map((s) => s.id)).toEqual(expect.arrayContaining(["jaw", "eyes:x", "eyes:y", "head", "shape:0"]));
+    expect(bank.specs.map((s) => s.id)).toEqual(
+      expect.arrayContaining(["jaw", "eyes:x", "eyes:y", "head", "shape:0"]),
+    );
     bank.set("arkit:jawOpen", 7);
     expect(bank.get("arkit:jawOpen")).toBe(1);
     bank.set("head", 1.2);
@@ -91,7 +141,12 @@ describe("sliders", () => {
     const still = composePose(avatar, restSample(), bank, new PoseEdits().get());
     expect([...still.expression]).toEqual([0, 0]);
     bank.set("arkit:jawOpen", 1);
-    const open = composePose(avatar, { ...restSample(), expression: Float32Array.of(1) }, bank, new PoseEdits().get());
+    const open = composePose(
+      avatar,
+      { ...restSample(), expression: Float32Array.of(1) },
+      bank,
+      new PoseEdits().get(),
+    );
     expect([...open.expression]).toEqual([1.5, 0.5]);
     expect(open.rotations[22 * 4 + 1]).toBeCloseTo(Math.sin(0.2), 6);
     bank.reset();
@@ -157,7 +212,9 @@ describe("time", () => {
 
 describe("pictures", () => {
   it("get their straight colours back", () => {
-    expect([...unpremultiply(Uint8Array.of(50, 100, 0, 100, 9, 9, 9, 255, 3, 3, 3, 0))]).toEqual([128, 255, 0, 100, 9, 9, 9, 255, 3, 3, 3, 0]);
+    expect([...unpremultiply(Uint8Array.of(50, 100, 0, 100, 9, 9, 9, 255, 3, 3, 3, 0))]).toEqual([
+      128, 255, 0, 100, 9, 9, 9, 255, 3, 3, 3, 0,
+    ]);
     expect(fileName("Ann's  Walk (1)", "mp4")).toBe("ann-s-walk-1.mp4");
     expect(solidBackground("white")).toBe("#ffffff");
     expect(solidBackground("studio")).toBeNull();

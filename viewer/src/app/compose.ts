@@ -18,7 +18,11 @@ export interface FaceJoints {
 }
 
 export function faceJoints(names: readonly string[]): FaceJoints {
-  return { jaw: names.indexOf("jaw"), leftEye: names.indexOf("left_eye"), rightEye: names.indexOf("right_eye") };
+  return {
+    jaw: names.indexOf("jaw"),
+    leftEye: names.indexOf("left_eye"),
+    rightEye: names.indexOf("right_eye"),
+  };
 }
 
 export function composePose(avatar: AvatarData, sample: Sample, sliders: SliderBank, edits: EditState): Pose {
@@ -33,12 +37,18 @@ export function composePose(avatar: AvatarData, sample: Sample, sliders: SliderB
 }
 
 /** Facial actions add to the motion's expression; their jaw and eye turns follow the motion's own. */
-function applyFace(avatar: AvatarData, sliders: SliderBank, rotations: Float32Array, expression: Float32Array): void {
+function applyFace(
+  avatar: AvatarData,
+  sliders: SliderBank,
+  rotations: Float32Array,
+  expression: Float32Array,
+): void {
   const turn = new Float64Array(9);
   avatar.meta.arkit_names.forEach((name, action) => {
     const strength = sliders.get(`arkit:${name}`);
     if (!strength) return;
-    for (let e = 0; e < expression.length; e++) expression[e] += strength * avatar.arkitCoef[action * expression.length + e];
+    for (let e = 0; e < expression.length; e++)
+      expression[e] += strength * avatar.arkitCoef[action * expression.length + e];
     for (let k = 0; k < 9; k++) turn[k] += strength * avatar.arkitPose[action * 9 + k];
   });
   turn[0] += JAW_OPEN * sliders.get("jaw");

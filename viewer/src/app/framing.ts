@@ -37,13 +37,21 @@ export function floorHeight(avatar: AvatarData, motion: Motion | null): number {
   let lowest = Infinity;
   for (let i = 1; i < rig.vertices.length; i += 3) lowest = Math.min(lowest, rig.vertices[i]);
   if (!motion) return lowest;
-  const feet = ["left_foot", "right_foot", "left_ankle", "right_ankle"].map((n) => meta.joint_names.indexOf(n)).filter((j) => j >= 0);
+  const feet = ["left_foot", "right_foot", "left_ankle", "right_ankle"]
+    .map((n) => meta.joint_names.indexOf(n))
+    .filter((j) => j >= 0);
   const restFoot = Math.min(...feet.map((j) => rig.joints[3 * j + 1]));
   const step = Math.max(1, Math.floor(motion.frames / 100));
   const world = new Float64Array(JOINT_COUNT * TRANSFORM);
   const heights: number[] = [];
   for (let f = 0; f < motion.frames; f += step) {
-    forwardKinematics(rig.parents, rig.joints, motion.rotations.subarray(f * JOINT_COUNT * 4, (f + 1) * JOINT_COUNT * 4), motion.transl.subarray(3 * f, 3 * f + 3), world);
+    forwardKinematics(
+      rig.parents,
+      rig.joints,
+      motion.rotations.subarray(f * JOINT_COUNT * 4, (f + 1) * JOINT_COUNT * 4),
+      motion.transl.subarray(3 * f, 3 * f + 3),
+      world,
+    );
     heights.push(Math.min(...feet.map((j) => world[j * TRANSFORM + 10])));
   }
   heights.sort((a, b) => a - b);

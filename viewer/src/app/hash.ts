@@ -24,7 +24,10 @@ const SHARED_SETTINGS = {
   camera: (v: string) => ["orbit", "clip"].includes(v),
 } as const;
 
-export function writeHash(view: Required<Omit<SharedView, "settings">> & { settings: Settings }, defaults: Settings): string {
+export function writeHash(
+  view: Required<Omit<SharedView, "settings">> & { settings: Settings },
+  defaults: Settings,
+): string {
   const query = new URLSearchParams();
   if (view.avatar) query.set("a", view.avatar);
   query.set("m", String(view.motion));
@@ -32,7 +35,8 @@ export function writeHash(view: Required<Omit<SharedView, "settings">> & { setti
   const { yaw, pitch, distance, target, fov } = view.orbit;
   query.set("c", [yaw, pitch, distance, ...target, fov].map(short).join(","));
   if (view.sliders.size) query.set("s", [...view.sliders].map(([id, v]) => `${id}=${short(v)}`).join(","));
-  if (view.edits.turns.size) query.set("p", [...view.edits.turns].map(([j, q]) => `${j}=${q.map(short).join("/")}`).join(","));
+  if (view.edits.turns.size)
+    query.set("p", [...view.edits.turns].map(([j, q]) => `${j}=${q.map(short).join("/")}`).join(","));
   if (view.edits.shift.some((v) => v !== 0)) query.set("t", view.edits.shift.map(short).join(","));
   for (const key of Object.keys(SHARED_SETTINGS) as (keyof typeof SHARED_SETTINGS)[]) {
     if (view.settings[key] !== defaults[key]) query.set(key, view.settings[key]);
@@ -71,7 +75,13 @@ export function readHash(hash: string): SharedView {
 }
 
 function orbitOf(n: number[]): OrbitState {
-  return { yaw: n[0], pitch: clamp(n[1], -1.5, 1.5), distance: clamp(n[2], 0.08, 40), target: [n[3], n[4], n[5]], fov: clamp(n[6], 0.1, 2) };
+  return {
+    yaw: n[0],
+    pitch: clamp(n[1], -1.5, 1.5),
+    distance: clamp(n[2], 0.08, 40),
+    target: [n[3], n[4], n[5]],
+    fov: clamp(n[6], 0.1, 2),
+  };
 }
 
 function readSliders(text: string | null): Map<string, number> {

@@ -18,14 +18,20 @@ export async function loadSession(): Promise<Session> {
 }
 
 function readSession(value: unknown): Session {
-  if (!isRecord(value) || !Array.isArray(value["avatars"])) throw new FileError("The list of avatars could not be read.");
+  if (!isRecord(value) || !Array.isArray(value["avatars"]))
+    throw new FileError("The list of avatars could not be read.");
   const session = value as unknown as Session;
-  if (session.version !== 1) throw new FileError(`This page reads session version 1, found ${String(session.version)}.`);
+  if (session.version !== 1)
+    throw new FileError(`This page reads session version 1, found ${String(session.version)}.`);
   return session;
 }
 
 /** The bytes behind a session URL. */
-export async function loadBytes(url: string, expected = 0, progress: Progress = () => undefined): Promise<ArrayBuffer> {
+export async function loadBytes(
+  url: string,
+  expected = 0,
+  progress: Progress = () => undefined,
+): Promise<ArrayBuffer> {
   if (url.startsWith(EMBEDDED)) return (await embeddedBlob(url)).arrayBuffer();
   const response = await fetch(url).catch(() => null);
   if (!response) throw new FileError("The server does not answer. Is pear-avatar view still running?");
@@ -72,13 +78,22 @@ async function embeddedBlob(url: string): Promise<Blob> {
 }
 
 /** Have the server turn a pose file into a motion file. */
-export async function convertMotion(session: Session, avatar: SessionAvatar, file: File): Promise<ArrayBuffer> {
-  if (!session.convert) throw new FileError(`${file.name} needs pear-avatar view: open the avatar with it, or convert the file to .pmo first.`);
+export async function convertMotion(
+  session: Session,
+  avatar: SessionAvatar,
+  file: File,
+): Promise<ArrayBuffer> {
+  if (!session.convert)
+    throw new FileError(
+      `${file.name} needs pear-avatar view: open the avatar with it, or convert the file to .pmo first.`,
+    );
   if (session.max_upload_bytes > 0 && file.size > session.max_upload_bytes) {
     throw new FileError(`${file.name} is larger than ${Math.floor(session.max_upload_bytes / 2 ** 20)} MB.`);
   }
   const query = new URLSearchParams({ name: file.name, avatar: avatar.id });
-  const response = await fetch(`${session.convert}?${query}`, { method: "POST", body: file }).catch(() => null);
+  const response = await fetch(`${session.convert}?${query}`, { method: "POST", body: file }).catch(
+    () => null,
+  );
   if (!response) throw new FileError("The server does not answer. Is pear-avatar view still running?");
   if (!response.ok) throw new FileError(await errorOf(response));
   return response.arrayBuffer();
@@ -86,5 +101,7 @@ export async function convertMotion(session: Session, avatar: SessionAvatar, fil
 
 async function errorOf(response: Response): Promise<string> {
   const body: unknown = await response.json().catch(() => null);
-  return isRecord(body) && typeof body["error"] === "string" ? body["error"] : `The server answered ${response.status}.`;
+  return isRecord(body) && typeof body["error"] === "string"
+    ? body["error"]
+    : `The server answered ${response.status}.`;
 }

@@ -26,13 +26,28 @@ export interface Settings {
 }
 
 export const DEFAULT_SETTINGS: Settings = {
-  theme: "system", background: "studio", splats: "normal", mesh: "off", skeleton: false, floor: true, posing: false,
-  compare: "off", wipe: 0.5, camera: "orbit", speed: 1, loop: "one",
+  theme: "system",
+  background: "studio",
+  splats: "normal",
+  mesh: "off",
+  skeleton: false,
+  floor: true,
+  posing: false,
+  compare: "off",
+  wipe: 0.5,
+  camera: "orbit",
+  speed: 1,
+  loop: "one",
 };
 
 /** Names with a fixed colour; "studio" follows the theme, "checker" shows transparency. */
 export const BACKGROUNDS: Readonly<Record<string, string | null>> = {
-  studio: null, white: "#ffffff", grey: "#808080", black: "#000000", green: "#00b140", checker: null,
+  studio: null,
+  white: "#ffffff",
+  grey: "#808080",
+  black: "#000000",
+  green: "#00b140",
+  checker: null,
 };
 
 export class SettingsStore extends Store<Settings> {

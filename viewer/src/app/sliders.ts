@@ -12,15 +12,31 @@ export interface SliderSpec {
 }
 
 const FACE_GROUPS: readonly (readonly [string, RegExp])[] = [
-  ["Brows", /^brow/], ["Eyes", /^eye/], ["Jaw", /^jaw/], ["Mouth", /^mouth/], ["Cheeks, nose, tongue", /./],
+  ["Brows", /^brow/],
+  ["Eyes", /^eye/],
+  ["Jaw", /^jaw/],
+  ["Mouth", /^mouth/],
+  ["Cheeks, nose, tongue", /./],
 ];
 
 export function sliderSpecs(avatar: AvatarData): SliderSpec[] {
   const arkit = avatar.meta.arkit_names.map((name) => ({
-    id: `arkit:${name}`, label: readable(name), group: FACE_GROUPS.find(([, test]) => test.test(name))?.[0] ?? "Face", min: 0, max: 1, rest: 0,
+    id: `arkit:${name}`,
+    label: readable(name),
+    group: FACE_GROUPS.find(([, test]) => test.test(name))?.[0] ?? "Face",
+    min: 0,
+    max: 1,
+    rest: 0,
   }));
   arkit.sort((a, b) => groupRank(a.group) - groupRank(b.group));
-  const shapes = avatar.meta.shape_names.map((name, i) => ({ id: `shape:${i}`, label: name, group: "Shape", min: -3, max: 3, rest: 0 }));
+  const shapes = avatar.meta.shape_names.map((name, i) => ({
+    id: `shape:${i}`,
+    label: name,
+    group: "Shape",
+    min: -3,
+    max: 3,
+    rest: 0,
+  }));
   return [
     { id: "jaw", label: "Jaw", group: "Jaw and eyes", min: 0, max: 1, rest: 0 },
     { id: "eyes:x", label: "Eyes left and right", group: "Jaw and eyes", min: -1, max: 1, rest: 0 },
@@ -62,7 +78,8 @@ export class SliderBank {
 
   set(id: string, value: number): void {
     const spec = this.byId.get(id);
-    if (!spec || !Number.isFinite(value)) throw new RangeError(`there is no slider ${id} that could be ${value}`);
+    if (!spec || !Number.isFinite(value))
+      throw new RangeError(`there is no slider ${id} that could be ${value}`);
     const held = Math.min(Math.max(value, spec.min), spec.max);
     if (held === this.get(id)) return;
     if (held === spec.rest) this.values.delete(id);

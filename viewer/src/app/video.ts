@@ -30,7 +30,9 @@ export class InputVideo {
     this.width = element.videoWidth;
     this.height = element.videoHeight;
     this.frameSeconds = 1 / (fps || 30);
-    this.pictures = Array.from({ length: 3 }, () => Object.assign(document.createElement("canvas"), { width: this.width, height: this.height }));
+    this.pictures = Array.from({ length: 3 }, () =>
+      Object.assign(document.createElement("canvas"), { width: this.width, height: this.height }),
+    );
     this.listen();
   }
 
@@ -96,8 +98,13 @@ export class InputVideo {
 
   /** The frame of this time is at hand, and the element is not on its way to another. */
   private holds(start: number): boolean {
-    const near = (time: number | undefined, within: number): boolean => time !== undefined && Math.abs(time - start) < within;
-    return near(this.held?.mediaTime, this.frameSeconds / 2) && near(this.element.currentTime, this.frameSeconds) && !this.element.seeking;
+    const near = (time: number | undefined, within: number): boolean =>
+      time !== undefined && Math.abs(time - start) < within;
+    return (
+      near(this.held?.mediaTime, this.frameSeconds / 2) &&
+      near(this.element.currentTime, this.frameSeconds) &&
+      !this.element.seeking
+    );
   }
 
   private listen(): void {

@@ -71,7 +71,13 @@ export class Viewer {
   private readonly statListeners = new Set<(s: Stats) => void>();
   private over = false;
 
-  constructor(engine: Engine, avatar: AvatarData, entry: SessionAvatar, session: Session, settings: SettingsStore) {
+  constructor(
+    engine: Engine,
+    avatar: AvatarData,
+    entry: SessionAvatar,
+    session: Session,
+    settings: SettingsStore,
+  ) {
     this.engine = engine;
     this.avatar = avatar;
     this.entry = entry;
@@ -82,7 +88,9 @@ export class Viewer {
     this.sliders.subscribe(() => this.invalidate());
     this.edits.subscribe(() => this.invalidate());
     this.player.subscribe(() => this.timeChanged());
-    settings.subscribe((now, before) => this.settingsChanged(now.compare !== before.compare || now.speed !== before.speed));
+    settings.subscribe((now, before) =>
+      this.settingsChanged(now.compare !== before.compare || now.speed !== before.speed),
+    );
   }
 
   get orbit(): OrbitState {
@@ -133,7 +141,10 @@ export class Viewer {
   /** The canvas's size in CSS pixels. */
   resize(width: number, height: number): void {
     const ratio = Math.min(window.devicePixelRatio || 1, MAX_PIXEL_RATIO);
-    this.size = { width: Math.max(1, Math.round(width * ratio)), height: Math.max(1, Math.round(height * ratio)) };
+    this.size = {
+      width: Math.max(1, Math.round(width * ratio)),
+      height: Math.max(1, Math.round(height * ratio)),
+    };
     this.invalidate();
   }
 
@@ -160,7 +171,8 @@ export class Viewer {
   async settle(): Promise<void> {
     if (this.comparing && !this.player.playing) await this.video?.settled();
     const wanted = this.version;
-    while (this.drawnVersion < wanted && !this.over) await new Promise((resolve) => requestAnimationFrame(resolve));
+    while (this.drawnVersion < wanted && !this.over)
+      await new Promise((resolve) => requestAnimationFrame(resolve));
   }
 
   useVideo(video: InputVideo): void {
@@ -171,7 +183,8 @@ export class Viewer {
 
   pose(frame?: number): Pose {
     const motion = this.player.motion;
-    const sample = this.fixedSample ?? (motion ? sampleMotion(motion, frame ?? this.player.position) : restSample());
+    const sample =
+      this.fixedSample ?? (motion ? sampleMotion(motion, frame ?? this.player.position) : restSample());
     return composePose(this.avatar, sample, this.sliders, this.edits.get());
   }
 
@@ -180,7 +193,15 @@ export class Viewer {
     const camera = this.clipCamera ? this.player.motion?.camera : null;
     if (!camera) return orbitView(this.orbitState, width, height);
     const k = camera.K.subarray(4 * frame, 4 * frame + 4);
-    const own = { width: camera.width, height: camera.height, fx: k[0], fy: k[1], cx: k[2], cy: k[3], T: camera.T.subarray(12 * frame, 12 * frame + 12) };
+    const own = {
+      width: camera.width,
+      height: camera.height,
+      fx: k[0],
+      fy: k[1],
+      cx: k[2],
+      cy: k[3],
+      T: camera.T.subarray(12 * frame, 12 * frame + 12),
+    };
     return fitted(own, width, height);
   }
 
@@ -226,7 +247,12 @@ export class Viewer {
     try {
       const times = await this.engine.draw(this.pose(), view, () => this.layers());
       this.shown = { motionFrame: frame, videoTime: held?.mediaTime ?? Number.NaN };
-      this.statistics = { ...this.statistics, frameMs: times.total, workerMs: times.worker, frames: this.statistics.frames + 1 };
+      this.statistics = {
+        ...this.statistics,
+        frameMs: times.total,
+        workerMs: times.worker,
+        frames: this.statistics.frames + 1,
+      };
       this.drawnVersion = version;
       for (const listener of this.drawn) listener({ view, world: this.engine.world, held });
     } finally {
@@ -254,9 +280,13 @@ export class Viewer {
 
   /** Another motion may stand elsewhere: the camera goes along, so that the person stays in sight. */
   private followMotion(): void {
-    const start = (motion: Motion | null): number[] => (motion ? [...motion.transl.subarray(0, 3)] : [0, 0, 0]);
+    const start = (motion: Motion | null): number[] =>
+      motion ? [...motion.transl.subarray(0, 3)] : [0, 0, 0];
     const [from, to] = [start(this.lastMotion), start(this.player.motion)];
-    const along = (state: OrbitState): OrbitState => ({ ...state, target: [0, 1, 2].map((k) => state.target[k] + to[k] - from[k]) as unknown as Vec3 });
+    const along = (state: OrbitState): OrbitState => ({
+      ...state,
+      target: [0, 1, 2].map((k) => state.target[k] + to[k] - from[k]) as unknown as Vec3,
+    });
     this.lastMotion = this.player.motion;
     this.orbitState = along(this.orbitState);
     this.home = along(this.home);
@@ -303,7 +333,11 @@ export class Viewer {
     const frame = frameAtVideoTime(times, mediaTime);
     this.player.seek(frame);
     const last = times[times.length - 1];
-    if (mediaTime > last + 1 / (this.player.motion?.fps ?? 30) || (frame === times.length - 1 && mediaTime >= last)) this.videoEnd(times);
+    if (
+      mediaTime > last + 1 / (this.player.motion?.fps ?? 30) ||
+      (frame === times.length - 1 && mediaTime >= last)
+    )
+      this.videoEnd(times);
   }
 
   private videoEnd(times: Float32Array): void {

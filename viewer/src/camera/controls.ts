@@ -10,7 +10,11 @@ const TURN_PER_HEIGHT = 3.2;
 const WHEEL = 0.0012;
 
 /** `claimed` says that a pointer is busy with something else, such as a joint. */
-export function cameraControls(element: HTMLElement, camera: CameraTarget, claimed: (event: PointerEvent) => boolean): void {
+export function cameraControls(
+  element: HTMLElement,
+  camera: CameraTarget,
+  claimed: (event: PointerEvent) => boolean,
+): void {
   const pointers = new Map<number, { x: number; y: number }>();
   let pinch = 0;
 
@@ -26,7 +30,8 @@ export function cameraControls(element: HTMLElement, camera: CameraTarget, claim
     const last = pointers.get(event.pointerId);
     if (!last) return;
     const height = element.clientHeight || 1;
-    const dx = (event.clientX - last.x) / height, dy = (event.clientY - last.y) / height;
+    const dx = (event.clientX - last.x) / height,
+      dy = (event.clientY - last.y) / height;
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (pointers.size >= 2) {
       const now = spread(pointers);
@@ -48,11 +53,40 @@ export function cameraControls(element: HTMLElement, camera: CameraTarget, claim
   element.addEventListener("pointerup", release);
   element.addEventListener("pointercancel", release);
   element.addEventListener("contextmenu", (event) => event.preventDefault());
-  element.addEventListener("wheel", (event) => {
+  element.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      const step = event.deltaMode === 1 ? event.deltaY * 30 : event.deltaY;
+      camera.orbit = zoomBy(camera.orbit, Math.exp(step * WHEEL));
+    },
+    { passive: false },
+  );
+}
+
+const KEY_TURN = 0.12;
+const KEY_PAN = 0.04;
+const KEY_ZOOM = 1.1;
+
+/** Arrows orbit, with Shift they move; plus and minus zoom. */
+export function cameraKeys(element: HTMLElement, camera: CameraTarget): void {
+  const arrows: Readonly<Record<string, readonly [number, number]>> = {
+    ArrowLeft: [1, 0],
+    ArrowRight: [-1, 0],
+    ArrowUp: [0, 1],
+    ArrowDown: [0, -1],
+  };
+  element.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const arrow = arrows[event.key];
+    const zoom = { "+": 1 / KEY_ZOOM, "=": 1 / KEY_ZOOM, "-": KEY_ZOOM }[event.key];
+    if (arrow && event.shiftKey) camera.orbit = panBy(camera.orbit, -arrow[0] * KEY_PAN, arrow[1] * KEY_PAN);
+    else if (arrow) camera.orbit = orbitBy(camera.orbit, -arrow[0] * KEY_TURN, arrow[1] * KEY_TURN);
+    else if (zoom) camera.orbit = zoomBy(camera.orbit, zoom);
+    else return;
     event.preventDefault();
-    const step = event.deltaMode === 1 ? event.deltaY * 30 : event.deltaY;
-    camera.orbit = zoomBy(camera.orbit, Math.exp(step * WHEEL));
-  }, { passive: false });
+    event.stopPropagation();
+  });
 }
 
 /** Capturing fails where the pointer is already gone; dragging then just ends sooner. */

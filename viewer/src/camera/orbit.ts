@@ -19,10 +19,20 @@ const MAX_PITCH = 1.5;
 const MIN_DISTANCE = 0.08;
 const MAX_DISTANCE = 40;
 
-export const DEFAULT_ORBIT: OrbitState = { yaw: 0.35, pitch: 0.08, distance: 3.2, target: [0, 0, 0], fov: 0.56 };
+export const DEFAULT_ORBIT: OrbitState = {
+  yaw: 0.35,
+  pitch: 0.08,
+  distance: 3.2,
+  target: [0, 0, 0],
+  fov: 0.56,
+};
 
 export function orbitBy(s: OrbitState, dYaw: number, dPitch: number): OrbitState {
-  return { ...s, yaw: wrap(s.yaw + dYaw), pitch: Math.max(-MAX_PITCH, Math.min(MAX_PITCH, s.pitch + dPitch)) };
+  return {
+    ...s,
+    yaw: wrap(s.yaw + dYaw),
+    pitch: Math.max(-MAX_PITCH, Math.min(MAX_PITCH, s.pitch + dPitch)),
+  };
 }
 
 export function zoomBy(s: OrbitState, factor: number): OrbitState {
@@ -43,7 +53,15 @@ export function orbitView(s: OrbitState, width: number, height: number): CameraV
   const row = (a: Vec3): number[] => [a[0], a[1], a[2], -(a[0] * eye[0] + a[1] * eye[1] + a[2] * eye[2])];
   // In a narrow window the field of view is held across, so that a person stays in sight.
   const focal = Math.min(height, width * 1.15) / (2 * Math.tan(s.fov / 2));
-  return { width, height, fx: focal, fy: focal, cx: width / 2, cy: height / 2, T: [...row(x), ...row(y), ...row(z)] };
+  return {
+    width,
+    height,
+    fx: focal,
+    fy: focal,
+    cx: width / 2,
+    cy: height / 2,
+    T: [...row(x), ...row(y), ...row(z)],
+  };
 }
 
 /** The camera's axes in the world: x right, y down, z forward. */

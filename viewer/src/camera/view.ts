@@ -16,7 +16,8 @@ export interface CameraView {
 /** World point -> camera axes (x right, y down, z forward). */
 export function toCamera(view: CameraView, p: Vec3): Vec3 {
   const T = view.T;
-  const row = (r: number): number => T[4 * r] * p[0] + T[4 * r + 1] * p[1] + T[4 * r + 2] * p[2] + T[4 * r + 3];
+  const row = (r: number): number =>
+    T[4 * r] * p[0] + T[4 * r + 1] * p[1] + T[4 * r + 2] * p[2] + T[4 * r + 3];
   return [row(0), row(1), row(2)];
 }
 
@@ -41,14 +42,27 @@ export function forward(view: CameraView): Vec3 {
 /** The same camera with another picture size in pixels. */
 export function resized(view: CameraView, factor: number): CameraView {
   const { width, height, fx, fy, cx, cy, T } = view;
-  return { width: Math.round(width * factor), height: Math.round(height * factor), fx: fx * factor, fy: fy * factor, cx: cx * factor, cy: cy * factor, T };
+  return {
+    width: Math.round(width * factor),
+    height: Math.round(height * factor),
+    fx: fx * factor,
+    fy: fy * factor,
+    cx: cx * factor,
+    cy: cy * factor,
+    T,
+  };
 }
 
 /** A picture's camera, letterboxed into a canvas: the whole picture, centred. */
 export function fitted(view: CameraView, width: number, height: number): CameraView {
   const s = Math.min(width / view.width, height / view.height);
   return {
-    width, height, fx: view.fx * s, fy: view.fy * s,
-    cx: view.cx * s + (width - view.width * s) / 2, cy: view.cy * s + (height - view.height * s) / 2, T: view.T,
+    width,
+    height,
+    fx: view.fx * s,
+    fy: view.fy * s,
+    cx: view.cx * s + (width - view.width * s) / 2,
+    cy: view.cy * s + (height - view.height * s) / 2,
+    T: view.T,
   };
 }

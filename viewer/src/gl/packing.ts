@@ -15,9 +15,12 @@ export function packSplats(avatar: AvatarData): { data: Uint32Array; rows: numbe
   const { splats, rig } = avatar;
   const rows = Math.ceil(splats.count / SPLATS_PER_ROW);
   const data = new Uint32Array(rows * SPLATS_PER_ROW * WORDS);
-  const bytes = new Uint32Array(splats.rgba.buffer.slice(splats.rgba.byteOffset, splats.rgba.byteOffset + splats.rgba.byteLength));
+  const bytes = new Uint32Array(
+    splats.rgba.buffer.slice(splats.rgba.byteOffset, splats.rgba.byteOffset + splats.rgba.byteLength),
+  );
   for (let s = 0; s < splats.count; s++) {
-    const f = 3 * splats.face[s], o = s * WORDS;
+    const f = 3 * splats.face[s],
+      o = s * WORDS;
     const { barycentric: uv, offsets } = splats;
     data[o] = rig.faces[f] | (rig.faces[f + 1] << 16);
     data[o + 1] = rig.faces[f + 2] | (uv[2 * s] << 16);
@@ -41,9 +44,11 @@ function choleskyOfSplat(splats: SplatData, s: number): number[] {
     [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
   ];
   const scale = [0, 1, 2].map((k) => halfToNumber(splats.scales[3 * s + k]));
-  const cov = (i: number, j: number): number => [0, 1, 2].reduce((sum, k) => sum + rows[i][k] * rows[j][k] * scale[k] ** 2, 0);
+  const cov = (i: number, j: number): number =>
+    [0, 1, 2].reduce((sum, k) => sum + rows[i][k] * rows[j][k] * scale[k] ** 2, 0);
   const L00 = Math.sqrt(Math.max(cov(0, 0), 1e-12));
-  const L10 = cov(1, 0) / L00, L20 = cov(2, 0) / L00;
+  const L10 = cov(1, 0) / L00,
+    L20 = cov(2, 0) / L00;
   const L11 = Math.sqrt(Math.max(cov(1, 1) - L10 * L10, 1e-12));
   const L21 = (cov(2, 1) - L20 * L10) / L11;
   const L22 = Math.sqrt(Math.max(cov(2, 2) - L20 * L20 - L21 * L21, 0));

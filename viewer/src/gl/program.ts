@@ -8,7 +8,10 @@ export class Program {
   constructor(gl: WebGL2RenderingContext, vertex: string, fragment: string) {
     this.gl = gl;
     this.handle = gl.createProgram();
-    for (const [type, source] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]] as const) {
+    for (const [type, source] of [
+      [gl.VERTEX_SHADER, vertex],
+      [gl.FRAGMENT_SHADER, fragment],
+    ] as const) {
       const shader = gl.createShader(type);
       if (!shader) throw new Error("the graphics context was lost");
       gl.shaderSource(shader, source);
@@ -43,13 +46,19 @@ export interface TextureFormat {
 
 /** A texture that is read texel by texel. */
 export function dataTexture(
-  gl: WebGL2RenderingContext, width: number, height: number, kind: TextureFormat, data: ArrayBufferView | null,
+  gl: WebGL2RenderingContext,
+  width: number,
+  height: number,
+  kind: TextureFormat,
+  data: ArrayBufferView | null,
 ): WebGLTexture {
   const limit = gl.getParameter(gl.MAX_TEXTURE_SIZE) as number;
-  if (width > limit || height > limit) throw new Error(`This avatar needs a ${width}×${height} texture; this device allows ${limit}.`);
+  if (width > limit || height > limit)
+    throw new Error(`This avatar needs a ${width}×${height} texture; this device allows ${limit}.`);
   const texture = gl.createTexture();
   gl.bindTexture(gl.TEXTURE_2D, texture);
-  for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
+  for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER])
+    gl.texParameteri(gl.TEXTURE_2D, filter, gl.NEAREST);
   gl.texImage2D(gl.TEXTURE_2D, 0, kind.internal, width, height, 0, kind.format, kind.type, data);
   return texture;
 }

@@ -6,7 +6,17 @@ import { ORDER_PER_ROW, VERTICES_PER_ROW } from "../worker/client";
 import { uniqueEdges } from "./edges";
 import { packSplats, SPLATS_PER_ROW } from "./packing";
 import { bindTexture, dataTexture, Program } from "./program";
-import { FLAT_FRAGMENT, FLOOR_FRAGMENT, FLOOR_VERTEX, FULL_VERTEX, MESH_FRAGMENT, MESH_VERTEX, PROJECT_FRAGMENT, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders";
+import {
+  FLAT_FRAGMENT,
+  FLOOR_FRAGMENT,
+  FLOOR_VERTEX,
+  FULL_VERTEX,
+  MESH_FRAGMENT,
+  MESH_VERTEX,
+  PROJECT_FRAGMENT,
+  SPLAT_FRAGMENT,
+  SPLAT_VERTEX,
+} from "./shaders";
 
 export type SplatStyle = "normal" | "flat" | "hidden";
 export type MeshStyle = "off" | "wire" | "shaded";
@@ -34,7 +44,7 @@ const NEAR = 0.01;
 const FAR = 100;
 const FLOOR_RADIUS = 3;
 const WIRE: readonly number[] = [0.42, 0.66, 0.17, 0.8];
-const CLAY: readonly number[] = [0.80, 0.79, 0.75, 1];
+const CLAY: readonly number[] = [0.8, 0.79, 0.75, 1];
 
 export class Stage {
   readonly gl: WebGL2RenderingContext;
@@ -42,16 +52,39 @@ export class Stage {
   private readonly splatCount: number;
   private readonly vertexRows: number;
   private readonly orderRows: number;
-  private readonly textures: { splats: WebGLTexture; vertices: WebGLTexture; order: WebGLTexture; ellipses: WebGLTexture; colors: WebGLTexture };
+  private readonly textures: {
+    splats: WebGLTexture;
+    vertices: WebGLTexture;
+    order: WebGLTexture;
+    ellipses: WebGLTexture;
+    colors: WebGLTexture;
+  };
   /** Where pass one writes: ellipses and colours of the splats in drawing order. */
   private readonly projected: WebGLFramebuffer;
-  private readonly programs: { project: Program; splats: Program; flat: Program; mesh: Program; floor: Program };
-  private readonly shapes: { faces: WebGLVertexArrayObject; edges: WebGLVertexArrayObject; none: WebGLVertexArrayObject };
+  private readonly programs: {
+    project: Program;
+    splats: Program;
+    flat: Program;
+    mesh: Program;
+    floor: Program;
+  };
+  private readonly shapes: {
+    faces: WebGLVertexArrayObject;
+    edges: WebGLVertexArrayObject;
+    none: WebGLVertexArrayObject;
+  };
   private readonly faceIndices: number;
   private readonly edgeIndices: number;
 
   constructor(canvas: HTMLCanvasElement, avatar: AvatarData) {
-    const gl = canvas.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true, preserveDrawingBuffer: true, depth: true, powerPreference: "high-performance" });
+    const gl = canvas.getContext("webgl2", {
+      antialias: false,
+      alpha: true,
+      premultipliedAlpha: true,
+      preserveDrawingBuffer: true,
+      depth: true,
+      powerPreference: "high-performance",
+    });
     if (!gl) throw new NoWebGLError("WebGL2 is not available");
     this.gl = gl;
     this.canvas = canvas;
@@ -63,7 +96,13 @@ export class Stage {
     const one = { internal: gl.R32UI, format: gl.RED_INTEGER, type: gl.UNSIGNED_INT };
     this.textures = {
       splats: dataTexture(gl, 2 * SPLATS_PER_ROW, rows, four, data),
-      vertices: dataTexture(gl, VERTICES_PER_ROW, this.vertexRows, { internal: gl.RGBA32F, format: gl.RGBA, type: gl.FLOAT }, null),
+      vertices: dataTexture(
+        gl,
+        VERTICES_PER_ROW,
+        this.vertexRows,
+        { internal: gl.RGBA32F, format: gl.RGBA, type: gl.FLOAT },
+        null,
+      ),
       order: dataTexture(gl, ORDER_PER_ROW, this.orderRows, one, null),
       ellipses: dataTexture(gl, ORDER_PER_ROW, this.orderRows, four, null),
       colors: dataTexture(gl, ORDER_PER_ROW, this.orderRows, one, null),
@@ -92,7 +131,17 @@ export class Stage {
     bindTexture(gl, 1, this.textures.vertices);
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, VERTICES_PER_ROW, this.vertexRows, gl.RGBA, gl.FLOAT, vertices);
     bindTexture(gl, 2, this.textures.order);
-    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, ORDER_PER_ROW, this.orderRows, gl.RED_INTEGER, gl.UNSIGNED_INT, order);
+    gl.texSubImage2D(
+      gl.TEXTURE_2D,
+      0,
+      0,
+      0,
+      ORDER_PER_ROW,
+      this.orderRows,
+      gl.RED_INTEGER,
+      gl.UNSIGNED_INT,
+      order,
+    );
   }
 
   /** Draw to the canvas, which takes the view's size. */
@@ -106,9 +155,13 @@ export class Stage {
   snapshot(view: CameraView, layers: Layers): Uint8Array {
     const gl = this.gl;
     const limit = Math.min(gl.getParameter(gl.MAX_RENDERBUFFER_SIZE) as number, 8192);
-    if (view.width > limit || view.height > limit) throw new Error(`pictures can be at most ${limit} pixels wide and high`);
+    if (view.width > limit || view.height > limit)
+      throw new Error(`pictures can be at most ${limit} pixels wide and high`);
     const frame = gl.createFramebuffer();
-    const buffers = [[gl.COLOR_ATTACHMENT0, gl.RGBA8], [gl.DEPTH_ATTACHMENT, gl.DEPTH_COMPONENT24]] as const;
+    const buffers = [
+      [gl.COLOR_ATTACHMENT0, gl.RGBA8],
+      [gl.DEPTH_ATTACHMENT, gl.DEPTH_COMPONENT24],
+    ] as const;
     gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
     const made = buffers.map(([attachment, format]) => {
       const buffer = gl.createRenderbuffer();
@@ -135,7 +188,8 @@ export class Stage {
     const rows = new Uint8Array(width * height * 4);
     this.gl.readPixels(0, 0, width, height, this.gl.RGBA, this.gl.UNSIGNED_BYTE, rows);
     const flipped = new Uint8Array(rows.length);
-    for (let y = 0; y < height; y++) flipped.set(rows.subarray((height - 1 - y) * width * 4, (height - y) * width * 4), y * width * 4);
+    for (let y = 0; y < height; y++)
+      flipped.set(rows.subarray((height - 1 - y) * width * 4, (height - y) * width * 4), y * width * 4);
     return flipped;
   }
 
@@ -231,7 +285,9 @@ export class Stage {
 function targetOf(gl: WebGL2RenderingContext, textures: readonly WebGLTexture[]): WebGLFramebuffer {
   const target = gl.createFramebuffer();
   gl.bindFramebuffer(gl.FRAMEBUFFER, target);
-  textures.forEach((texture, i) => gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0 + i, gl.TEXTURE_2D, texture, 0));
+  textures.forEach((texture, i) =>
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0 + i, gl.TEXTURE_2D, texture, 0),
+  );
   gl.drawBuffers(textures.map((_, i) => gl.COLOR_ATTACHMENT0 + i));
   gl.bindFramebuffer(gl.FRAMEBUFFER, null);
   return target;

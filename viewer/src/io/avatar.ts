@@ -58,7 +58,8 @@ export function readAvatar(buffer: ArrayBuffer): AvatarData {
   checkSizes(size, meta);
   const vertices = size("V");
   const joints = get(file, "template.joints", Float32Array).length / 3;
-  if (joints !== JOINT_COUNT) throw new FileError(`The avatar has ${joints} joints, expected ${JOINT_COUNT}.`);
+  if (joints !== JOINT_COUNT)
+    throw new FileError(`The avatar has ${joints} joints, expected ${JOINT_COUNT}.`);
   const rig = readRig(file, meta, vertices, size("K"));
   const splats = readSplats(file, size("N"));
   checkIndices("template.faces", rig.faces, vertices);
@@ -67,17 +68,35 @@ export function readAvatar(buffer: ArrayBuffer): AvatarData {
   checkIndices("splat.face", splats.face, size("F"));
   const arkitCoef = get(file, "arkit.coef", Float32Array);
   const arkitPose = get(file, "arkit.pose", Float32Array);
-  const floats = { "template.vertices": rig.vertices, "template.joints": rig.joints, "expression.scales": rig.expressionScales,
-    "shape.scales": rig.shapeScales, "shape.joints": rig.shapeJoints, "arkit.coef": arkitCoef, "arkit.pose": arkitPose };
+  const floats = {
+    "template.vertices": rig.vertices,
+    "template.joints": rig.joints,
+    "expression.scales": rig.expressionScales,
+    "shape.scales": rig.shapeScales,
+    "shape.joints": rig.shapeJoints,
+    "arkit.coef": arkitCoef,
+    "arkit.pose": arkitPose,
+  };
   for (const [name, data] of Object.entries(floats)) checkFinite(name, data);
-  return { meta, rig, splats, arkitCoef, arkitPose, expressionCount: size("E"), shapeCount: rig.shapeScales.length };
+  return {
+    meta,
+    rig,
+    splats,
+    arkitCoef,
+    arkitPose,
+    expressionCount: size("E"),
+    shapeCount: rig.shapeScales.length,
+  };
 }
 
 function checkSizes(size: (symbol: string) => number, meta: AvatarMeta): void {
-  if (size("V") < 3 || size("F") < 1 || size("N") < 1) throw new FileError("The avatar holds no mesh or no splats.");
-  if (size("V") > MAX_VERTICES) throw new FileError(`The avatar's mesh has ${size("V")} vertices; at most ${MAX_VERTICES} can be shown.`);
+  if (size("V") < 3 || size("F") < 1 || size("N") < 1)
+    throw new FileError("The avatar holds no mesh or no splats.");
+  if (size("V") > MAX_VERTICES)
+    throw new FileError(`The avatar's mesh has ${size("V")} vertices; at most ${MAX_VERTICES} can be shown.`);
   if (size("K") < 1) throw new FileError("The avatar's vertices follow no joint.");
-  if (meta.shape_names.length !== size("S")) throw new FileError(`The avatar names ${meta.shape_names.length} shapes but holds ${size("S")}.`);
+  if (meta.shape_names.length !== size("S"))
+    throw new FileError(`The avatar names ${meta.shape_names.length} shapes but holds ${size("S")}.`);
 }
 
 function readRig(file: TensorFile, meta: AvatarMeta, vertices: number, influences: number): RigData {
@@ -92,12 +111,19 @@ function readRig(file: TensorFile, meta: AvatarMeta, vertices: number, influence
       if (headDescendant[skinJoints[i]]) headWeight[v] += skinWeights[i] / 65535;
     }
   }
-  const shapes = file.tensors.has("shape.deltas") && file.tensors.has("shape.scales") && file.tensors.has("shape.joints");
+  const shapes =
+    file.tensors.has("shape.deltas") && file.tensors.has("shape.scales") && file.tensors.has("shape.joints");
   return {
     vertices: get(file, "template.vertices", Float32Array),
     faces: getIndices(file, "template.faces"),
     joints: get(file, "template.joints", Float32Array),
-    parents: meta.parents, influences, skinJoints, skinWeights, headWeight, headJoint, headDescendant,
+    parents: meta.parents,
+    influences,
+    skinJoints,
+    skinWeights,
+    headWeight,
+    headJoint,
+    headDescendant,
     expressionVertices: getIndices(file, "expression.vertices"),
     expressionDeltas: get(file, "expression.deltas", Int16Array),
     expressionScales: get(file, "expression.scales", Float32Array),
@@ -140,7 +166,8 @@ function getIndices(file: TensorFile, name: string): Uint16Array | Uint32Array {
 
 function checkIndices(name: string, data: ArrayLike<number>, limit: number): void {
   for (let i = 0; i < data.length; i++) {
-    if (data[i] >= limit) throw new FileError(`${name} points at ${data[i]}, past the last one (${limit - 1}).`);
+    if (data[i] >= limit)
+      throw new FileError(`${name} points at ${data[i]}, past the last one (${limit - 1}).`);
   }
 }
 
@@ -151,22 +178,49 @@ export function checkFinite(name: string, data: Float32Array): void {
 }
 
 function readAvatarMeta(value: unknown): AvatarMeta {
-  if (!isRecord(value) || value["format"] !== AVATAR_FORMAT) throw new FileError("The file is not an avatar for this viewer.");
-  if (value["version"] !== SCHEMA_VERSION) throw new FileError(`The avatar has version ${String(value["version"])}; this viewer reads ${SCHEMA_VERSION}.`);
+  if (!isRecord(value) || value["format"] !== AVATAR_FORMAT)
+    throw new FileError("The file is not an avatar for this viewer.");
+  if (value["version"] !== SCHEMA_VERSION)
+    throw new FileError(
+      `The avatar has version ${String(value["version"])}; this viewer reads ${SCHEMA_VERSION}.`,
+    );
   const { name, joint_names, parents, arkit_names, shape_names, info } = value;
-  const complete = typeof name === "string" && isStrings(joint_names, JOINT_COUNT) && isStrings(arkit_names, 52)
-    && isStrings(shape_names) && isTree(parents) && joint_names.includes("head");
+  const complete =
+    typeof name === "string" &&
+    isStrings(joint_names, JOINT_COUNT) &&
+    isStrings(arkit_names, 52) &&
+    isStrings(shape_names) &&
+    isTree(parents) &&
+    joint_names.includes("head");
   if (!complete) throw new FileError("The avatar's description is incomplete.");
-  const texts = isRecord(info) ? Object.entries(info).filter((e): e is [string, string] => typeof e[1] === "string") : [];
-  return { format: AVATAR_FORMAT, version: SCHEMA_VERSION, name, joint_names, parents, arkit_names, shape_names, info: Object.fromEntries(texts) };
+  const texts = isRecord(info)
+    ? Object.entries(info).filter((e): e is [string, string] => typeof e[1] === "string")
+    : [];
+  return {
+    format: AVATAR_FORMAT,
+    version: SCHEMA_VERSION,
+    name,
+    joint_names,
+    parents,
+    arkit_names,
+    shape_names,
+    info: Object.fromEntries(texts),
+  };
 }
 
 function isStrings(value: unknown, length?: number): value is string[] {
-  return Array.isArray(value) && value.every((s) => typeof s === "string") && (length === undefined || value.length === length);
+  return (
+    Array.isArray(value) &&
+    value.every((s) => typeof s === "string") &&
+    (length === undefined || value.length === length)
+  );
 }
 
 /** Parents before children, one root in front. */
 function isTree(value: unknown): value is number[] {
-  return Array.isArray(value) && value.length === JOINT_COUNT
-    && value.every((p, j) => Number.isInteger(p) && (j === 0 ? p === -1 : p >= 0 && p < j));
+  return (
+    Array.isArray(value) &&
+    value.length === JOINT_COUNT &&
+    value.every((p, j) => Number.isInteger(p) && (j === 0 ? p === -1 : p >= 0 && p < j))
+  );
 }

@@ -32,21 +32,28 @@ export interface Motion {
 export function readMotion(buffer: ArrayBuffer, name?: string): Motion {
   const file = readTensorFile(buffer, MOTION_TENSORS);
   const meta = file.meta;
-  if (!isRecord(meta) || meta["format"] !== MOTION_FORMAT) throw new FileError("The file is not a motion for this viewer.");
-  if (meta["version"] !== SCHEMA_VERSION) throw new FileError(`The motion has version ${String(meta["version"])}; this viewer reads ${SCHEMA_VERSION}.`);
+  if (!isRecord(meta) || meta["format"] !== MOTION_FORMAT)
+    throw new FileError("The file is not a motion for this viewer.");
+  if (meta["version"] !== SCHEMA_VERSION)
+    throw new FileError(
+      `The motion has version ${String(meta["version"])}; this viewer reads ${SCHEMA_VERSION}.`,
+    );
   const frames = file.sizes.get("N") ?? 0;
   if (frames < 1) throw new FileError("The motion has no frames.");
-  const optional = (key: string): Float32Array | null => (file.tensors.has(key) ? get(file, key, Float32Array) : null);
+  const optional = (key: string): Float32Array | null =>
+    file.tensors.has(key) ? get(file, key, Float32Array) : null;
   const fps = number(meta["fps"], 30);
   const time = get(file, "time", Float32Array);
   const motion = {
     name: name ?? (typeof meta["name"] === "string" ? meta["name"] : "Motion"),
-    frames, fps: fps > 0 && fps < 1000 ? fps : 30,
+    frames,
+    fps: fps > 0 && fps < 1000 ? fps : 30,
     rotations: get(file, "rotations", Float32Array),
     transl: get(file, "transl", Float32Array),
     expression: optional("expression") ?? new Float32Array(0),
     expressionCount: file.sizes.get("X") ?? 0,
-    time, videoTime: optional("video_time"),
+    time,
+    videoTime: optional("video_time"),
     camera: readCamera(meta, optional("camera.K"), optional("camera.T")),
   };
   for (const key of ["rotations", "transl", "expression", "time"] as const) checkFinite(key, motion[key]);
@@ -56,7 +63,11 @@ export function readMotion(buffer: ArrayBuffer, name?: string): Motion {
   return { ...motion, duration: time[frames - 1] + 1 / motion.fps };
 }
 
-function readCamera(meta: Record<string, unknown>, K: Float32Array | null, T: Float32Array | null): ClipCamera | null {
+function readCamera(
+  meta: Record<string, unknown>,
+  K: Float32Array | null,
+  T: Float32Array | null,
+): ClipCamera | null {
   const width = number(meta["width"], 0);
   const height = number(meta["height"], 0);
   if (!K || !T || width < 1 || height < 1) return null;
@@ -67,7 +78,8 @@ function readCamera(meta: Record<string, unknown>, K: Float32Array | null, T: Fl
 
 function checkTimes(time: Float32Array): void {
   for (let i = 1; i < time.length; i++) {
-    if (!(time[i] > time[i - 1])) throw new FileError(`The motion's frame ${i} does not come after the one before it.`);
+    if (!(time[i] > time[i - 1]))
+      throw new FileError(`The motion's frame ${i} does not come after the one before it.`);
   }
   if (time[0] !== 0) throw new FileError("The motion does not begin at time 0.");
 }
@@ -75,7 +87,10 @@ function checkTimes(time: Float32Array): void {
 function checkRotations(q: Float32Array): void {
   for (let i = 0; i < q.length; i += 4) {
     const n = q[i] ** 2 + q[i + 1] ** 2 + q[i + 2] ** 2 + q[i + 3] ** 2;
-    if (!(Math.abs(n - 1) < 0.01)) throw new FileError(`The motion's frame ${Math.floor(i / (4 * JOINT_COUNT))} holds a rotation that is none.`);
+    if (!(Math.abs(n - 1) < 0.01))
+      throw new FileError(
+        `The motion's frame ${Math.floor(i / (4 * JOINT_COUNT))} holds a rotation that is none.`,
+      );
   }
 }
 

@@ -51,7 +51,8 @@ export function readTensorFile(buffer: ArrayBuffer, specs: readonly TensorSpec[]
     tensors.set(entry.name, view(buffer, dataStart, entry));
   }
   for (const spec of specs) {
-    if (!spec.optional && !tensors.has(spec.name)) throw new FileError(`The file is incomplete: ${spec.name} is missing.`);
+    if (!spec.optional && !tensors.has(spec.name))
+      throw new FileError(`The file is incomplete: ${spec.name} is missing.`);
   }
   return { tensors, meta: readMeta(header), sizes };
 }
@@ -59,9 +60,11 @@ export function readTensorFile(buffer: ArrayBuffer, specs: readonly TensorSpec[]
 function readHeader(buffer: ArrayBuffer): { header: Record<string, unknown>; dataStart: number } {
   if (buffer.byteLength < 8) throw new FileError("The file is too short to be a safetensors file.");
   const length = new DataView(buffer).getBigUint64(0, true);
-  if (length > BigInt(MAX_HEADER_BYTES)) throw new FileError(`The file's header claims ${length} bytes; this is not an avatar or motion file.`);
+  if (length > BigInt(MAX_HEADER_BYTES))
+    throw new FileError(`The file's header claims ${length} bytes; this is not an avatar or motion file.`);
   const size = Number(length);
-  if (8 + size > buffer.byteLength) throw new FileError("The file ends inside its header; it may be cut off.");
+  if (8 + size > buffer.byteLength)
+    throw new FileError("The file ends inside its header; it may be cut off.");
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(new Uint8Array(buffer, 8, size)));
@@ -74,11 +77,15 @@ function readHeader(buffer: ArrayBuffer): { header: Record<string, unknown>; dat
 
 function readEntries(header: Record<string, unknown>, dataBytes: number): Entry[] {
   const names = Object.keys(header).filter((n) => n !== "__metadata__");
-  if (names.length > MAX_TENSORS) throw new FileError(`The file lists ${names.length} tensors, more than ${MAX_TENSORS}.`);
-  const entries = names.map((name) => readEntry(name, header[name], dataBytes)).filter((e): e is Entry => e !== null);
+  if (names.length > MAX_TENSORS)
+    throw new FileError(`The file lists ${names.length} tensors, more than ${MAX_TENSORS}.`);
+  const entries = names
+    .map((name) => readEntry(name, header[name], dataBytes))
+    .filter((e): e is Entry => e !== null);
   const ordered = entries.filter((e) => e.end > e.begin).sort((a, b) => a.begin - b.begin);
   for (let i = 1; i < ordered.length; i++) {
-    if (ordered[i].begin < ordered[i - 1].end) throw new FileError(`${ordered[i].name} overlaps ${ordered[i - 1].name} in the file.`);
+    if (ordered[i].begin < ordered[i - 1].end)
+      throw new FileError(`${ordered[i].name} overlaps ${ordered[i - 1].name} in the file.`);
   }
   return entries;
 }
@@ -89,23 +96,29 @@ function readEntry(name: string, value: unknown, dataBytes: number): Entry | nul
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw new FileError(`${name} has no dtype.`);
   if (!Object.hasOwn(ITEM_BYTES, dtype)) return null;
-  if (!isCounts(shape) || shape.length > MAX_DIMENSIONS) throw new FileError(`${name} has an impossible shape.`);
+  if (!isCounts(shape) || shape.length > MAX_DIMENSIONS)
+    throw new FileError(`${name} has an impossible shape.`);
   if (!isCounts(offsets) || offsets.length !== 2) throw new FileError(`${name} has impossible offsets.`);
   const [begin, end] = offsets;
-  if (begin > end || end > dataBytes) throw new FileError(`${name} reaches past the end of the file; it may be cut off.`);
+  if (begin > end || end > dataBytes)
+    throw new FileError(`${name} reaches past the end of the file; it may be cut off.`);
   const bytes = shape.reduce((a, b) => a * b, 1) * ITEM_BYTES[dtype as DType];
-  if (bytes !== end - begin) throw new FileError(`${name} of shape ${shape.join("×")} cannot fill ${end - begin} bytes.`);
+  if (bytes !== end - begin)
+    throw new FileError(`${name} of shape ${shape.join("×")} cannot fill ${end - begin} bytes.`);
   return { name, dtype: dtype as DType, shape, begin, end };
 }
 
 function checkSpec(entry: Entry, spec: TensorSpec, sizes: Map<string, number>): void {
-  if (!spec.dtypes.includes(entry.dtype)) throw new FileError(`${spec.name} is ${entry.dtype}, expected ${spec.dtypes.join(" or ")}.`);
-  const fits = entry.shape.length === spec.shape.length && spec.shape.every((want, i) => {
-    if (typeof want === "number") return entry.shape[i] === want;
-    const known = sizes.get(want);
-    if (known === undefined) sizes.set(want, entry.shape[i]);
-    return known === undefined || known === entry.shape[i];
-  });
+  if (!spec.dtypes.includes(entry.dtype))
+    throw new FileError(`${spec.name} is ${entry.dtype}, expected ${spec.dtypes.join(" or ")}.`);
+  const fits =
+    entry.shape.length === spec.shape.length &&
+    spec.shape.every((want, i) => {
+      if (typeof want === "number") return entry.shape[i] === want;
+      const known = sizes.get(want);
+      if (known === undefined) sizes.set(want, entry.shape[i]);
+      return known === undefined || known === entry.shape[i];
+    });
   if (!fits) {
     const expected = spec.shape.map((s) => (typeof s === "number" ? s : (sizes.get(s) ?? s))).join("×");
     throw new FileError(`${spec.name} has shape ${entry.shape.join("×")}, expected ${expected}.`);
@@ -126,18 +139,24 @@ function view(buffer: ArrayBuffer, dataStart: number, entry: Entry): Tensor {
 
 function typedArray(dtype: DType, buffer: ArrayBuffer, start: number, count: number): TensorData {
   switch (dtype) {
-    case "F32": return new Float32Array(buffer, start, count);
-    case "U8": return new Uint8Array(buffer, start, count);
-    case "I16": return new Int16Array(buffer, start, count);
-    case "U32": return new Uint32Array(buffer, start, count);
+    case "F32":
+      return new Float32Array(buffer, start, count);
+    case "U8":
+      return new Uint8Array(buffer, start, count);
+    case "I16":
+      return new Int16Array(buffer, start, count);
+    case "U32":
+      return new Uint32Array(buffer, start, count);
     case "F16":
-    case "U16": return new Uint16Array(buffer, start, count);
+    case "U16":
+      return new Uint16Array(buffer, start, count);
   }
 }
 
 function readMeta(header: Record<string, unknown>): unknown {
   const metadata = header["__metadata__"];
-  if (!isRecord(metadata) || typeof metadata["meta"] !== "string") throw new FileError("The file has no description; it is no pear-avatar viewer file.");
+  if (!isRecord(metadata) || typeof metadata["meta"] !== "string")
+    throw new FileError("The file has no description; it is no pear-avatar viewer file.");
   try {
     return JSON.parse(metadata["meta"]);
   } catch {

@@ -26,7 +26,8 @@ export function frameAt(motion: Motion, seconds: number): number {
   const { time, frames } = motion;
   if (seconds <= 0) return 0;
   if (seconds >= time[frames - 1]) return frames - 1;
-  let low = 0, high = frames - 1;
+  let low = 0,
+    high = frames - 1;
   while (high - low > 1) {
     const middle = (low + high) >> 1;
     if (time[middle] <= seconds) low = middle;
@@ -41,11 +42,20 @@ export function sampleMotion(motion: Motion, frame: number): Sample {
   const high = Math.min(low + 1, motion.frames - 1);
   const t = high > low ? frame - low : 0;
   const rotations = motion.rotations.slice(low * PER_FRAME, (low + 1) * PER_FRAME);
-  const expression = motion.expression.slice(low * motion.expressionCount, (low + 1) * motion.expressionCount);
-  const at = (k: number): number => motion.transl[3 * low + k] + (t ? t * (motion.transl[3 * high + k] - motion.transl[3 * low + k]) : 0);
+  const expression = motion.expression.slice(
+    low * motion.expressionCount,
+    (low + 1) * motion.expressionCount,
+  );
+  const at = (k: number): number =>
+    motion.transl[3 * low + k] + (t ? t * (motion.transl[3 * high + k] - motion.transl[3 * low + k]) : 0);
   if (t) {
-    for (let j = 0; j < PER_FRAME; j += 4) rotations.set(mix(quat(motion.rotations, low * PER_FRAME + j), quat(motion.rotations, high * PER_FRAME + j), t), j);
-    for (let e = 0; e < expression.length; e++) expression[e] += t * (motion.expression[high * motion.expressionCount + e] - expression[e]);
+    for (let j = 0; j < PER_FRAME; j += 4)
+      rotations.set(
+        mix(quat(motion.rotations, low * PER_FRAME + j), quat(motion.rotations, high * PER_FRAME + j), t),
+        j,
+      );
+    for (let e = 0; e < expression.length; e++)
+      expression[e] += t * (motion.expression[high * motion.expressionCount + e] - expression[e]);
   }
   return { rotations, transl: [at(0), at(1), at(2)], expression };
 }
@@ -57,6 +67,7 @@ function quat(data: Float32Array, o: number): Quat {
 /** The frame whose moment in the video is nearest. */
 export function frameAtVideoTime(videoTime: Float32Array, seconds: number): number {
   let best = 0;
-  for (let i = 1; i < videoTime.length; i++) if (Math.abs(videoTime[i] - seconds) < Math.abs(videoTime[best] - seconds)) best = i;
+  for (let i = 1; i < videoTime.length; i++)
+    if (Math.abs(videoTime[i] - seconds) < Math.abs(videoTime[best] - seconds)) best = i;
   return best;
 }

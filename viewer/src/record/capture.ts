@@ -39,10 +39,21 @@ export async function recordVideo(viewer: Viewer, options: RecordOptions): Promi
     const draw = async (i: number, paint: CanvasRenderingContext2D): Promise<void> => {
       const frame = turning ? before.frame : i;
       const orbit = orbitBy(viewer.orbit, turning ? (2 * Math.PI * i) / frames : 0, 0);
-      const view = turning ? orbitView(orbit, size.pane, size.height) : viewer.view(size.pane, size.height, frame);
+      const view = turning
+        ? orbitView(orbit, size.pane, size.height)
+        : viewer.view(size.pane, size.height, frame);
       await drawFrame(viewer, paint, frame, view, size.beside);
     };
-    return await encodeVideo({ width: size.width, height: size.height, fps, frames, container: options.container, draw, progress: options.progress, signal: options.signal });
+    return await encodeVideo({
+      width: size.width,
+      height: size.height,
+      fps,
+      frames,
+      container: options.container,
+      draw,
+      progress: options.progress,
+      signal: options.signal,
+    });
   } finally {
     viewer.suspended = false;
     viewer.player.seek(before.frame);
@@ -51,7 +62,10 @@ export async function recordVideo(viewer: Viewer, options: RecordOptions): Promi
 }
 
 /** Even numbers, because video codecs want them. */
-function frameSize(viewer: Viewer, height: number): { width: number; height: number; pane: number; beside: boolean } {
+function frameSize(
+  viewer: Viewer,
+  height: number,
+): { width: number; height: number; pane: number; beside: boolean } {
   const stage = viewer.view();
   const even = (x: number): number => Math.max(2, 2 * Math.round(x / 2));
   const tall = even(height);
@@ -60,7 +74,13 @@ function frameSize(viewer: Viewer, height: number): { width: number; height: num
   return { width: beside ? 2 * pane : pane, height: tall, pane, beside };
 }
 
-async function drawFrame(viewer: Viewer, paint: CanvasRenderingContext2D, frame: number, view: CameraView, beside: boolean): Promise<void> {
+async function drawFrame(
+  viewer: Viewer,
+  paint: CanvasRenderingContext2D,
+  frame: number,
+  view: CameraView,
+  beside: boolean,
+): Promise<void> {
   const { width, height } = paint.canvas;
   paint.fillStyle = backgroundColor(viewer);
   paint.fillRect(0, 0, width, height);
@@ -79,16 +99,30 @@ async function drawFrame(viewer: Viewer, paint: CanvasRenderingContext2D, frame:
     paint.fillRect(wipe, 0, view.width - wipe, height);
   }
   const visible = view.width - wipe;
-  if (visible > 0) paint.drawImage(viewer.engine.stage.canvas, wipe, 0, visible, height, left + wipe, 0, visible, height);
+  if (visible > 0)
+    paint.drawImage(viewer.engine.stage.canvas, wipe, 0, visible, height, left + wipe, 0, visible, height);
 }
 
-function contain(paint: CanvasRenderingContext2D, picture: HTMLCanvasElement, width: number, height: number): void {
+function contain(
+  paint: CanvasRenderingContext2D,
+  picture: HTMLCanvasElement,
+  width: number,
+  height: number,
+): void {
   const s = Math.min(width / picture.width, height / picture.height);
-  paint.drawImage(picture, (width - picture.width * s) / 2, (height - picture.height * s) / 2, picture.width * s, picture.height * s);
+  paint.drawImage(
+    picture,
+    (width - picture.width * s) / 2,
+    (height - picture.height * s) / 2,
+    picture.width * s,
+    picture.height * s,
+  );
 }
 
 /** Video has no alpha: studio and checker become the stage's own plain colour. */
 function backgroundColor(viewer: Viewer): string {
   const solid = solidBackground(viewer.settings.get().background);
-  return solid ?? (getComputedStyle(document.documentElement).getPropertyValue("--stage").trim() || "#ffffff");
+  return (
+    solid ?? (getComputedStyle(document.documentElement).getPropertyValue("--stage").trim() || "#ffffff")
+  );
 }

@@ -17,7 +17,12 @@ export async function pngOf(premultiplied: Uint8Array, width: number, height: nu
   canvas.width = width;
   canvas.height = height;
   canvas.getContext("2d")?.putImageData(new ImageData(straight, width, height), 0, 0);
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("the picture could not be made"))), "image/png"));
+  return new Promise((resolve, reject) =>
+    canvas.toBlob(
+      (blob) => (blob ? resolve(blob) : reject(new Error("the picture could not be made"))),
+      "image/png",
+    ),
+  );
 }
 
 /** Hand a file to the person. */
@@ -31,5 +36,10 @@ export function download(blob: Blob, name: string): void {
 
 /** A file name out of any title. */
 export function fileName(title: string, ending: string): string {
-  return `${title.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "") || "avatar"}.${ending}`;
+  return `${
+    title
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, "-")
+      .replace(/^-|-$/g, "") || "avatar"
+  }.${ending}`;
 }

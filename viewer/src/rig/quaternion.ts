@@ -65,7 +65,17 @@ export function mix(a: Quat, b: Quat, t: number): Quat {
 
 /** Rotation of a column-major 3x3 matrix stored in the first nine of `m` from `o`. */
 export function fromColumns(m: ArrayLike<number>, o: number): Quat {
-  const [m00, m10, m20, m01, m11, m21, m02, m12, m22] = [m[o], m[o + 1], m[o + 2], m[o + 3], m[o + 4], m[o + 5], m[o + 6], m[o + 7], m[o + 8]];
+  const [m00, m10, m20, m01, m11, m21, m02, m12, m22] = [
+    m[o],
+    m[o + 1],
+    m[o + 2],
+    m[o + 3],
+    m[o + 4],
+    m[o + 5],
+    m[o + 6],
+    m[o + 7],
+    m[o + 8],
+  ];
   const trace = m00 + m11 + m22;
   if (trace > 0) return normalize([1 + trace, m21 - m12, m02 - m20, m10 - m01]);
   if (m00 >= m11 && m00 >= m22) return normalize([m21 - m12, 1 + m00 - m11 - m22, m01 + m10, m02 + m20]);

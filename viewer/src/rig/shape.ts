@@ -46,7 +46,8 @@ export class RestPose {
     const { rig, shaped, joints } = this;
     const pivot = joints.slice(3 * rig.headJoint, 3 * rig.headJoint + 3);
     const grow = this.head - 1;
-    for (let i = 0; i < shaped.length; i++) shaped[i] += grow * rig.headWeight[(i / 3) | 0] * (shaped[i] - pivot[i % 3]);
+    for (let i = 0; i < shaped.length; i++)
+      shaped[i] += grow * rig.headWeight[(i / 3) | 0] * (shaped[i] - pivot[i % 3]);
     for (let i = 0; i < joints.length; i++) {
       if (rig.headDescendant[(i / 3) | 0]) joints[i] += grow * (joints[i] - pivot[i % 3]);
     }
@@ -70,7 +71,8 @@ export class RestPose {
     const moved = rig.expressionVertices;
     const sum = new Float32Array(moved.length * 3);
     for (let e = 0; e < rig.expressionScales.length; e++) {
-      if (expression[e]) addScaled(sum, rig.expressionDeltas, e * sum.length, expression[e] * rig.expressionScales[e]);
+      if (expression[e])
+        addScaled(sum, rig.expressionDeltas, e * sum.length, expression[e] * rig.expressionScales[e]);
     }
     const grow = this.head - 1;
     for (let m = 0; m < moved.length; m++) {
@@ -89,9 +91,15 @@ function addScaled(out: Float32Array, from: ArrayLike<number>, offset: number, f
 function vertexAreas(vertices: Float32Array, faces: Uint16Array | Uint32Array): Float32Array {
   const areas = new Float32Array(vertices.length / 3);
   for (let f = 0; f < faces.length; f += 3) {
-    const a = 3 * faces[f], b = 3 * faces[f + 1], c = 3 * faces[f + 2];
-    const ux = vertices[b] - vertices[a], uy = vertices[b + 1] - vertices[a + 1], uz = vertices[b + 2] - vertices[a + 2];
-    const vx = vertices[c] - vertices[a], vy = vertices[c + 1] - vertices[a + 1], vz = vertices[c + 2] - vertices[a + 2];
+    const a = 3 * faces[f],
+      b = 3 * faces[f + 1],
+      c = 3 * faces[f + 2];
+    const ux = vertices[b] - vertices[a],
+      uy = vertices[b + 1] - vertices[a + 1],
+      uz = vertices[b + 2] - vertices[a + 2];
+    const vx = vertices[c] - vertices[a],
+      vy = vertices[c + 1] - vertices[a + 1],
+      vz = vertices[c + 2] - vertices[a + 2];
     const area = Math.hypot(uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx);
     areas[faces[f]] += area;
     areas[faces[f + 1]] += area;

@@ -16,7 +16,8 @@ export class DepthSorter {
    */
   sort(depths: Float32Array, order: Uint32Array): void {
     const { keys, starts } = this;
-    let low = Infinity, high = -Infinity;
+    let low = Infinity,
+      high = -Infinity;
     for (let i = 0; i < depths.length; i++) {
       const d = depths[i];
       if (d < low) low = d;

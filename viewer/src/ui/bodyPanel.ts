@@ -8,7 +8,11 @@ import type { PoseTool } from "./poseTool";
 import type { Axis } from "./skeleton";
 
 const NUDGE = Math.PI / 36;
-const AXES: readonly (readonly [string, Axis])[] = [["X", 0], ["Y", 1], ["Z", 2]];
+const AXES: readonly (readonly [string, Axis])[] = [
+  ["X", 0],
+  ["Y", 1],
+  ["Z", 2],
+];
 
 export function bodyPanel(viewer: Viewer, tool: PoseTool): HTMLElement {
   const { settings, edits, sliders } = viewer;
@@ -25,24 +29,76 @@ export function bodyPanel(viewer: Viewer, tool: PoseTool): HTMLElement {
   edits.subscribe(show);
   show();
   const proportions = sliders.specs.filter((s) => !isFace(s));
-  return h("div", { class: "panel" },
-    section("Pose", posing.element, h("p", { class: "hint" }, "Drag a joint and its bone follows; drag a coloured ring to turn it. The pelvis carries the whole body."),
-      jointPicker(viewer, tool), h("div", { class: "row" }, undo, redo, reset)),
-    section("Proportions", ...sliderRows(sliders, proportions), h("div", { class: "row" }, textButton("Own proportions", "reset-body", () => sliders.reset((s) => !isFace(s)), "reset"))));
+  return h(
+    "div",
+    { class: "panel" },
+    section(
+      "Pose",
+      posing.element,
+      h(
+        "p",
+        { class: "hint" },
+        "Drag a joint and its bone follows; drag a coloured ring to turn it. The pelvis carries the whole body.",
+      ),
+      jointPicker(viewer, tool),
+      h("div", { class: "row" }, undo, redo, reset),
+    ),
+    section(
+      "Proportions",
+      ...sliderRows(sliders, proportions),
+      h(
+        "div",
+        { class: "row" },
+        textButton("Own proportions", "reset-body", () => sliders.reset((s) => !isFace(s)), "reset"),
+      ),
+    ),
+  );
 }
 
 /** Choose and turn a joint without a pointer. */
 function jointPicker(viewer: Viewer, tool: PoseTool): HTMLElement {
   const names = viewer.avatar.meta.joint_names;
-  const select = h("select", { "aria-label": "Joint", "data-testid": "joint", onchange: () => {
-    viewer.settings.set({ posing: true });
-    tool.select(Number(select.value));
-  } }, h("option", { value: -1 }, "Choose a joint"), ...names.map((name, j) => h("option", { value: j }, readable(name))));
-  const buttons = AXES.flatMap(([name, axis]) => [-1, 1].map((sign) => {
-    const label = `Turn about ${name} by ${sign * 5}°`;
-    return h("button", { type: "button", class: `nudge axis-${name.toLowerCase()}`, "aria-label": label, title: label, "data-testid": `nudge:${name}${sign}`, onclick: () => tool.nudge(axis, sign * NUDGE) }, `${name}${sign > 0 ? "+" : "−"}`);
-  }));
-  const clear = h("button", { type: "button", class: "nudge", title: "This joint as the motion has it", "data-testid": "clear-joint", onclick: () => viewer.edits.clearJoint(tool.selected) }, "0");
+  const select = h(
+    "select",
+    {
+      "aria-label": "Joint",
+      "data-testid": "joint",
+      onchange: () => {
+        viewer.settings.set({ posing: true });
+        tool.select(Number(select.value));
+      },
+    },
+    h("option", { value: -1 }, "Choose a joint"),
+    ...names.map((name, j) => h("option", { value: j }, readable(name))),
+  );
+  const buttons = AXES.flatMap(([name, axis]) =>
+    [-1, 1].map((sign) => {
+      const label = `Turn about ${name} by ${sign * 5}°`;
+      return h(
+        "button",
+        {
+          type: "button",
+          class: `nudge axis-${name.toLowerCase()}`,
+          "aria-label": label,
+          title: label,
+          "data-testid": `nudge:${name}${sign}`,
+          onclick: () => tool.nudge(axis, sign * NUDGE),
+        },
+        `${name}${sign > 0 ? "+" : "−"}`,
+      );
+    }),
+  );
+  const clear = h(
+    "button",
+    {
+      type: "button",
+      class: "nudge",
+      title: "This joint as the motion has it",
+      "data-testid": "clear-joint",
+      onclick: () => viewer.edits.clearJoint(tool.selected),
+    },
+    "0",
+  );
   const row = h("div", { class: "nudges", role: "group", "aria-label": "Turn the joint" }, ...buttons, clear);
   const show = (joint: number): void => {
     select.value = String(joint);

@@ -16,14 +16,45 @@ export interface StageElements {
 }
 
 export function stageElements(): StageElements {
-  const canvas = h("canvas", { class: "splats", "data-testid": "canvas", "aria-label": "The avatar. Drag to orbit, scroll to zoom.", role: "img" });
+  const canvas = h("canvas", { class: "splats", "data-testid": "canvas", "aria-hidden": "true" });
   const overlay = h("canvas", { class: "overlay", "aria-hidden": "true" });
-  const avatarPane = h("div", { class: "pane avatar", "data-testid": "avatar-pane" }, canvas, overlay);
-  const videoCanvas = h("canvas", { class: "video", "data-testid": "video-canvas", role: "img", "aria-label": "Input video" });
-  const videoPane = h("div", { class: "pane video", "data-testid": "video-pane" }, videoCanvas, h("span", { class: "tag" }, "Input video"));
-  const wipeHandle = h("div", {
-    class: "wipe", role: "slider", tabindex: 0, "aria-label": "Wipe between video and avatar", "aria-valuemin": 0, "aria-valuemax": 100, "data-testid": "wipe-handle",
-  }, h("span", {}));
+  const avatarPane = h(
+    "div",
+    {
+      class: "pane avatar",
+      tabindex: 0,
+      role: "application",
+      "data-testid": "avatar-pane",
+      "aria-label": "The avatar. Drag or use the arrow keys to orbit, plus and minus to zoom.",
+    },
+    canvas,
+    overlay,
+  );
+  const videoCanvas = h("canvas", {
+    class: "video",
+    "data-testid": "video-canvas",
+    role: "img",
+    "aria-label": "Input video",
+  });
+  const videoPane = h(
+    "div",
+    { class: "pane video", "data-testid": "video-pane" },
+    videoCanvas,
+    h("span", { class: "tag" }, "Input video"),
+  );
+  const wipeHandle = h(
+    "div",
+    {
+      class: "wipe",
+      role: "slider",
+      tabindex: 0,
+      "aria-label": "Wipe between video and avatar",
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+      "data-testid": "wipe-handle",
+    },
+    h("span", {}),
+  );
   const stage = h("div", { class: "stage", "data-testid": "stage" }, videoPane, avatarPane, wipeHandle);
   return { stage, avatarPane, canvas, overlay, videoPane, videoCanvas, wipeHandle };
 }
@@ -62,7 +93,9 @@ export function compareView(viewer: Viewer, elements: StageElements): void {
   viewer.onDrawn(({ held }) => {
     if (held) videoCanvas.getContext("2d")?.drawImage(held.picture, 0, 0);
   });
-  new ResizeObserver(() => viewer.resize(avatarPane.clientWidth, avatarPane.clientHeight)).observe(avatarPane);
+  new ResizeObserver(() => viewer.resize(avatarPane.clientWidth, avatarPane.clientHeight)).observe(
+    avatarPane,
+  );
   wipeDrag(viewer, elements);
 }
 

@@ -3,8 +3,25 @@
 import { freshId, h } from "./dom";
 import { icon, type IconName } from "./icons";
 
-export function iconButton(name: IconName, label: string, testId: string, onclick: () => void, key?: string): HTMLButtonElement {
-  return h("button", { type: "button", class: "icon-button", "aria-label": label, title: key ? `${label} (${key})` : label, "data-testid": testId, onclick }, icon(name));
+export function iconButton(
+  name: IconName,
+  label: string,
+  testId: string,
+  onclick: () => void,
+  key?: string,
+): HTMLButtonElement {
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "icon-button",
+      "aria-label": label,
+      title: key ? `${label} (${key})` : label,
+      "data-testid": testId,
+      onclick,
+    },
+    icon(name),
+  );
 }
 
 export function setIcon(button: HTMLButtonElement, name: IconName, label: string): void {
@@ -23,15 +40,41 @@ export interface Option<T extends string> {
 
 /** One of a few, as a row of buttons (a radio group). */
 export function segmented<T extends string>(
-  label: string, testId: string, options: readonly Option<T>[], onchange: (value: T) => void,
+  label: string,
+  testId: string,
+  options: readonly Option<T>[],
+  onchange: (value: T) => void,
 ): { element: HTMLElement; set: (value: T) => void; enable: (on: boolean) => void } {
   const name = freshId("choice");
   const inputs = new Map<T, HTMLInputElement>();
-  const group = h("div", { class: "segmented", role: "radiogroup", "aria-label": label, "data-testid": testId });
+  const group = h("div", {
+    class: "segmented",
+    role: "radiogroup",
+    "aria-label": label,
+    "data-testid": testId,
+  });
   for (const option of options) {
-    const input = h("input", { type: "radio", name, value: option.value, "data-testid": `${testId}:${option.value}`, onchange: () => onchange(option.value) });
+    const input = h("input", {
+      type: "radio",
+      name,
+      value: option.value,
+      "data-testid": `${testId}:${option.value}`,
+      onchange: () => onchange(option.value),
+    });
     inputs.set(option.value, input);
-    group.append(h("label", { title: option.label }, input, h("span", {}, option.icon ? icon(option.icon) : null, option.icon ? h("span", { class: "text" }, option.label) : option.label)));
+    group.append(
+      h(
+        "label",
+        { title: option.label },
+        input,
+        h(
+          "span",
+          {},
+          option.icon ? icon(option.icon) : null,
+          option.icon ? h("span", { class: "text" }, option.label) : option.label,
+        ),
+      ),
+    );
   }
   return {
     element: group,
@@ -43,9 +86,21 @@ export function segmented<T extends string>(
   };
 }
 
-export function toggle(label: string, testId: string, onchange: (on: boolean) => void): { element: HTMLElement; set: (on: boolean) => void } {
-  const input = h("input", { type: "checkbox", role: "switch", "data-testid": testId, onchange: () => onchange(input.checked) });
-  return { element: h("label", { class: "toggle" }, h("span", {}, label), input, h("i", {})), set: (on) => (input.checked = on) };
+export function toggle(
+  label: string,
+  testId: string,
+  onchange: (on: boolean) => void,
+): { element: HTMLElement; set: (on: boolean) => void } {
+  const input = h("input", {
+    type: "checkbox",
+    role: "switch",
+    "data-testid": testId,
+    onchange: () => onchange(input.checked),
+  });
+  return {
+    element: h("label", { class: "toggle" }, h("span", {}, label), input, h("i", {})),
+    set: (on) => (input.checked = on),
+  };
 }
 
 export interface SliderProps {
@@ -57,14 +112,24 @@ export interface SliderProps {
 }
 
 /** A labelled slider; double click, or Delete, puts it back to rest. */
-export function slider(props: SliderProps, oninput: (value: number) => void): { element: HTMLElement; set: (value: number) => void } {
+export function slider(
+  props: SliderProps,
+  oninput: (value: number) => void,
+): { element: HTMLElement; set: (value: number) => void } {
   const id = freshId("slider");
   const output = h("output", { for: id });
   const input = h("input", {
-    type: "range", id, min: props.min, max: props.max, step: (props.max - props.min) / 200, "data-testid": `slider:${props.id}`,
+    type: "range",
+    id,
+    min: props.min,
+    max: props.max,
+    step: (props.max - props.min) / 200,
+    "data-testid": `slider:${props.id}`,
     oninput: () => oninput(Number(input.value)),
     ondblclick: () => oninput(props.rest),
-    onkeydown: (event: KeyboardEvent) => { if (event.key === "Delete" || event.key === "Backspace") oninput(props.rest); },
+    onkeydown: (event: KeyboardEvent) => {
+      if (event.key === "Delete" || event.key === "Backspace") oninput(props.rest);
+    },
   });
   const element = h("div", { class: "slider" }, h("label", { for: id }, props.label), output, input);
   const set = (value: number): void => {
@@ -84,6 +149,16 @@ export function section(title: string, ...children: (Node | null)[]): HTMLElemen
   return h("section", { class: "group" }, h("h3", {}, title), ...children);
 }
 
-export function textButton(label: string, testId: string, onclick: () => void, name?: IconName): HTMLButtonElement {
-  return h("button", { type: "button", class: "text-button", "data-testid": testId, onclick }, name ? icon(name) : null, label);
+export function textButton(
+  label: string,
+  testId: string,
+  onclick: () => void,
+  name?: IconName,
+): HTMLButtonElement {
+  return h(
+    "button",
+    { type: "button", class: "text-button", "data-testid": testId, onclick },
+    name ? icon(name) : null,
+    label,
+  );
 }

@@ -7,12 +7,17 @@ type Props = Record<string, string | number | boolean | null | undefined | ((eve
  * `h("button", { class: "primary", onclick: f, "aria-label": "Play" }, child)`. Functions become
  * listeners, `true` an empty attribute, `false`, null and undefined nothing.
  */
-export function h<K extends keyof HTMLElementTagNameMap>(tag: K, props: Props = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  props: Props = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   for (const [key, value] of Object.entries(props)) {
     if (typeof value === "function") element.addEventListener(key.replace(/^on/, ""), value as EventListener);
     else if (value === true) element.setAttribute(key, "");
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(key, String(value));
+    else if (value !== false && value !== null && value !== undefined)
+      element.setAttribute(key, String(value));
   }
   for (const child of children) if (child) element.append(child);
   return element;

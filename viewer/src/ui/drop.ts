@@ -4,7 +4,12 @@ import { h } from "./dom";
 import { icon } from "./icons";
 
 export function fileDrop(open: (files: Iterable<File>) => void): () => void {
-  const veil = h("div", { class: "veil", hidden: true, "data-testid": "drop" }, icon("upload"), h("p", {}, "Drop a motion to play it"));
+  const veil = h(
+    "div",
+    { class: "veil", hidden: true, "data-testid": "drop" },
+    icon("upload"),
+    h("p", {}, "Drop a motion to play it"),
+  );
   document.body.append(veil);
   let depth = 0;
   const show = (by: number): void => {
@@ -12,8 +17,12 @@ export function fileDrop(open: (files: Iterable<File>) => void): () => void {
     veil.hidden = depth === 0;
   };
   const listeners: Record<string, (event: DragEvent) => void> = {
-    dragenter: (event) => { if (hasFiles(event)) show(1); },
-    dragleave: (event) => { if (hasFiles(event)) show(-1); },
+    dragenter: (event) => {
+      if (hasFiles(event)) show(1);
+    },
+    dragleave: (event) => {
+      if (hasFiles(event)) show(-1);
+    },
     dragover: (event) => event.preventDefault(),
     drop: (event) => {
       event.preventDefault();
@@ -21,9 +30,11 @@ export function fileDrop(open: (files: Iterable<File>) => void): () => void {
       open([...(event.dataTransfer?.files ?? [])]);
     },
   };
-  for (const [name, listener] of Object.entries(listeners)) document.addEventListener(name, listener as EventListener);
+  for (const [name, listener] of Object.entries(listeners))
+    document.addEventListener(name, listener as EventListener);
   return () => {
-    for (const [name, listener] of Object.entries(listeners)) document.removeEventListener(name, listener as EventListener);
+    for (const [name, listener] of Object.entries(listeners))
+      document.removeEventListener(name, listener as EventListener);
     veil.remove();
   };
 }

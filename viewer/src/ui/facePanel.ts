@@ -8,9 +8,17 @@ import { icon } from "./icons";
 /** A searchable set of slider groups that open and close. */
 export function facePanel(bank: SliderBank): HTMLElement {
   const specs = bank.specs.filter(isFace);
-  const search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search expressions", "data-testid": "search", oninput: () => filter() });
+  const search = h("input", {
+    type: "search",
+    placeholder: "Search",
+    "aria-label": "Search expressions",
+    "data-testid": "search",
+    oninput: () => filter(),
+  });
   const reset = textButton("Relax", "reset-face", () => bank.reset(isFace), "reset");
-  const groups = groupBy(specs).map(([name, members], i) => sliderGroup(bank, name, members, i === 0 || name === "Brows" || name === "Mouth"));
+  const groups = groupBy(specs).map(([name, members], i) =>
+    sliderGroup(bank, name, members, i === 0 || name === "Brows" || name === "Mouth"),
+  );
   const none = h("p", { class: "empty", hidden: true }, "No expression of this name.");
   const filter = (): void => {
     const words = search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
@@ -18,7 +26,13 @@ export function facePanel(bank: SliderBank): HTMLElement {
     for (const group of groups) found += group.filter(words);
     none.hidden = found > 0;
   };
-  return h("div", { class: "panel" }, h("div", { class: "row" }, h("label", { class: "search" }, icon("search"), search), reset), ...groups.map((g) => g.element), none);
+  return h(
+    "div",
+    { class: "panel" },
+    h("div", { class: "row" }, h("label", { class: "search" }, icon("search"), search), reset),
+    ...groups.map((g) => g.element),
+    none,
+  );
 }
 
 export function isFace(spec: SliderSpec): boolean {
@@ -35,10 +49,20 @@ export function sliderRows(bank: SliderBank, specs: readonly SliderSpec[]): HTML
   return rows.map(({ row }) => row.element);
 }
 
-function sliderGroup(bank: SliderBank, name: string, specs: readonly SliderSpec[], open: boolean): { element: HTMLElement; filter: (words: readonly string[]) => number } {
+function sliderGroup(
+  bank: SliderBank,
+  name: string,
+  specs: readonly SliderSpec[],
+  open: boolean,
+): { element: HTMLElement; filter: (words: readonly string[]) => number } {
   const rows = sliderRows(bank, specs);
   const moved = h("span", { class: "badge" });
-  const element = h("details", { class: "group", open }, h("summary", {}, h("h3", {}, name), moved, icon("expand")), ...rows);
+  const element = h(
+    "details",
+    { class: "group", open },
+    h("summary", {}, h("h3", {}, name), moved, icon("expand")),
+    ...rows,
+  );
   const count = (): void => {
     const n = specs.filter((s) => bank.moved().has(s.id)).length;
     moved.textContent = n ? String(n) : "";

@@ -9,14 +9,32 @@ export const OPEN_TYPES = ".npz,.bvh,.pmo,.safetensors";
 
 export function motionPanel(viewer: Viewer, open: (files: Iterable<File>) => void): HTMLElement {
   const { player } = viewer;
-  const list = h("div", { class: "motions", role: "radiogroup", "aria-label": "Motions", "data-testid": "motions" });
-  const file = h("input", { type: "file", multiple: true, accept: OPEN_TYPES, class: "visually-hidden", "data-testid": "open-file", onchange: () => {
-    open([...(file.files ?? [])]);
-    file.value = "";
-  } });
+  const list = h("div", {
+    class: "motions",
+    role: "radiogroup",
+    "aria-label": "Motions",
+    "data-testid": "motions",
+  });
+  const file = h("input", {
+    type: "file",
+    multiple: true,
+    accept: OPEN_TYPES,
+    class: "visually-hidden",
+    "data-testid": "open-file",
+    onchange: () => {
+      open([...(file.files ?? [])]);
+      file.value = "";
+    },
+  });
   const convertible = viewer.session.convert !== null;
-  const drop = h("label", { class: "dropzone" }, file, icon("upload"), h("span", {}, "Open or drop a motion"),
-    h("small", {}, convertible ? "SMPL-X .npz, .bvh or .pmo" : "pear-avatar motions (.pmo)"));
+  const drop = h(
+    "label",
+    { class: "dropzone" },
+    file,
+    icon("upload"),
+    h("span", {}, "Open or drop a motion"),
+    h("small", {}, convertible ? "SMPL-X .npz, .bvh or .pmo" : "pear-avatar motions (.pmo)"),
+  );
 
   const choose = (index: number): void => {
     const playing = player.playing || index >= 0;
@@ -27,12 +45,26 @@ export function motionPanel(viewer: Viewer, open: (files: Iterable<File>) => voi
   const build = (): void => {
     rows.length = 0;
     list.replaceChildren();
-    const entries = [...player.motions.map((m, i) => ({ index: i, name: m.name, note: `${clock(m.frames / m.fps)} · ${Math.round(m.fps)} fps` })), { index: -1, name: "Rest pose", note: "No motion" }];
+    const entries = [
+      ...player.motions.map((m, i) => ({
+        index: i,
+        name: m.name,
+        note: `${clock(m.frames / m.fps)} · ${Math.round(m.fps)} fps`,
+      })),
+      { index: -1, name: "Rest pose", note: "No motion" },
+    ];
     for (const { index, name, note } of entries) {
-      const input = h("input", { type: "radio", name: "motion", "data-testid": `motion:${index}`, onchange: () => choose(index) });
+      const input = h("input", {
+        type: "radio",
+        name: "motion",
+        "data-testid": `motion:${index}`,
+        onchange: () => choose(index),
+      });
       input.value = String(index);
       rows.push(input);
-      list.append(h("label", { class: "motion" }, input, h("span", { class: "name" }, name), h("small", {}, note)));
+      list.append(
+        h("label", { class: "motion" }, input, h("span", { class: "name" }, name), h("small", {}, note)),
+      );
     }
   };
   let count = -1;
@@ -51,9 +83,14 @@ export function motionPanel(viewer: Viewer, open: (files: Iterable<File>) => voi
 function about(viewer: Viewer): HTMLElement {
   const { meta, splats, rig } = viewer.avatar;
   const facts: [string, string][] = [
-    ["Splats", splats.count.toLocaleString("en")], ["Vertices", (rig.vertices.length / 3).toLocaleString("en")], ...Object.entries(meta.info).map(([k, v]): [string, string] => [title(k), v]),
+    ["Splats", splats.count.toLocaleString("en")],
+    ["Vertices", (rig.vertices.length / 3).toLocaleString("en")],
+    ...Object.entries(meta.info).map(([k, v]): [string, string] => [title(k), v]),
   ];
-  return section("About", h("dl", { class: "facts" }, ...facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])));
+  return section(
+    "About",
+    h("dl", { class: "facts" }, ...facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])),
+  );
 }
 
 function title(key: string): string {

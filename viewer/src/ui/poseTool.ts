@@ -4,14 +4,37 @@ import { capture } from "../camera/controls";
 import { directionToWorld, toCamera } from "../camera/view";
 import type { Drawn, Viewer } from "../app/viewer";
 import { TRANSFORM } from "../rig/kinematics";
-import { between, conjugate, fromAxisAngle, fromColumns, multiply, rotate, unit, type Quat, type Vec3 } from "../rig/quaternion";
-import { jointPosition, paintSkeleton, ringPoints, screenJoints, type Axis, type ScreenJoint, type Skeleton } from "./skeleton";
+import {
+  between,
+  conjugate,
+  fromAxisAngle,
+  fromColumns,
+  multiply,
+  rotate,
+  unit,
+  type Quat,
+  type Vec3,
+} from "../rig/quaternion";
+import {
+  jointPosition,
+  paintSkeleton,
+  ringPoints,
+  screenJoints,
+  type Axis,
+  type ScreenJoint,
+  type Skeleton,
+} from "./skeleton";
 
-type Drag = { kind: "joint"; joint: number; x: number; y: number } | { kind: "ring"; axis: Axis; angle: number };
+type Drag =
+  { kind: "joint"; joint: number; x: number; y: number } | { kind: "ring"; axis: Axis; angle: number };
 
 const GRASP = { mouse: 12, touch: 24 };
 const RING_GRASP = 7;
-const AXES: readonly Vec3[] = [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
+const AXES: readonly Vec3[] = [
+  [1, 0, 0],
+  [0, 1, 0],
+  [0, 0, 1],
+];
 
 export class PoseTool {
   private readonly viewer: Viewer;
@@ -24,6 +47,7 @@ export class PoseTool {
   private drag: Drag | null = null;
   private hovered = -1;
   private chosen = -1;
+  private blank = true;
   private readonly listeners = new Set<(joint: number) => void>();
 
   /** Paints on `canvas`, listens on `surface`. */
@@ -56,7 +80,14 @@ export class PoseTool {
   /** Joints that can be grasped, in CSS pixels of the page. */
   handles(): { joint: number; name: string; x: number; y: number }[] {
     const box = this.canvas.getBoundingClientRect();
-    return this.joints.filter((j) => j.radius > 0).map((j) => ({ joint: j.joint, name: this.skeleton.names[j.joint], x: box.left + j.x, y: box.top + j.y }));
+    return this.joints
+      .filter((j) => j.radius > 0)
+      .map((j) => ({
+        joint: j.joint,
+        name: this.skeleton.names[j.joint],
+        x: box.left + j.x,
+        y: box.top + j.y,
+      }));
   }
 
   /** Turn the selected joint about one of its own axes. */
@@ -152,7 +183,8 @@ export class PoseTool {
   }
 
   private jointAt(x: number, y: number, reach: number): number {
-    let best = -1, nearest = reach;
+    let best = -1,
+      nearest = reach;
     for (const joint of this.joints) {
       const distance = Math.hypot(joint.x - x, joint.y - y);
       if (joint.radius > 0 && distance < nearest) [best, nearest] = [joint.joint, distance];
@@ -162,7 +194,8 @@ export class PoseTool {
 
   private ringAt(x: number, y: number): Axis | null {
     if (this.chosen < 0 || !this.drawn) return null;
-    let best: Axis | null = null, nearest = RING_GRASP;
+    let best: Axis | null = null,
+      nearest = RING_GRASP;
     for (const axis of [0, 1, 2] as const) {
       for (const p of ringPoints(this.drawn.view, this.drawn.world, this.chosen, axis, this.ratio)) {
         const distance = Math.hypot(p.x - x, p.y - y);
@@ -180,25 +213,38 @@ export class PoseTool {
   private take(drawn: Drawn): void {
     this.drawn = drawn;
     this.ratio = drawn.view.width / Math.max(this.canvas.clientWidth, 1);
-    const { skeleton, posing } = this.viewer.settings.get();
-    this.joints = skeleton || posing ? screenJoints(this.skeleton, drawn.view, drawn.world, this.ratio) : [];
+    this.joints = this.shows ? screenJoints(this.skeleton, drawn.view, drawn.world, this.ratio) : [];
     this.paint();
   }
 
+  private get shows(): boolean {
+    const { skeleton, posing } = this.viewer.settings.get();
+    return skeleton || posing;
+  }
+
+  /** An empty canvas is left alone, so that it need not be composed anew with every frame. */
   private paint(): void {
     const { canvas, drawn } = this;
+    if (!this.shows && this.blank) return;
+    this.blank = !this.shows;
     const paint = canvas.getContext("2d");
     if (!paint) return;
     const pixel = window.devicePixelRatio || 1;
-    const width = Math.round(canvas.clientWidth * pixel), height = Math.round(canvas.clientHeight * pixel);
+    const width = Math.round(canvas.clientWidth * pixel),
+      height = Math.round(canvas.clientHeight * pixel);
     if (canvas.width !== width) canvas.width = width;
     if (canvas.height !== height) canvas.height = height;
     paint.setTransform(pixel, 0, 0, pixel, 0, 0);
     paint.clearRect(0, 0, width, height);
-    const { skeleton, posing } = this.viewer.settings.get();
-    if (!drawn || (!skeleton && !posing)) return;
-    if (this.joints.length === 0) this.joints = screenJoints(this.skeleton, drawn.view, drawn.world, this.ratio);
+    if (!this.shows || !drawn) return;
+    if (this.joints.length === 0)
+      this.joints = screenJoints(this.skeleton, drawn.view, drawn.world, this.ratio);
     const activeAxis = this.drag?.kind === "ring" ? this.drag.axis : null;
-    paintSkeleton(paint, this.skeleton, this.joints, drawn.view, drawn.world, this.ratio, { handles: posing, selected: this.chosen, hovered: this.hovered, activeAxis });
+    paintSkeleton(paint, this.skeleton, this.joints, drawn.view, drawn.world, this.ratio, {
+      handles: this.viewer.settings.get().posing,
+      selected: this.chosen,
+      hovered: this.hovered,
+      activeAxis,
+    });
   }
 }

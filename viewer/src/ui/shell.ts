@@ -4,7 +4,7 @@ import { readHash, writeHash } from "../app/hash";
 import { convertMotion } from "../app/session";
 import { DEFAULT_SETTINGS, solidBackground } from "../app/settings";
 import type { Viewer } from "../app/viewer";
-import { cameraControls } from "../camera/controls";
+import { cameraControls, cameraKeys } from "../camera/controls";
 import { readMotion } from "../io/motion";
 import { screenshot } from "../record/capture";
 import { download, fileName } from "../record/picture";
@@ -37,16 +37,28 @@ export function viewerShell(viewer: Viewer, stage: StageElements, leave: (() => 
   const tool = new PoseTool(viewer, stage.overlay, stage.avatarPane);
   compareView(viewer, stage);
   cameraControls(stage.avatarPane, viewer, (event) => tool.claim(event));
+  cameraKeys(stage.avatarPane, viewer);
   stage.avatarPane.addEventListener("dblclick", () => void viewer.goHome());
   const open = (files: Iterable<File>): void => void openMotions(viewer, files);
-  const actions = { screenshot: () => void saveScreenshot(viewer), record: () => recordDialog(viewer), help: helpDialog };
+  const actions = {
+    screenshot: () => void saveScreenshot(viewer),
+    record: () => recordDialog(viewer),
+    help: helpDialog,
+  };
   const inspector = tabs([
     { id: "motion", label: "Motion", icon: "motion", content: motionPanel(viewer, open) },
     { id: "face", label: "Face", icon: "face", content: facePanel(viewer.sliders) },
     { id: "body", label: "Body", icon: "body", content: bodyPanel(viewer, tool) },
     { id: "view", label: "View", icon: "layers", content: viewPanel(viewer) },
   ]);
-  const element = h("div", { class: "shell" }, topBar(viewer, actions, leave), stage.stage, inspector, timeline(viewer));
+  const element = h(
+    "div",
+    { class: "shell" },
+    topBar(viewer, actions, leave),
+    stage.stage,
+    inspector,
+    timeline(viewer),
+  );
   viewer.settings.watch(({ background, posing }) => {
     stage.stage.dataset["background"] = solidBackground(background) ? "solid" : background;
     stage.stage.style.setProperty("--solid", solidBackground(background) ?? "transparent");
@@ -56,16 +68,41 @@ export function viewerShell(viewer: Viewer, stage: StageElements, leave: (() => 
   return { element, tool, close: () => stops.forEach((stop) => stop()) };
 }
 
-function topBar(viewer: Viewer, actions: { screenshot: () => void; record: () => void; help: () => void }, leave: (() => void) | null): HTMLElement {
-  const stats = h("span", { class: "stats", "data-testid": "stats", title: "Frames drawn each second, and splats" });
+function topBar(
+  viewer: Viewer,
+  actions: { screenshot: () => void; record: () => void; help: () => void },
+  leave: (() => void) | null,
+): HTMLElement {
+  const stats = h("span", {
+    class: "stats",
+    "data-testid": "stats",
+    title: "Frames drawn each second, and splats",
+  });
   const splats = viewer.avatar.splats.count.toLocaleString("en");
-  viewer.onStats(({ fps }) => (stats.textContent = fps < 0.5 ? `${splats} splats` : `${fps.toFixed(0)} fps · ${splats} splats`));
+  viewer.onStats(
+    ({ fps }) =>
+      (stats.textContent = fps < 0.5 ? `${splats} splats` : `${fps.toFixed(0)} fps · ${splats} splats`),
+  );
   const start = leave ? iconButton("back", "All avatars", "back", leave) : mark();
-  return h("header", { class: "bar" }, start, h("h1", { title: viewer.entry.details }, viewer.entry.name), stats, h("span", { class: "space" }),
+  return h(
+    "header",
+    { class: "bar" },
+    start,
+    h("h1", { title: viewer.entry.details }, viewer.entry.name),
+    stats,
+    h("span", { class: "space" }),
     viewer.entry.video ? compareControl(viewer, "compare") : null,
-    h("nav", { "aria-label": "Actions" }, iconButton("link", "Copy a link to this view", "share", () => void copyLink()),
-      iconButton("camera", "Screenshot", "screenshot", actions.screenshot, "S"), iconButton("record", "Record a video", "record", actions.record, "R"),
-      iconButton("reset", "Reset everything", "reset", () => viewer.reset(), "0"), themeButton(viewer.settings), iconButton("help", "Help", "help-button", actions.help, "?")));
+    h(
+      "nav",
+      { "aria-label": "Actions" },
+      iconButton("link", "Copy a link to this view", "share", () => void copyLink()),
+      iconButton("camera", "Screenshot", "screenshot", actions.screenshot, "S"),
+      iconButton("record", "Record a video", "record", actions.record, "R"),
+      iconButton("reset", "Reset everything", "reset", () => viewer.reset(), "0"),
+      themeButton(viewer.settings),
+      iconButton("help", "Help", "help-button", actions.help, "?"),
+    ),
+  );
 }
 
 async function saveScreenshot(viewer: Viewer): Promise<void> {
@@ -112,7 +149,18 @@ function addressBar(viewer: Viewer): () => void {
   const write = (): void => {
     timer = 0;
     const { orbit, player, sliders, edits, settings } = viewer;
-    const text = writeHash({ avatar: viewer.entry.id, motion: player.index, frame: player.frame, orbit, sliders: sliders.moved(), edits: edits.get(), settings: settings.get() }, DEFAULT_SETTINGS);
+    const text = writeHash(
+      {
+        avatar: viewer.entry.id,
+        motion: player.index,
+        frame: player.frame,
+        orbit,
+        sliders: sliders.moved(),
+        edits: edits.get(),
+        settings: settings.get(),
+      },
+      DEFAULT_SETTINGS,
+    );
     history.replaceState(null, "", `#${text}`);
   };
   const later = (): void => {
@@ -134,7 +182,8 @@ function addressBar(viewer: Viewer): () => void {
 /** Take over what an address says; true where it says anything about the camera. */
 export function applyHash(viewer: Viewer, hash: string): boolean {
   const shared = readHash(hash);
-  if (shared.motion !== undefined && shared.motion < viewer.player.motions.length) viewer.player.select(shared.motion);
+  if (shared.motion !== undefined && shared.motion < viewer.player.motions.length)
+    viewer.player.select(shared.motion);
   if (shared.frame !== undefined) viewer.player.seek(shared.frame);
   if (shared.orbit) viewer.orbit = shared.orbit;
   for (const [id, value] of shared.sliders ?? []) if (viewer.sliders.has(id)) viewer.sliders.set(id, value);
@@ -142,4 +191,3 @@ export function applyHash(viewer: Viewer, hash: string): boolean {
   viewer.settings.set(shared.settings ?? {});
   return shared.orbit !== undefined;
 }
-

@@ -34,23 +34,40 @@ export function jointPosition(world: ArrayLike<number>, joint: number): Vec3 {
   return [world[o], world[o + 1], world[o + 2]];
 }
 
-export function screenJoints(skeleton: Skeleton, view: CameraView, world: Float64Array, ratio: number): ScreenJoint[] {
+export function screenJoints(
+  skeleton: Skeleton,
+  view: CameraView,
+  world: Float64Array,
+  ratio: number,
+): ScreenJoint[] {
   const points = skeleton.parents.map((_, j) => project(view, jointPosition(world, j)));
   const length = (a: string, b: string): number => {
     const [p, q] = [points[skeleton.names.indexOf(a)], points[skeleton.names.indexOf(b)]];
     return p && q ? Math.hypot(p.x - q.x, p.y - q.y) / ratio : 0;
   };
-  const handNear = { left: length("left_wrist", "left_middle1") > FINGER_PIXELS, right: length("right_wrist", "right_middle1") > FINGER_PIXELS };
+  const handNear = {
+    left: length("left_wrist", "left_middle1") > FINGER_PIXELS,
+    right: length("right_wrist", "right_middle1") > FINGER_PIXELS,
+  };
   return points.map((p, joint) => {
     const name = skeleton.names[joint];
     const finger = FINGER.test(name);
-    const hidden = p.z <= 0 || WITHOUT_HANDLE.test(name) || (finger && !(name.startsWith("left") ? handNear.left : handNear.right));
+    const hidden =
+      p.z <= 0 ||
+      WITHOUT_HANDLE.test(name) ||
+      (finger && !(name.startsWith("left") ? handNear.left : handNear.right));
     return { joint, x: p.x / ratio, y: p.y / ratio, z: p.z, radius: hidden ? 0 : finger ? 4 : 6.5 };
   });
 }
 
 /** Points of the ring about a joint's own axis, in CSS pixels. */
-export function ringPoints(view: CameraView, world: Float64Array, joint: number, axis: Axis, ratio: number): { x: number; y: number; near: boolean }[] {
+export function ringPoints(
+  view: CameraView,
+  world: Float64Array,
+  joint: number,
+  axis: Axis,
+  ratio: number,
+): { x: number; y: number; near: boolean }[] {
   const center = jointPosition(world, joint);
   const middle = project(view, center);
   const radius = (RING_PIXELS * ratio * middle.z) / view.fx;
@@ -75,10 +92,19 @@ export interface SkeletonStyle {
 }
 
 export function paintSkeleton(
-  paint: CanvasRenderingContext2D, skeleton: Skeleton, joints: readonly ScreenJoint[], view: CameraView, world: Float64Array, ratio: number, style: SkeletonStyle,
+  paint: CanvasRenderingContext2D,
+  skeleton: Skeleton,
+  joints: readonly ScreenJoint[],
+  view: CameraView,
+  world: Float64Array,
+  ratio: number,
+  style: SkeletonStyle,
 ): void {
   paint.lineCap = "round";
-  for (const [width, color] of [[4, "rgba(10,12,8,0.45)"], [2, "rgba(255,255,255,0.92)"]] as const) {
+  for (const [width, color] of [
+    [4, "rgba(10,12,8,0.45)"],
+    [2, "rgba(255,255,255,0.92)"],
+  ] as const) {
     paint.lineWidth = width;
     paint.strokeStyle = color;
     paint.beginPath();
@@ -93,18 +119,42 @@ export function paintSkeleton(
   for (const joint of joints) {
     if (joint.z <= 0 || WITHOUT_HANDLE.test(skeleton.names[joint.joint])) continue;
     if (style.handles) paintHandle(paint, joint, style);
-    else disc(paint, joint.x, joint.y, FINGER.test(skeleton.names[joint.joint]) ? 1.5 : 3, "#fff", "rgba(10,12,8,0.6)");
+    else
+      disc(
+        paint,
+        joint.x,
+        joint.y,
+        FINGER.test(skeleton.names[joint.joint]) ? 1.5 : 3,
+        "#fff",
+        "rgba(10,12,8,0.6)",
+      );
   }
-  if (style.handles && style.selected >= 0 && joints[style.selected].z > 0) paintRings(paint, view, world, ratio, style);
+  if (style.handles && style.selected >= 0 && joints[style.selected].z > 0)
+    paintRings(paint, view, world, ratio, style);
 }
 
 function paintHandle(paint: CanvasRenderingContext2D, joint: ScreenJoint, style: SkeletonStyle): void {
   if (joint.radius === 0) return;
-  const selected = joint.joint === style.selected, hovered = joint.joint === style.hovered;
-  disc(paint, joint.x, joint.y, joint.radius + (hovered ? 2 : 0), selected ? "#a9d13f" : "#ffffff", "rgba(10,12,8,0.75)");
+  const selected = joint.joint === style.selected,
+    hovered = joint.joint === style.hovered;
+  disc(
+    paint,
+    joint.x,
+    joint.y,
+    joint.radius + (hovered ? 2 : 0),
+    selected ? "#a9d13f" : "#ffffff",
+    "rgba(10,12,8,0.75)",
+  );
 }
 
-function disc(paint: CanvasRenderingContext2D, x: number, y: number, radius: number, fill: string, stroke: string): void {
+function disc(
+  paint: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  radius: number,
+  fill: string,
+  stroke: string,
+): void {
   paint.beginPath();
   paint.arc(x, y, radius, 0, 2 * Math.PI);
   paint.fillStyle = fill;
@@ -114,7 +164,13 @@ function disc(paint: CanvasRenderingContext2D, x: number, y: number, radius: num
   paint.stroke();
 }
 
-function paintRings(paint: CanvasRenderingContext2D, view: CameraView, world: Float64Array, ratio: number, style: SkeletonStyle): void {
+function paintRings(
+  paint: CanvasRenderingContext2D,
+  view: CameraView,
+  world: Float64Array,
+  ratio: number,
+  style: SkeletonStyle,
+): void {
   for (const axis of [0, 1, 2] as const) {
     const points = ringPoints(view, world, style.selected, axis, ratio);
     for (let i = 1; i < points.length; i++) {

@@ -12,12 +12,40 @@ export interface Tab {
 
 /** On a phone the sheet can be shut: a second press on the open tab does that. */
 export function tabs(list: readonly Tab[]): HTMLElement {
-  const buttons = list.map((tab) => h("button", {
-    type: "button", role: "tab", id: `tab-${tab.id}`, "aria-controls": `panel-${tab.id}`, "data-testid": `tab:${tab.id}`, onclick: () => choose(tab.id, true),
-  }, icon(tab.icon), h("span", {}, tab.label)));
-  const panels = list.map((tab) => h("div", { role: "tabpanel", id: `panel-${tab.id}`, "aria-labelledby": `tab-${tab.id}`, "data-testid": `panel:${tab.id}` }, tab.content));
+  const buttons = list.map((tab) =>
+    h(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        id: `tab-${tab.id}`,
+        "aria-controls": `panel-${tab.id}`,
+        "data-testid": `tab:${tab.id}`,
+        onclick: () => choose(tab.id, true),
+      },
+      icon(tab.icon),
+      h("span", {}, tab.label),
+    ),
+  );
+  const panels = list.map((tab) =>
+    h(
+      "div",
+      {
+        role: "tabpanel",
+        id: `panel-${tab.id}`,
+        "aria-labelledby": `tab-${tab.id}`,
+        "data-testid": `panel:${tab.id}`,
+      },
+      tab.content,
+    ),
+  );
   const bar = h("div", { class: "tabs", role: "tablist", "aria-label": "Inspector" }, ...buttons);
-  const element = h("aside", { class: "inspector", "data-testid": "inspector" }, bar, h("div", { class: "panels" }, ...panels));
+  const element = h(
+    "aside",
+    { class: "inspector", "data-testid": "inspector" },
+    bar,
+    h("div", { class: "panels" }, ...panels),
+  );
   let open = "";
   const choose = (id: string, byHand: boolean): void => {
     const shut = byHand && id === open && !element.classList.contains("shut");

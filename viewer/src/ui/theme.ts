@@ -7,7 +7,9 @@ import type { IconName } from "./icons";
 const KEY = "pear-avatar-theme";
 const NEXT: Readonly<Record<Theme, Theme>> = { system: "light", light: "dark", dark: "system" };
 const LOOKS: Readonly<Record<Theme, readonly [IconName, string]>> = {
-  system: ["system", "Theme: as the system (T)"], light: ["sun", "Theme: light (T)"], dark: ["moon", "Theme: dark (T)"],
+  system: ["system", "Theme: as the system (T)"],
+  light: ["sun", "Theme: light (T)"],
+  dark: ["moon", "Theme: dark (T)"],
 };
 
 export function followTheme(settings: SettingsStore): void {
@@ -16,7 +18,8 @@ export function followTheme(settings: SettingsStore): void {
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const apply = (): void => {
     const { theme } = settings.get();
-    document.documentElement.dataset["theme"] = theme === "system" ? (system.matches ? "dark" : "light") : theme;
+    document.documentElement.dataset["theme"] =
+      theme === "system" ? (system.matches ? "dark" : "light") : theme;
   };
   system.addEventListener("change", apply);
   settings.watch(({ theme }, before) => {

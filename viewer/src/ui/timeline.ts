@@ -8,7 +8,9 @@ import type { IconName } from "./icons";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 1.5, 2];
 const LOOPS: Readonly<Record<Loop, readonly [IconName, string]>> = {
-  one: ["loopOne", "Repeat this motion"], all: ["loopAll", "Play all motions in turn"], none: ["loopNone", "Stop at the end"],
+  one: ["loopOne", "Repeat this motion"],
+  all: ["loopAll", "Play all motions in turn"],
+  none: ["loopNone", "Stop at the end"],
 };
 const NEXT_LOOP: Readonly<Record<Loop, Loop>> = { one: "all", all: "none", none: "one" };
 
@@ -21,14 +23,43 @@ export function timeline(viewer: Viewer): HTMLElement {
   };
   const back = iconButton("previous", "One frame back", "step-back", () => step(-1), "←");
   const forth = iconButton("next", "One frame on", "step-forward", () => step(1), "→");
-  const scrub = h("input", { type: "range", class: "scrub", min: 0, value: 0, step: 1, "aria-label": "Time", "data-testid": "scrub", oninput: () => player.seek(Number(scrub.value)) });
-  const seconds = h("span", {}), count = h("span", { class: "count" });
+  const scrub = h("input", {
+    type: "range",
+    class: "scrub",
+    min: 0,
+    value: 0,
+    step: 1,
+    "aria-label": "Time",
+    "data-testid": "scrub",
+    oninput: () => player.seek(Number(scrub.value)),
+  });
+  const seconds = h("span", {}),
+    count = h("span", { class: "count" });
   const time = h("span", { class: "time", "data-testid": "time" }, seconds, count);
-  const speed = h("select", { "aria-label": "Speed", "data-testid": "speed", onchange: () => settings.set({ speed: Number(speed.value) }) },
-    ...SPEEDS.map((s) => h("option", { value: s }, `${s}×`)));
-  const loop = iconButton("loopOne", "Repeat this motion", "loop", () => settings.set({ loop: NEXT_LOOP[settings.get().loop] }), "L");
-  const element = h("footer", { class: "timeline", "aria-label": "Playback", "data-testid": "timeline" },
-    h("div", { class: "transport" }, back, play, forth), scrub, time, h("div", { class: "extras" }, speed, loop));
+  const speed = h(
+    "select",
+    {
+      "aria-label": "Speed",
+      "data-testid": "speed",
+      onchange: () => settings.set({ speed: Number(speed.value) }),
+    },
+    ...SPEEDS.map((s) => h("option", { value: s }, `${s}×`)),
+  );
+  const loop = iconButton(
+    "loopOne",
+    "Repeat this motion",
+    "loop",
+    () => settings.set({ loop: NEXT_LOOP[settings.get().loop] }),
+    "L",
+  );
+  const element = h(
+    "footer",
+    { class: "timeline", "aria-label": "Playback", "data-testid": "timeline" },
+    h("div", { class: "transport" }, back, play, forth),
+    scrub,
+    time,
+    h("div", { class: "extras" }, speed, loop),
+  );
 
   const show = (): void => {
     const motion = player.motion;

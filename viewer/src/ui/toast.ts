@@ -17,13 +17,29 @@ export function toast(text: string, kind: "info" | "error" = "info"): void {
 }
 
 /** A whole page that says what is wrong and what to do. */
-export function messagePage(title: string, text: string, action?: { label: string; run: () => void }): HTMLElement {
-  return h("main", { class: "message", role: "alert", "data-testid": "message" }, mark(), h("h1", {}, title), h("p", {}, text),
-    action ? h("button", { type: "button", class: "primary", onclick: action.run }, action.label) : null);
+export function messagePage(
+  title: string,
+  text: string,
+  action?: { label: string; run: () => void },
+): HTMLElement {
+  return h(
+    "main",
+    { class: "message", role: "alert", "data-testid": "message" },
+    mark(),
+    h("h1", {}, title),
+    h("p", {}, text),
+    action ? h("button", { type: "button", class: "primary", onclick: action.run }, action.label) : null,
+  );
 }
 
 export function loadingPage(name: string): { element: HTMLElement; progress: (share: number) => void } {
   const bar = h("progress", { max: 1, "aria-label": `Loading ${name}` });
-  const element = h("main", { class: "message", "data-testid": "loading" }, mark(), h("p", {}, `Loading ${name}`), bar);
+  const element = h(
+    "main",
+    { class: "message", "data-testid": "loading" },
+    mark(),
+    h("p", {}, `Loading ${name}`),
+    bar,
+  );
   return { element, progress: (share) => (bar.value = share) };
 }

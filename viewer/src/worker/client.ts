@@ -34,7 +34,10 @@ export class PoserClient {
   frame<T>(pose: Pose, direction: FrameRequest["direction"], use: (reply: FrameReply) => T): Promise<T> {
     const run = async (): Promise<T> => {
       const { vertices, order } = this;
-      const reply = await this.ask({ type: "frame", pose, direction, vertices, order }, [vertices.buffer, order.buffer]);
+      const reply = await this.ask({ type: "frame", pose, direction, vertices, order }, [
+        vertices.buffer,
+        order.buffer,
+      ]);
       if (reply.type !== "frame") throw new Error(`unexpected ${reply.type} from the worker`);
       this.vertices = reply.vertices;
       this.order = reply.order;

@@ -27,6 +27,12 @@ function handle(request: Request): void {
   poser.setPose(pose);
   vertices.set(poser.posed);
   poser.sort(direction, order);
-  const reply: Reply = { type: "frame", vertices, order, world: poser.world.slice(), milliseconds: performance.now() - start };
+  const reply: Reply = {
+    type: "frame",
+    vertices,
+    order,
+    world: poser.world.slice(),
+    milliseconds: performance.now() - start,
+  };
   send(reply, [vertices.buffer, order.buffer]);
 }
