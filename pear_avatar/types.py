@@ -219,11 +219,14 @@ class Motion:
     params: BodyParams with one leading axis N and shared betas (S,).
     time:   (N,) seconds, increasing.
     name:   where it came from, for messages.
+    body:   whose betas and expression these are: "open" or "smplx"; on another body they mean
+            nothing. ``transl`` too is of that body, whose pelvis need not rest at the origin.
     """
 
     params: BodyParams
     time: np.ndarray
     name: str = ""
+    body: str = "open"
 
     @property
     def fps(self) -> float:

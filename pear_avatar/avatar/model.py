@@ -50,6 +50,11 @@ class Avatar:
     metadata: dict[str, str] = field(default_factory=dict)
 
     @property
+    def body_name(self) -> str:
+        """Which body the template was made from ("open" or "smplx"): whose expression it takes."""
+        return self.metadata.get("body", "open")
+
+    @property
     def num_splats(self) -> int:
         """Number of splats."""
         return self.binding.count

@@ -12,7 +12,7 @@ from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 
-__all__ = ["FacePose", "arkit_weights", "face_from_arkit"]
+__all__ = ["FacePose", "arkit_weights", "face_from_arkit", "transfer_expression"]
 
 
 @dataclass(frozen=True)
@@ -69,3 +69,20 @@ def face_from_arkit(model: BodyModel, weights: Tensor | Mapping[str, float | Ten
     rotations = axis_angle_to_matrix((weights @ model.arkit_pose).unflatten(-1, (3, 3)))
     jaw, left_eye, right_eye = rotations.unbind(-3)
     return FacePose(weights @ model.arkit_coef, jaw, left_eye, right_eye)
+
+
+def transfer_expression(expression: Tensor, source: BodyModel, target: BodyModel) -> Tensor:
+    """The same facial actions in the expression coefficients of another body.
+
+    Args:
+        expression: (*B, up to E) of the source.
+        source, target: bodies with the same facial actions.
+
+    Returns:
+        (*B, E') of the target: of the actions in [0, 1] that come nearest to the expression.
+    """
+    given = expression.to(source.arkit_coef)
+    missing = source.num_expression - given.shape[-1]
+    given = torch.nn.functional.pad(given, (0, missing))
+    weights = (given @ torch.linalg.pinv(source.arkit_coef, rtol=1e-3)).clamp(0.0, 1.0)
+    return (weights @ target.arkit_coef.to(weights)).to(expression)

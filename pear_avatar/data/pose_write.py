@@ -210,7 +210,7 @@ def motion_arrays(
         "expression": motion.params.expression.detach().double().cpu().numpy(),
         "gender": np.array("neutral"),
         "surface_model_type": np.array("smplx"),
-        "shape_space": np.array(SHAPE_SPACE),
+        "shape_space": np.array(SHAPE_SPACE if motion.body == "open" else motion.body),
         "mocap_frame_rate": np.array(motion.fps),
         "time": np.asarray(motion.time, np.float64),
         "root_orient": blocks["global_orient"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -40,4 +41,4 @@ def resample_motion(motion: Motion, fps: float) -> tuple[Motion, np.ndarray]:
         quat_wxyz_to_matrix(turned),
         torch.lerp(p.transl[a], p.transl[a + 1], t[:, None]),
     )
-    return Motion(params, at, motion.name), (low + (share >= 0.5)).astype(np.int64)
+    return replace(motion, params=params, time=at), (low + (share >= 0.5)).astype(np.int64)

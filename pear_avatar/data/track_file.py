@@ -8,6 +8,8 @@ the person's proportions were estimated, ``head_scale`` and ``hand_scale`` (3,) 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,11 @@ import torch
 from pear_avatar.body.joints import NUM_JOINTS
 from pear_avatar.data.npz import save_npz
 from pear_avatar.data.pose_arrays import PoseArrays, PoseFileError, read_pose_arrays
-from pear_avatar.data.pose_files import load_motion
+from pear_avatar.data.pose_files import SHAPE_SPACE, load_motion
 from pear_avatar.data.pose_write import motion_arrays
-from pear_avatar.types import Camera, Proportions, Track
+from pear_avatar.types import Camera, Motion, Proportions, Track
 
-__all__ = ["TRACK_VERSION", "load_track", "save_track"]
+__all__ = ["TRACK_VERSION", "is_track", "load_track", "save_track", "track_pelvis"]
 
 TRACK_VERSION = 1
 
@@ -34,8 +36,17 @@ _PROPORTIONS: dict[str, tuple[int | None, ...]] = {
 _NEEDED = ("K", "T_camera_world", "width", "height", "frame_index", "trusted", "landmark_error")
 
 
-def save_track(path: str | Path, track: Track) -> None:
-    """Write a track; the whole file appears at once or not at all."""
+def save_track(
+    path: str | Path, track: Track, *, pelvis_rest: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0)
+) -> None:
+    """Write a track; the whole file appears at once or not at all.
+
+    Args:
+        path: the file.
+        track: of one person.
+        pelvis_rest: (3,) metres, where the pelvis of the person's body rests; the open body's is
+            the origin.
+    """
     params, camera = track.motion.params, track.camera
     count = params.num_frames
     for name, found in (
@@ -50,7 +61,7 @@ def save_track(path: str | Path, track: Track) -> None:
     arrays = {
         **motion_arrays(track.motion, params.rotations, params.transl),
         "up_axis": np.array("y"),
-        "pelvis_rest": np.zeros(3),
+        "pelvis_rest": np.asarray(pelvis_rest, np.float64),
         "pear_track_version": np.array(TRACK_VERSION),
         "name": np.array(track.motion.name),
         "K": camera.K.detach().double().cpu().numpy(),
@@ -85,8 +96,7 @@ def load_track(path: str | Path) -> Track:
     missing = [key for key in _NEEDED if key not in arrays]
     if missing:
         raise arrays.error(f"lacks {', '.join(missing)}; run the fit again")
-    motion = load_motion(path)
-    motion = type(motion)(motion.params, motion.time, arrays.text("name", motion.name))
+    motion = replace(_motion(path, arrays), name=arrays.text("name", ""))
     count = motion.params.num_frames
     return Track(
         motion,
@@ -96,6 +106,32 @@ def load_track(path: str | Path) -> Track:
         _per_frame(arrays, "landmark_error", count).astype(np.float64),
         _proportions(arrays),
     )
+
+
+def is_track(path: str | Path) -> bool:
+    """Whether a file is a track; False also where it cannot be read."""
+    try:
+        return "pear_track_version" in read_pose_arrays(path)
+    except (OSError, ValueError):
+        return False
+
+
+def track_pelvis(path: str | Path) -> np.ndarray:
+    """(3,) metres, where the pelvis of a track's body rests."""
+    arrays = read_pose_arrays(path)
+    found: np.ndarray = arrays.numbers("pelvis_rest").reshape(3)
+    return found
+
+
+def _motion(path: str | Path, arrays: PoseArrays) -> Motion:
+    """The motion in the terms of its own body, which another reader would leave behind."""
+    space = arrays.text("shape_space", SHAPE_SPACE)
+    if space == SHAPE_SPACE:
+        return load_motion(path)
+    motion = load_motion(path, keep_coefficients=True)
+    rest = torch.from_numpy(arrays.numbers("pelvis_rest").reshape(3)).to(motion.params.transl)
+    params = replace(motion.params, transl=motion.params.transl - rest)
+    return replace(motion, params=params, body=space)
 
 
 def _proportion_arrays(proportions: Proportions) -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ from pear_avatar.data.pose_write import (
     save_motion_smplx,
 )
 from pear_avatar.data.resample import resample_motion
-from pear_avatar.data.track_file import load_track, save_track
+from pear_avatar.data.track_file import load_track, save_track, track_pelvis
 from pear_avatar.pipeline.errors import UserError, explain
 from pear_avatar.types import BodyParams, Motion, Track
 
@@ -333,7 +333,7 @@ def _cut(motion: Motion, options: ConvertOptions) -> Motion:
     if keep.all():
         return motion
     time = motion.time[keep]
-    return Motion(motion.params[torch.from_numpy(keep)], time - time[0], motion.name)
+    return replace(motion, params=motion.params[torch.from_numpy(keep)], time=time - time[0])
 
 
 def _kept(time: np.ndarray, options: ConvertOptions) -> np.ndarray:
@@ -433,7 +433,9 @@ def _convert_track(source: Path, target: Path, options: ConvertOptions) -> Conve
             track.frame_index[keep],
             track.trusted[keep],
             track.landmark_error[keep],
+            track.proportions,
         ),
+        pelvis_rest=track_pelvis(source),
     )
     return Converted(MotionFile(track.motion, "track"), motion, str(target))
 

@@ -12,7 +12,6 @@ from pear_avatar.avatar.export import save_avatar_glb, save_splat_gltf, save_spl
 from pear_avatar.avatar.file_format import load_avatar
 from pear_avatar.avatar.model import Avatar
 from pear_avatar.data.atomic import atomic_path, write_text_atomic
-from pear_avatar.data.pose_files import load_motion
 from pear_avatar.data.video import probe_video
 from pear_avatar.pipeline.errors import UserError
 from pear_avatar.pipeline.library import (
@@ -23,7 +22,7 @@ from pear_avatar.pipeline.library import (
     read_header,
     shortened,
 )
-from pear_avatar.pipeline.render import fit_motion
+from pear_avatar.pipeline.render import fit_motion, motion_for
 from pear_avatar.pipeline.showcase import standard_pose
 from pear_avatar.types import Gaussians, Motion
 from pear_avatar.viewer.payload import motion_payload
@@ -100,7 +99,7 @@ def export_mesh(avatar: str | Path, out: str | Path, *, motion: str | Path | Non
         UserError, ValueError, FileNotFoundError: an input is at fault.
     """
     person = load_avatar(one_avatar(avatar))
-    animation = None if motion is None else fit_motion(person, load_motion(motion))
+    animation = None if motion is None else fit_motion(person, motion_for(person, motion))
     with torch.no_grad():
         save_avatar_glb(out, person, animation, fps=None if animation is None else _rate(animation))
     return Path(out)
@@ -113,7 +112,7 @@ def export_motion(avatar: str | Path, out: str | Path, *, pose: str | Path) -> P
         UserError, ValueError, FileNotFoundError: an input is at fault.
     """
     person = load_avatar(one_avatar(avatar))
-    motion = fit_motion(person, shortened(load_motion(pose)))
+    motion = fit_motion(person, shortened(motion_for(person, pose)))
     data = motion_payload(motion, Path(pose).stem, source=Path(pose).name)
     with atomic_path(out) as temporary:
         temporary.write_bytes(data)
@@ -138,7 +137,7 @@ def posed_splats(avatar: Avatar, pose: str | Path | None = None, frame: int = 0)
     if pose is None:
         params = standard_pose(avatar, "down")
     else:
-        motion = fit_motion(avatar, load_motion(pose))
+        motion = fit_motion(avatar, motion_for(avatar, pose))
         count = motion.params.num_frames
         if not -count <= frame < count:
             raise UserError(f"{Path(pose).name} has frames 0 to {count - 1}, not {frame}")

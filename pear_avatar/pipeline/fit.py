@@ -162,9 +162,10 @@ def fit_video(
     refined = refined_track(track, outcome)
     track_figures = track_report(track, detections, body)
     with clock.stage("outputs"):
-        avatar = replace(outcome.avatar, metadata=_avatar_metadata(video, outcome))
+        facts = {**_avatar_metadata(video, outcome), "body": config.body.name}
+        avatar = replace(outcome.avatar, metadata=facts)
         save_avatar(out / "avatar.safetensors", avatar)
-        save_track(out / "track.npz", refined)
+        write_track(out / "track.npz", refined, body)
         images = report_images(avatar, outcome, report_progress)
         if config.output.preview:
             write_preview(out / "preview.mp4", avatar, outcome, track.motion.fps, report_progress)
@@ -275,8 +276,16 @@ def _tracked(
         initial=guess,
         progress=progress,
     )
-    save_track(named, track)
+    track = replace(track, motion=replace(track.motion, body=config.body.name))
+    write_track(named, track, person_body(body, track))
     return track
+
+
+def write_track(path: Path, track: Track, person: BodyModel) -> None:
+    """Save a track with where its person's pelvis rests."""
+    with torch.no_grad():
+        pelvis = person.shape(track.motion.params.betas).joints[0]
+    save_track(path, track, pelvis_rest=pelvis.tolist())
 
 
 def _crops(

@@ -18,13 +18,14 @@ from torch import Tensor
 from pear_avatar.avatar.file_format import load_avatar
 from pear_avatar.avatar.model import Avatar
 from pear_avatar.body import load_body
+from pear_avatar.body.expressions import transfer_expression
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.data.camera_paths import fixed_path, orbit_path, resized_path, turntable_path
 from pear_avatar.data.images import is_image_path, read_image, write_image
 from pear_avatar.data.pose_arrays import PoseFileError
 from pear_avatar.data.pose_files import load_motion
 from pear_avatar.data.resample import resample_motion
-from pear_avatar.data.track_file import load_track
+from pear_avatar.data.track_file import is_track, load_track
 from pear_avatar.data.video import VideoWriter
 from pear_avatar.geometry.cameras import camera_center
 from pear_avatar.pipeline.errors import UserError
@@ -122,7 +123,7 @@ def render_motion_file(
     behind = parse_background(background)
     _check_output(Path(out), behind)
     person = load_avatar(avatar).to(_device(device))
-    motion, cameras = _motion_and_clip_cameras(Path(pose), camera)
+    motion, cameras = _motion_and_clip_cameras(person, Path(pose), camera)
     try:
         motion, rows = resample_motion(motion, fps or min(motion.fps, _MAX_DEFAULT_FPS))
     except ValueError as error:
@@ -231,19 +232,20 @@ def fit_motion(avatar: Avatar, motion: Motion, about: Tensor | None = None) -> M
             lowest point of the motion is set on height zero.
     """
     own = avatar.betas
-    params = motion.params
-    if params.betas.shape == own.shape and torch.allclose(params.betas.to(own), own, atol=1e-5):
+    params, same_body = motion.params, motion.body == avatar.body_name
+    same_shape = params.betas.shape == own.shape
+    if same_body and same_shape and torch.allclose(params.betas.to(own), own, atol=1e-5):
         return motion
-    body = load_body()
-    with torch.no_grad():
-        source = body.shape(params.betas[..., : body.num_betas].float().cpu()).joints
     target = avatar.body.joint_template
+    source = _rest_joints(motion, target)
+    if not same_body:
+        params = replace(params, expression=_expression_for(avatar, motion))
     ratio = _leg_length(target) / _leg_length(source)
     pelvis = params.transl + source[0].to(params.transl)
     start = pelvis[0] if about is None else about.to(pelvis)
     moved = start + ratio * (pelvis - start) - target[0].to(pelvis)
     params = replace(params, betas=own, transl=moved)
-    fitted = replace(motion, params=params)
+    fitted = replace(motion, params=params, body=avatar.body_name)
     if about is not None:
         return fitted
     floor = _surface(avatar, fitted, list(range(params.num_frames)))[..., 1].amin()
@@ -251,27 +253,59 @@ def fit_motion(avatar: Avatar, motion: Motion, about: Tensor | None = None) -> M
     return replace(fitted, params=replace(params, transl=moved - lift))
 
 
-def _motion_and_clip_cameras(pose: Path, camera: CameraName) -> tuple[Motion, Camera | None]:
+def _rest_joints(motion: Motion, target: Tensor) -> Tensor:
+    """(55, 3) rest joints of whoever moved; of this avatar where their body is not at hand."""
+    if motion.body != "open":
+        return target
+    body, betas = load_body(), motion.params.betas
+    with torch.no_grad():
+        return body.shape(betas[..., : body.num_betas].float().cpu()).joints
+
+
+def _expression_for(avatar: Avatar, motion: Motion) -> Tensor:
+    """(N, E) the same facial actions on another body's face; at rest where they are not known."""
+    expression = motion.params.expression
+    if motion.body != "open":
+        return expression.new_zeros(len(expression), avatar.body.num_expression)
+    return transfer_expression(expression, load_body(), avatar.body)
+
+
+def motion_for(avatar: Avatar, pose: str | Path) -> Motion:
+    """The motion of a pose file; a track keeps shape and expression if they are this body's.
+
+    Raises:
+        FileNotFoundError, PoseFileError: the file cannot be used.
+    """
+    motion = load_motion(pose)
+    if avatar.body_name == "open" or not is_track(pose):
+        return motion
+    own = load_track(pose).motion
+    return own if own.body == avatar.body_name else motion
+
+
+def _motion_and_clip_cameras(
+    avatar: Avatar, pose: Path, camera: CameraName
+) -> tuple[Motion, Camera | None]:
     """The motion, and for ``clip`` the cameras beside it."""
     if camera != "clip":
-        return load_motion(pose), None
+        return motion_for(avatar, pose), None
     try:
         track = load_track(pose)
     except PoseFileError as error:
         raise UserError(
             f"{pose.name} holds no cameras ({error}): choose --camera fixed, orbit or turntable"
         ) from error
-    return track.motion, track.camera.to(torch.float32)
+    return motion_for(avatar, pose), track.camera.to(torch.float32)
 
 
 def _cut(motion: Motion, count: int) -> Motion:
-    return Motion(motion.params[:count], motion.time[:count], motion.name)
+    return replace(motion, params=motion.params[:count], time=motion.time[:count])
 
 
 def _held(motion: Motion, count: int) -> Motion:
     """The first pose, ``count`` times."""
     still = torch.zeros(count, dtype=torch.int64)
-    return Motion(motion.params[still], np.arange(count) / motion.fps, motion.name)
+    return replace(motion, params=motion.params[still], time=np.arange(count) / motion.fps)
 
 
 def _leg_length(joints: Tensor) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pear_avatar.body import arkit_weights, face_from_arkit
+from pear_avatar.body.expressions import transfer_expression
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.geometry.rotations import matrix_to_axis_angle
 
@@ -43,3 +46,18 @@ def test_unknown_names_and_sizes_are_refused(small_body):
         arkit_weights(small_body, {"jawopen": 1.0})
     with pytest.raises(ValueError, match=r"\(\*B, 3\), got \(51,\)"):
         face_from_arkit(small_body, torch.zeros(51))
+
+
+def test_an_expression_goes_to_another_body_by_its_actions(small_body):
+    other = replace(
+        small_body,
+        expression_dirs=torch.rand(80, 3, 4, dtype=torch.float64),
+        arkit_coef=torch.rand(3, 4, dtype=torch.float64),
+    )
+    weights = torch.tensor([[0.2, 0.0, 1.0], [0.7, 0.5, 0.1]], dtype=torch.float64)
+    moved = transfer_expression(weights @ small_body.arkit_coef, small_body, other)
+    assert torch.allclose(moved, weights @ other.arkit_coef)
+    # Fewer coefficients than the body has stand for zeros, and no action goes beyond its range.
+    assert transfer_expression(torch.zeros(2, 1), small_body, other).abs().max() == 0
+    strong = transfer_expression(9 * weights @ small_body.arkit_coef, small_body, other)
+    assert strong.max() <= other.arkit_coef.sum(0).max() + 1e-9

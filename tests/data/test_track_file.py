@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pear_avatar.data.pose_files import PoseFileError, load_motion
-from pear_avatar.data.track_file import load_track, save_track
+from pear_avatar.data.track_file import is_track, load_track, save_track, track_pelvis
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.types import BodyParams, Camera, Motion, Proportions, Track
@@ -165,3 +165,32 @@ def test_batched_proportions_are_refused(tmp_path, track):
     batched = replace(Proportions.neutral(), head_scale=torch.ones(2, 3))
     with pytest.raises(ValueError, match="no batch axes"):
         save_track(tmp_path / "a.npz", replace(track, proportions=batched))
+
+
+def test_a_track_of_another_body_keeps_its_own_terms_and_others_read_the_pelvis(tmp_path, track):
+    pelvis = np.array([0.003, -0.35, 0.012])
+    other = replace(track, motion=replace(track.motion, body="smplx"))
+    path = tmp_path / "track.npz"
+    save_track(path, other, pelvis_rest=pelvis)
+    assert is_track(path)
+    assert np.allclose(track_pelvis(path), pelvis)
+    back = load_track(path).motion
+    assert back.body == "smplx"
+    assert torch.allclose(back.params.betas, track.motion.params.betas)
+    assert torch.allclose(back.params.expression, track.motion.params.expression)
+    assert torch.allclose(back.params.transl, track.motion.params.transl, atol=1e-6)
+    # Whoever reads it as a motion gets the pelvis' way and no coefficients of another body.
+    motion = load_motion(path)
+    assert motion.body == "open"
+    where = track.motion.params.transl + torch.from_numpy(pelvis).float()
+    assert torch.allclose(motion.params.transl, where, atol=1e-6)
+    assert not motion.params.betas.any()
+    assert not motion.params.expression.any()
+
+
+def test_what_is_no_track_is_told_apart(tmp_path, track):
+    (tmp_path / "text.npz").write_text("no")
+    assert not is_track(tmp_path / "text.npz")
+    assert not is_track(tmp_path / "missing.npz")
+    np.savez(tmp_path / "other.npz", poses=np.zeros((2, 165)))
+    assert not is_track(tmp_path / "other.npz")

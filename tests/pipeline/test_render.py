@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -226,3 +227,26 @@ def test_bad_requests_are_one_line(avatar: Avatar, tmp_path: Path) -> None:
     cameras = camera_path(avatar, motion, "fixed", 64, 64)
     with pytest.raises(ValueError, match="as many cameras"):
         render_motion(avatar, motion, cameras[:1], tmp_path / "x.mp4")
+
+
+def test_a_motion_of_another_body_brings_its_actions_not_its_coefficients(avatar: Avatar) -> None:
+    motion = replace(_motion(), body="smplx")
+    params = replace(motion.params, expression=torch.full((4, 100), 9.0))
+    fitted = fit_motion(avatar, replace(motion, params=params))
+    assert fitted.body == "open"
+    assert fitted.params.expression.shape == (4, avatar.body.num_expression)
+    assert not fitted.params.expression.any()
+    assert torch.equal(fitted.params.rotations, motion.params.rotations)
+    # The steps are taken as they are: whose legs made them is not known.
+    way = motion.params.transl[-1, 0] - motion.params.transl[0, 0]
+    moved = fitted.params.transl[-1, 0] - fitted.params.transl[0, 0]
+    assert float(moved) == pytest.approx(float(way), rel=1e-5)
+
+    other = replace(avatar, metadata={"body": "smplx"})
+    smile = torch.zeros(4, 52)
+    names = list(avatar.body.arkit_names)
+    for side in ("Left", "Right"):
+        smile += load_body().arkit_coef[names.index(f"mouthSmile{side}")]
+    told = replace(_motion(), params=replace(_motion().params, expression=smile))
+    there = fit_motion(other, told).params.expression
+    assert torch.allclose(there, smile, atol=0.02)  # both are the open face here
