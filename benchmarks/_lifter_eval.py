@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks._lifter_truth import two_view_score
 from benchmarks.framework import Options, Result
 from benchmarks.timing import interleaved_medians
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
@@ -61,7 +62,24 @@ def lifter_results(options: Options) -> list[Result]:
                     "mm", "lower", "detector's own 3D", scores[f"detector_{key}"],
                 )
             )  # fmt: skip
+        if (DATA / "multiview").is_dir():
+            results += _two_view_results(lifter)
     return results + _real_results(lifter, options) + [_speed(lifter)]
+
+
+def _two_view_results(lifter: Lifter) -> list[Result]:
+    score = two_view_score(lifter, DATA / "multiview", frames=_CLIP_FRAMES, side=_CLIP_SIDE)
+    pairs = (
+        ("hips aligned", score.lifter, score.detector),
+        ("PA", score.lifter_pa, score.detector_pa),
+    )
+    return [
+        Result.versus(
+            f"lifter, real person triangulated from two views, 12 joints: {what}", ours, "mm",
+            "lower", "detector's own 3D", theirs,
+        )
+        for what, ours, theirs in pairs
+    ]  # fmt: skip
 
 
 def _synthetic_results(scores: dict[str, float]) -> list[Result]:
