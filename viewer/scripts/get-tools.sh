@@ -40,7 +40,7 @@ install_in() {
   fi
 }
 
-chromium() {
+have_chromium() {
   for name in "${PEAR_AVATAR_CHROMIUM:-}" chromium chromium-browser google-chrome-stable google-chrome; do
     [ -n "$name" ] && command -v "$name" >/dev/null && return 0
   done
@@ -48,7 +48,7 @@ chromium() {
 }
 
 get_chromium() {
-  chromium && return
+  have_chromium && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     tell "no Chromium was found, so the browser tests are skipped;" \
          "on Debian: apt-get install chromium, or name one in PEAR_AVATAR_CHROMIUM"
@@ -57,7 +57,7 @@ get_chromium() {
   echo "installing Chromium ..."
   export DEBIAN_FRONTEND=noninteractive
   if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
-      >/dev/null 2>&1 || ! chromium; then
+      >/dev/null 2>&1 || ! have_chromium; then
     tell "apt-get could not install chromium, so the browser tests are skipped"
   fi
 }
