@@ -28,7 +28,8 @@ __all__ = ["RecordDecoder", "read_pickle", "unpickle"]
 
 _MAX_BYTES = 2 << 30
 _MAX_DEPTH = 40
-_MAX_ITEMS = 100_000
+_MAX_ITEMS = 4_000_000
+_UNFINISHED = object()
 
 #: Global -> what its record means. Old and new names of one thing stand side by side.
 _MEANING: dict[str, str] = {
@@ -99,27 +100,51 @@ def unpickle(data: bytes, where: str) -> Any:
 
 
 class RecordDecoder:
-    """Turns records into arrays and plain Python values; ``where`` names the file and key."""
+    """Turns records into arrays and plain Python values; ``where`` names the file and key.
+
+    What a file shares is decoded once and shared again, and how much it would be without sharing
+    is limited, so that a small file cannot unfold into a large value here or later.
+    """
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self._items = 0
+        #: identity -> the value itself, which keeps the identity alive, and what became of it
+        self._done: dict[int, tuple[Any, Any]] = {}
+        #: identity of a decoded container -> items it unfolds into
+        self._sizes: dict[int, int] = {}
 
     def __call__(self, value: Any, depth: int = 0) -> Any:
         """The value with every record in it decoded.
 
-        Raises ModelFileError where a record is inconsistent, nested without end, or too large.
+        Raises ModelFileError where a record is inconsistent, contains itself, is nested without
+        end or unfolds into too much.
         """
-        self._items += 1
-        if depth > _MAX_DEPTH or self._items > _MAX_ITEMS:
-            raise self._error("is nested too deeply or holds too many items")
+        if not isinstance(value, (Call, dict, list, tuple)):
+            return value
+        if id(value) in self._done:
+            found = self._done[id(value)][1]
+            if found is _UNFINISHED:
+                raise self._error("contains itself")
+            return found
+        if depth > _MAX_DEPTH:
+            raise self._error("is nested too deeply")
+        self._done[id(value)] = (value, _UNFINISHED)
+        found = self._decode(value, depth + 1)
+        self._done[id(value)] = (value, found)
+        if isinstance(found, (dict, list, tuple)):
+            inside = found.values() if isinstance(found, dict) else found
+            size = 1 + sum(self._sizes.get(id(v), 1) for v in inside)
+            if size > _MAX_ITEMS:
+                raise self._error(f"unfolds into more than {_MAX_ITEMS} items")
+            self._sizes[id(found)] = size
+        return found
+
+    def _decode(self, value: Any, depth: int) -> Any:
         if isinstance(value, Call):
-            return self._call(value, depth + 1)
+            return self._call(value, depth)
         if isinstance(value, dict):
-            return {k: self(v, depth + 1) for k, v in value.items() if isinstance(k, (str, int))}
-        if isinstance(value, (list, tuple)):
-            return type(value)(self(v, depth + 1) for v in value)
-        return value
+            return {k: self(v, depth) for k, v in value.items() if isinstance(k, (str, int))}
+        return type(value)(self(v, depth) for v in value)
 
     def _call(self, record: Call, depth: int) -> Any:
         meaning = _MEANING[str(record.function)]
