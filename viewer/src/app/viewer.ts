@@ -56,6 +56,8 @@ export class Viewer {
   shown = { motionFrame: 0, videoTime: Number.NaN };
   private orbitState: OrbitState = DEFAULT_ORBIT;
   private home: OrbitState = DEFAULT_ORBIT;
+  /** Nobody has moved the camera: it frames the person, whatever the stage's shape becomes. */
+  private atHome = false;
   private floors = new Map<Motion | null, number>();
   private lastMotion: Motion | null = null;
   private size = { width: 300, height: 300 };
@@ -98,10 +100,9 @@ export class Viewer {
   }
 
   set orbit(state: OrbitState) {
-    this.orbitState = state;
+    this.atHome = false;
     this.settings.set({ camera: "orbit" });
-    this.invalidate();
-    for (const listener of this.cameraListeners) listener();
+    this.moveCamera(state);
   }
 
   /** The avatar was left; its graphics context is gone on purpose. */
@@ -146,6 +147,7 @@ export class Viewer {
       height: Math.max(1, Math.round(height * ratio)),
     };
     this.invalidate();
+    if (this.atHome) void this.frameHome();
   }
 
   invalidate(): void {
@@ -214,9 +216,9 @@ export class Viewer {
 
   /** Look at the person from the front again. */
   async goHome(): Promise<void> {
-    const posed = await this.engine.posedVertices(this.pose());
-    this.home = homeOrbit(this.avatar, posed, this.size.width / this.size.height);
-    this.orbit = this.home;
+    this.settings.set({ camera: "orbit" });
+    this.atHome = true;
+    await this.frameHome();
   }
 
   reset(): void {
@@ -224,7 +226,21 @@ export class Viewer {
     this.fixedView = null;
     this.sliders.reset();
     this.edits.reset();
-    this.orbit = this.home;
+    this.settings.set({ camera: "orbit" });
+    this.atHome = true;
+    this.moveCamera(this.home);
+  }
+
+  private async frameHome(): Promise<void> {
+    const posed = await this.engine.posedVertices(this.pose());
+    this.home = homeOrbit(this.avatar, posed, this.size.width / this.size.height);
+    if (this.atHome) this.moveCamera(this.home);
+  }
+
+  private moveCamera(state: OrbitState): void {
+    this.orbitState = state;
+    this.invalidate();
+    for (const listener of this.cameraListeners) listener();
   }
 
   private tick(now: number): void {
@@ -288,9 +304,8 @@ export class Viewer {
       target: [0, 1, 2].map((k) => state.target[k] + to[k] - from[k]) as unknown as Vec3,
     });
     this.lastMotion = this.player.motion;
-    this.orbitState = along(this.orbitState);
     this.home = along(this.home);
-    for (const listener of this.cameraListeners) listener();
+    this.moveCamera(along(this.orbitState));
   }
 
   // The input video leads while it plays; otherwise it follows the frame chosen here.
