@@ -343,5 +343,6 @@ def mean_scores(scores: Iterable[RealScore]) -> RealScore:
     """Every clip and still counts the same."""
     rows = list(scores)
     names = ("error", "pck05", "pck10", "hands", "face", "jitter", "steady", "steady_error")
-    means = {n: float(np.nanmean([getattr(r, n) for r in rows])) for n in names}
+    columns = {n: np.array([getattr(r, n) for r in rows]) for n in names}
+    means = {n: _mean(torch.from_numpy(c[np.isfinite(c)])) for n, c in columns.items()}
     return RealScore("mean", sum(r.frames for r in rows), **means)

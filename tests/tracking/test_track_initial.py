@@ -80,7 +80,7 @@ def test_given_state_is_the_inverse_of_making_a_track(
     rig = make_rig(body, TrackConfig())
     _, T_world_solver = solver_camera(camera, N)
     state = given_state(guess, np.ones(N, bool), detections.time, T_world_solver, rig)
-    back = make_track(detections, body, rig, state, camera, T_world_solver).motion.params
+    back = make_track(detections, body, state, camera, T_world_solver).motion.params
     torch.testing.assert_close(back.rotations, guess.rotations, atol=2e-5, rtol=0)
     torch.testing.assert_close(back.transl, guess.transl, atol=2e-5, rtol=0)
 

@@ -38,8 +38,8 @@ def sample_headings(roots: Tensor, generator: torch.Generator) -> Tensor:
     yaw = torch.where(uniform[:, 0] < 0.55, frontal, math.pi * (2 * uniform[:, 1] - 1))
     zero = torch.zeros(count)
     pitch = 0.05 + 0.16 * normal[:, 1]
-    high = uniform[:, 2] < 0.08  # from a balcony or a ceiling
-    pitch = torch.where(high, 0.3 + 0.6 * torch.rand(count, generator=generator), pitch)
+    high = uniform[:, 2] < 0.2  # from a balcony or a ceiling
+    pitch = torch.where(high, 0.25 + 0.55 * torch.rand(count, generator=generator), pitch)
     tilt = axis_angle_to_matrix(torch.stack([pitch, zero, 0.06 * normal[:, 2]], -1))
     return tilt @ axis_angle_to_matrix(torch.stack([zero, yaw, zero], -1)) @ roots
 
