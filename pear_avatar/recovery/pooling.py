@@ -42,7 +42,7 @@ def pool_person(recovered: Recovered, weight: Tensor, body: EhmModel) -> Recover
         return None if values is None else torch.tensordot(weight, values, dims=1)
 
     def geometric(values: Tensor) -> Tensor:
-        return torch.tensordot(weight, values.log(), dims=1).exp()
+        return torch.tensordot(weight, values.clamp_min(1e-3).log(), dims=1).exp()
 
     betas = torch.tensordot(weight, params.betas, dims=1)
     pooled = Proportions(

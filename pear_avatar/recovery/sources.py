@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from pear_avatar.body.ehm import EhmModel
 from pear_avatar.body.sources import BodySource, Gender, load_ehm
+from pear_avatar.geometry.cameras import project, unproject
+from pear_avatar.geometry.rotations import rotation_between
 from pear_avatar.recovery.lifter import Lifter
 from pear_avatar.recovery.pear.checkpoint import CHECKPOINT_VARIABLE, load_checkpoint
 from pear_avatar.recovery.pear.crops import crop_tensor, square_boxes
@@ -23,7 +26,7 @@ from pear_avatar.recovery.pooling import pool_person
 from pear_avatar.recovery.types import Recovered
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
-__all__ = ["LifterSource", "PearSource", "pose_source"]
+__all__ = ["LifterSource", "PearSource", "pose_source", "through_lens"]
 
 #: Crops that go through the network at once.
 _BATCH = 16
@@ -62,6 +65,10 @@ class PearSource:
     def __init__(self, recovery: PearRecovery) -> None:
         self._recovery = recovery
         self.body = recovery.model.to("cpu")
+        # A person's own body has two more coefficients where the head brings the eyelids.
+        one = Proportions.neutral()
+        head = replace(one, head_betas=torch.zeros(self.body.head.num_betas))
+        self._num_expression = self.body.person(head).num_expression
 
     @classmethod
     def load(cls, checkpoint: Path | None, device: str, body: EhmModel) -> PearSource:
@@ -72,15 +79,16 @@ class PearSource:
     def recover(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
     ) -> Recovered:
-        """P pictures with P boxes -> P people, each seen by a camera of their own.
+        """P pictures with P boxes -> P people in the world of ``camera``.
 
-        The network works with a very long lens, so that ``camera`` only tells the size of the
-        picture; see :func:`pear_avatar.recovery.pear.output.crop_cameras`.
+        The network sees each person through a very long lens; see :func:`through_lens`.
         """
-        squares = square_boxes(detections.box_xyxy)
+        squares = square_boxes(_usable(detections.box_xyxy, camera))
         parts = [self._recovery(crops) for crops in _batches(pictures, squares)]
         cameras = crop_cameras(torch.from_numpy(squares).float(), camera.width, camera.height)
-        return Recovered(self._params(parts), _proportions(parts), cameras)
+        params, proportions = self._params(parts), _proportions(parts)
+        pelvis = self.body.shape(params.betas, None, proportions).joints[:, 0]
+        return Recovered(through_lens(params, pelvis, cameras, camera), proportions, camera)
 
     def recover_clip(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
@@ -90,17 +98,53 @@ class PearSource:
         return pool_person(self.recover(pictures, detections, camera), weight, self.body)
 
     def _params(self, parts: list[PearPeople]) -> BodyParams:
-        """Eyelids follow the head's expression, as the person's own body wants them."""
-        E = self._recovery.model.head.num_expression
-        expression = _join([p.params.expression for p in parts])
-        padded = expression.new_zeros(len(expression), E)
-        padded[:, : expression.shape[1]] = expression
+        """Expression as the person's own body wants it; eyelids come last where it has them."""
+        found = _join([p.params.expression for p in parts])
+        expression = found.new_zeros(len(found), self._num_expression)
+        expression[:, : found.shape[1]] = found
+        if self._num_expression == self.body.head.num_expression + 2:
+            expression[:, -2:] = _join([p.eyelids for p in parts])
         return BodyParams(
             _join([p.params.betas for p in parts]),
-            torch.cat([padded, _join([p.eyelids for p in parts])], dim=1),
+            expression,
             _join([p.params.rotations for p in parts]),
             _join([p.params.transl for p in parts]),
         )
+
+
+def through_lens(params: BodyParams, pelvis: Tensor, crops: Camera, camera: Camera) -> BodyParams:
+    """People whom crop cameras with long lenses saw, as one ordinary camera sees them.
+
+    The pelvis stays on its pixel, at the depth at which the body is as large in the picture. The
+    crop looks straight at the person; where the camera's axis does not, the body is turned by
+    the angle between, so that the same side is seen (Li et al., "CLIFF", 2022, on what crops
+    hide).
+
+    Args:
+        params: P people in the world of the crop cameras.
+        pelvis: (P, 3) rest positions, about which bodies turn.
+        crops: P cameras at the world's origin.
+        camera: one, or P of them.
+    """
+    position = (params.transl + pelvis)[:, None]
+    pixel, depth = project(crops, position)
+    depth = depth * (camera.K[..., 1, 1] / crops.K[..., 1, 1])[:, None]
+    placed = unproject(camera, pixel, depth)[:, 0]
+    axis = crops.K.new_tensor([0.0, 0.0, 1.0]).expand(len(depth), 3)
+    ray = unproject(replace(camera, T_camera_world=torch.eye(4)), pixel, torch.ones_like(depth))
+    R_view = rotation_between(axis, torch.nn.functional.normalize(ray[:, 0], dim=-1))
+    R_world_camera = camera.T_camera_world[..., :3, :3].transpose(-1, -2)
+    R = R_world_camera @ R_view @ crops.T_camera_world[..., :3, :3]
+    rotations = params.rotations.clone()
+    rotations[:, 0] = R @ rotations[:, 0]
+    return replace(params, rotations=rotations, transl=placed - pelvis)
+
+
+def _usable(boxes: np.ndarray, camera: Camera) -> np.ndarray:
+    """(P, 4) boxes; the whole picture where nobody was found, so that every row has a crop."""
+    whole = np.array([0, 0, camera.width, camera.height], np.float32)
+    empty = (boxes[:, 2:] <= boxes[:, :2]).any(1, keepdims=True)
+    return np.where(empty, whole, boxes)
 
 
 def _batches(pictures: Iterable[np.ndarray], squares: np.ndarray) -> Iterator[Tensor]:
