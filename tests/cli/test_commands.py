@@ -16,7 +16,10 @@ from pear_avatar.data.video import VideoWriter
 from pear_avatar.pipeline.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("fit", "render", "view", "export", "demo", "doctor", "synthetic")
+COMMANDS = (
+    "fit", "render", "recover", "view", "export", "convert", "bench", "demo", "doctor", "assets",
+    "synthetic",
+)  # fmt: skip
 
 
 def pear_avatar(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
