@@ -91,39 +91,33 @@ async function compare(avatar, motion) {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = `http://127.0.0.1:${server.address().port}`;
   try {
-    const own = await runPage(`${address}/own.html`);
-    const spark = await runPage(`${address}/spark.html`);
-    const label = `${basename(avatar, extname(avatar))}, ${own.splats} splats`;
-    const peer = "spark 2.2";
+    const run = (page, mode) => runPage(`${address}/${page}.html?mode=${mode}`);
+    const moving = { own: await run("own", "moving"), spark: await run("spark", "moving") };
+    const still = { own: await run("own", "still"), spark: await run("spark", "still") };
+    const label = `${basename(avatar, extname(avatar))}, ${still.own.splats} splats`;
+    const rate = (name, { own, spark }) => ({
+      ...row(`${name}: ${label}`, own.fps, "1/s", spark.fps),
+      ratio: own.fps / spark.fps,
+    });
+    const cost = (name, { own, spark }) => ({
+      ...row(`${name}: ${label}`, own.cpuMs, "ms", spark.cpuMs),
+      ratio: spark.cpuMs / own.cpuMs,
+    });
+    const agreement = foregroundPsnr(still.own.picture, still.spark.picture);
     return [
-      {
-        name: `frames per second: ${label}`,
-        value: own.fps,
-        unit: "1/s",
-        peer,
-        peer_value: spark.fps,
-        ratio: own.fps / spark.fps,
-      },
-      {
-        name: `processor time a frame: ${label}`,
-        value: own.cpuMs,
-        unit: "ms",
-        peer,
-        peer_value: spark.cpuMs,
-        ratio: spark.cpuMs / own.cpuMs,
-      },
-      {
-        name: `agreement of the pictures: ${label}`,
-        value: foregroundPsnr(own.picture, spark.picture),
-        unit: "dB",
-        peer,
-        peer_value: null,
-        ratio: null,
-      },
+      rate("frames per second, in motion", moving),
+      cost("processor time a frame, in motion", moving),
+      rate("frames per second, still", still),
+      cost("processor time a frame, still", still),
+      row(`agreement of the pictures, still: ${label}`, agreement, "dB", null),
     ];
   } finally {
     server.close();
   }
+}
+
+function row(name, value, unit, peerValue) {
+  return { name, value, unit, peer: "spark 2.2", peer_value: peerValue, ratio: null };
 }
 
 /** A fresh browser each, so that one page cannot slow the other down. */
@@ -135,7 +129,7 @@ async function runPage(url) {
   try {
     const page = await browser.newPage({ viewport: { width: 700, height: 700 } });
     page.on("pageerror", (error) => console.error(`${url}: ${error.message}`));
-    await page.goto(`${url}?seconds=${values.seconds}`);
+    await page.goto(`${url}&seconds=${values.seconds}`);
     await page.waitForFunction(() => window.measuring === true, null, { timeout: 120_000 });
     const before = cpuSeconds();
     const timing = await page.evaluate(() => window.bench);

@@ -8,14 +8,17 @@ import { PoseEdits } from "../src/app/edits";
 import { SliderBank, sliderSpecs } from "../src/app/sliders";
 import { readAvatar, type AvatarData } from "../src/io/avatar";
 import { readMotion, type Motion } from "../src/io/motion";
-import { sampleMotion } from "../src/motion/sample";
+import { restSample, sampleMotion } from "../src/motion/sample";
 import { Poser } from "../src/worker/poser";
 import type { Pose } from "../src/worker/protocol";
 
 export interface Scene {
   readonly avatar: AvatarData;
   readonly motion: Motion;
+  /** The motion's frames, or always the rest pose where the address says `?mode=still`. */
   readonly pose: (frame: number) => Pose;
+  readonly moving: boolean;
+  readonly still: Pose;
   /** A camera that moves a degree each frame, so that the order of splats changes. */
   readonly view: (frame: number, size: number) => CameraView;
 }
@@ -42,10 +45,13 @@ export async function loadScene(): Promise<Scene> {
   const motion = readMotion(await bytes("motion.pmo"));
   const sliders = new SliderBank(sliderSpecs(avatar));
   const edits = new PoseEdits().get();
+  const moving = query("mode") !== "still";
+  const first = sampleMotion(motion, 0);
+  const still = composePose(avatar, { ...restSample(), transl: first.transl }, sliders, edits);
   const pose = (frame: number): Pose =>
-    composePose(avatar, sampleMotion(motion, frame % motion.frames), sliders, edits);
+    moving ? composePose(avatar, sampleMotion(motion, frame % motion.frames), sliders, edits) : still;
   const poser = new Poser(avatar.rig, avatar.splats);
-  poser.setPose(pose(0));
+  poser.setPose(still);
   const points = Float32Array.from(
     { length: avatar.rig.vertices.length },
     (_, i) => poser.posed[4 * Math.floor(i / 3) + (i % 3)],
@@ -55,8 +61,14 @@ export async function loadScene(): Promise<Scene> {
     avatar,
     motion,
     pose,
+    moving,
+    still,
     view: (frame, size) => orbitView(orbitBy(home, (frame * Math.PI) / 180, 0), size, size),
   };
+}
+
+function query(name: string): string | null {
+  return new URLSearchParams(location.search).get(name);
 }
 
 const MIN_FRAMES = 8;
@@ -67,7 +79,7 @@ export async function measure(
   splats: number,
   draw: (frame: number) => Promise<void> | void,
 ): Promise<Timing> {
-  const seconds = Number(new URLSearchParams(location.search).get("seconds") ?? 5);
+  const seconds = Number(query("seconds") ?? 5);
   const pixel = new Uint8Array(4);
   let frames = 0;
   const warm = 3;

@@ -1,9 +1,10 @@
-/** Spark (three.js) with the same splats in one still pose: no skinning, which only helps it. */
+/** Spark (three.js) with the same splats, moved by its own skinning: four bones a splat, no blendshapes. */
 
-import { SparkRenderer, SplatMesh } from "@sparkjsdev/spark";
+import { SparkRenderer, SplatMesh, SplatSkinning } from "@sparkjsdev/spark";
 import * as THREE from "three";
 import { halfToNumber } from "../src/io/half";
 import { cross, fromColumns, multiply, unit, type Quat, type Vec3 } from "../src/rig/quaternion";
+import { forwardKinematics, TRANSFORM } from "../src/rig/kinematics";
 import { Poser } from "../src/worker/poser";
 import { base64, loadScene, measure, type Scene } from "./common";
 
@@ -21,10 +22,12 @@ window.bench = (async () => {
   const mesh = new SplatMesh({ constructSplats: (splats) => fill(scene, splats) });
   world.add(mesh);
   await mesh.initialized;
+  const move = scene.moving ? skinned(scene, mesh) : null;
   const camera = new THREE.PerspectiveCamera(50, 1, 0.05, 50);
   camera.matrixAutoUpdate = false;
   const draw = (frame: number): void => {
     place(camera, scene, frame);
+    move?.(frame);
     renderer.render(world, camera);
   };
   const gl = renderer.getContext() as WebGL2RenderingContext;
@@ -43,6 +46,40 @@ window.bench = (async () => {
   return measure(gl, scene.avatar.splats.count, draw);
 })();
 
+/** Bind the splats to the 55 joints; the result poses them for a frame. */
+function skinned(scene: Scene, mesh: SplatMesh): (frame: number) => void {
+  const { rig, splats } = scene.avatar;
+  const transl = scene.pose(0).transl;
+  const skinning = new SplatSkinning({ mesh, numSplats: splats.count, numBones: rig.parents.length });
+  const still = new THREE.Quaternion();
+  rig.parents.forEach((_, j) => {
+    const at = [0, 1, 2].map((k) => rig.joints[3 * j + k] + transl[k]);
+    skinning.setRestQuatPos(j, still, new THREE.Vector3(at[0], at[1], at[2]));
+  });
+  for (let s = 0; s < splats.count; s++) {
+    const first = rig.faces[3 * splats.face[s]] * rig.influences;
+    const bones = [0, 1, 2, 3].map((k) => (k < rig.influences ? rig.skinJoints[first + k] : 0));
+    const weights = [0, 1, 2, 3].map((k) => (k < rig.influences ? rig.skinWeights[first + k] : 0));
+    const sum = weights.reduce((a, b) => a + b);
+    const [x, y, z, w] = weights.map((q) => q / sum);
+    skinning.setSplatBones(s, new THREE.Vector4(...bones), new THREE.Vector4(x, y, z, w));
+  }
+  mesh.skinning = skinning;
+  mesh.updateGenerator();
+  const world = new Float64Array(rig.parents.length * TRANSFORM);
+  return (frame) => {
+    const pose = scene.pose(frame);
+    forwardKinematics(rig.parents, rig.joints, pose.rotations, pose.transl, world);
+    rig.parents.forEach((_, j) => {
+      const o = j * TRANSFORM;
+      const [w, x, y, z] = fromColumns(world, o);
+      const place = new THREE.Vector3(world[o + 9], world[o + 10], world[o + 11]);
+      skinning.setBoneQuatPos(j, new THREE.Quaternion(x, y, z, w), place);
+    });
+    skinning.updateBones();
+  };
+}
+
 interface Fillable {
   pushSplat(
     center: THREE.Vector3,
@@ -56,7 +93,7 @@ interface Fillable {
 function fill(scene: Scene, out: Fillable): void {
   const { splats, rig } = scene.avatar;
   const poser = new Poser(rig, splats);
-  poser.setPose(scene.pose(0));
+  poser.setPose(scene.still);
   const vertex = (i: number): Vec3 => [poser.posed[4 * i], poser.posed[4 * i + 1], poser.posed[4 * i + 2]];
   const minus = (p: Vec3, q: Vec3): Vec3 => [p[0] - q[0], p[1] - q[1], p[2] - q[2]];
   for (let s = 0; s < splats.count; s++) {

@@ -33,6 +33,16 @@ function walk(folder) {
   });
 }
 
+/** The licences of what is bundled, as those ask for. */
+function licences() {
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  return Object.keys(dependencies)
+    .sort()
+    .map((name) => `${name}\n\n${readFileSync(join(root, "node_modules", name, "LICENSE"), "utf8").trim()}\n`)
+    .join("\n\n");
+}
+
 for (const mode of ["app", "export"])
   await build({ root, mode, configFile: join(root, "vite.config.ts"), logLevel: "warn" });
 writeFileSync(join(out, "source.sha256"), `${sourceHash()}\n`);
+writeFileSync(join(out, "third-party-licences.txt"), licences());
