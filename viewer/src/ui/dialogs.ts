@@ -131,7 +131,11 @@ export function recordDialog(viewer: Viewer): void {
     hidden: true,
     "data-testid": "record-progress",
   });
-  const start = h("button", { type: "button", class: "primary", "data-testid": "record-start" }, "Record");
+  const start = h(
+    "button",
+    { type: "button", class: "primary", "data-testid": "record-start", autofocus: true },
+    "Record",
+  );
   const hint = h(
     "p",
     { class: "hint" },
