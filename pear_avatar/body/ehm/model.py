@@ -20,8 +20,9 @@ Where the program departs from the authors', and how to have it their way:
 
 * A hard overwrite tears the neck and the wrists. ``blend`` eases the new head in over some
   centimetres of skin above the seam, and the hands likewise; what is left of the body there
-  follows the jaw. Hands then grow from the wrist, where the authors scale them about the centre of
-  the template's hand. ``blend=0`` is the hard overwrite.
+  follows the jaw. Shoulders that a head model brings along stay the body's. Hands then grow from
+  the wrist, where the authors scale them about the centre of the template's hand. ``blend=0`` is
+  the hard overwrite.
 * The joints of jaw and eyes that a posed body shows are where the head turns them, instead of
   what the body's regressor makes of a foreign head (up to 17 mm off). They move nothing.
 """
@@ -41,6 +42,7 @@ from pear_avatar.body.ehm.region import (
     hand_vertices,
     lower_rows,
     neck_rows,
+    of_head_or_neck,
     surface_distance,
 )
 from pear_avatar.body.ehm.rows import (
@@ -281,6 +283,8 @@ class EhmModel:
             return share
         inside = self._mask(self.head_vertices)
         inside[self.head_vertices[kept]] = False
+        # A head model may reach below the neck set: shoulders scaled about the eyes would tear.
+        inside &= of_head_or_neck(self.body)
         return self._eased(inside)[self.head_vertices]
 
     @cached_property

@@ -21,6 +21,7 @@ __all__ = [
     "head_cut",
     "lower_rows",
     "neck_rows",
+    "of_head_or_neck",
     "surface_distance",
 ]
 
@@ -36,9 +37,14 @@ def head_cut(body: BodyModel) -> Tensor:
     """
     labels = [i for i, name in enumerate(body.part_names) if name.startswith(_HEAD_PARTS)]
     labelled = torch.isin(body.face_part, torch.tensor(labels, dtype=body.face_part.dtype))
-    chosen = body.skin_weights_t[[_NECK, *_HEAD]].sum(0) > 0.5
+    chosen = of_head_or_neck(body)
     chosen[body.faces[labelled].flatten()] = True
     return torch.nonzero(chosen).squeeze(-1)
+
+
+def of_head_or_neck(body: BodyModel) -> Tensor:
+    """(V,) bool: what neck and head carry for the most. The rest is shoulders and chest."""
+    return body.skin_weights_t[[_NECK, *_HEAD]].sum(0) > 0.5
 
 
 def neck_rows(body: BodyModel, head_vertices: Tensor) -> Tensor:
