@@ -309,8 +309,8 @@ def test_one_person_of_a_video_can_be_chosen(
         recover_video(resolve_input(str(crossing)), out, options, recoverer)
         joints = np.load(out / "walk_joints.npz")["joints_px"]
         assert joints[0, 0, 0] > joints[-1, 0, 0]
+    nowhere = RecoverOptions(box=(200, 0, 240, 40))
     with pytest.raises(UserError, match="nobody appears in the box"):
-        nowhere = RecoverOptions(box=(200, 0, 240, 40))
         recover_video(resolve_input(str(crossing)), tmp_path / "no", nowhere, recoverer)
 
 
@@ -353,6 +353,6 @@ def test_a_live_run_ends_with_its_stream_and_writes_the_motion(
     assert any("http://127.0.0.1:" in line for line in told)
     assert any("over the network" in line for line in told)
     assert load_motion(out / "stream.npz").params.num_frames == 16
+    gone = RecoverInput("stream", str(tmp_path / "gone.mp4"), "gone")
     with pytest.raises(MediaError, match="cannot be opened"):
-        gone = RecoverInput("stream", str(tmp_path / "gone.mp4"), "gone")
         recover_live(gone, out, RecoverOptions(), recoverer, browser=False)
