@@ -18,22 +18,26 @@ window.bench = (async () => {
   renderer.setClearColor(0x000000, 0);
   document.body.appendChild(renderer.domElement);
   const world = new THREE.Scene();
-  world.add(new SparkRenderer({ renderer }));
+  // In motion each frame waits for its own pose and order, as every frame of ours has them; left to
+  // itself Spark draws on with the order of some frame before, which it may do in the still scene.
+  const spark = new SparkRenderer({ renderer, autoUpdate: !scene.moving, minSortIntervalMs: 0 });
+  world.add(spark);
   const mesh = new SplatMesh({ constructSplats: (splats) => fill(scene, splats) });
   world.add(mesh);
   await mesh.initialized;
   const move = scene.moving ? skinned(scene, mesh) : null;
   const camera = new THREE.PerspectiveCamera(50, 1, 0.05, 50);
   camera.matrixAutoUpdate = false;
-  const draw = (frame: number): void => {
+  const draw = async (frame: number): Promise<void> => {
     place(camera, scene, frame);
     move?.(frame);
+    if (scene.moving || frame === 0) await spark.update({ scene: world, camera });
     renderer.render(world, camera);
   };
   const gl = renderer.getContext() as WebGL2RenderingContext;
   window.picture = async () => {
     for (let i = 0; i < 8; i++) {
-      draw(0);
+      await draw(0);
       await new Promise((resolve) => setTimeout(resolve, 250)); // until its sort has come back
     }
     const pixels = new Uint8Array(SIZE * SIZE * 4);
