@@ -172,7 +172,8 @@ class _Machine:
         text = self.line()
         if len(text) < 2 or text[:1] != text[-1:] or text[:1] not in (b"'", b'"'):
             raise MalformedPickleError(f"an unquoted string before byte {self.position}")
-        self.push(codecs.escape_decode(text[1:-1])[0].decode("latin1"))
+        raw: Any = codecs.escape_decode(text[1:-1])[0]
+        self.push(raw.decode("latin1"))
 
     def mention(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
