@@ -17,6 +17,7 @@ class TrackConfig:
     num_betas: int = 24
     num_expression: int = 20
     #: most Levenberg-Marquardt steps: body only on few frames, then everything on all frames
+    #: (of a clip below 240 frames up to five times as many, for the same work)
     coarse_steps: int = 30
     fine_steps: int = 16
     #: frames of the coarse stage, evenly spread

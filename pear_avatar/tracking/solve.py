@@ -13,8 +13,8 @@ from pear_avatar.tracking.state import TrackState, retract
 
 logger = logging.getLogger(__name__)
 
-_FIRST_DAMPING = 1e-2
-_MIN_DAMPING = 1e-4
+#: a start far from the minimum, and one that goes on where a like problem ended
+FIRST_DAMPING, MIN_DAMPING = 1e-2, 1e-4
 _MAX_DAMPING = 1e4
 
 
@@ -24,13 +24,16 @@ def minimise(
     steps: int,
     tolerance: float,
     on_step: Callable[[], None] | None = None,
+    *,
+    damping: float = FIRST_DAMPING,
 ) -> tuple[TrackState, float]:
     """At most ``steps`` linearisations from ``state``; the state reached and its energy.
 
     The energy never rises; the run ends early once two steps running lower it by less than the
-    share ``tolerance``.
+    share ``tolerance``. The first step is damped by ``damping``: a state near the minimum needs
+    little, and more of it makes steps so short that they look like the end.
     """
-    damping, best, idle = _FIRST_DAMPING, float(energy(problem, state)), 0
+    best, idle = float(energy(problem, state)), 0
     for step in range(steps):
         system = linearise(problem, state)
         gain = 0.0
@@ -42,7 +45,7 @@ def minimise(
                 value = float("inf")
             if value < best:
                 gain, best, state = (best - value) / max(best, 1e-12), value, candidate
-                damping = max(damping * 0.25, _MIN_DAMPING)
+                damping = max(damping * 0.25, MIN_DAMPING)
                 break
             damping *= 6
         logger.debug("step %d: energy %.1f, damping %.1e", step, best, damping)

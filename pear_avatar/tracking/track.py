@@ -18,7 +18,7 @@ from pear_avatar.tracking.initialise import STARTS, given_state, initial_state, 
 from pear_avatar.tracking.observations import check_detections
 from pear_avatar.tracking.proportions import PersonModel
 from pear_avatar.tracking.result import make_track
-from pear_avatar.tracking.solve import minimise
+from pear_avatar.tracking.solve import FIRST_DAMPING, MIN_DAMPING, minimise
 from pear_avatar.tracking.stages import (
     NARROW_KERNEL,
     WIDE_KERNEL,
@@ -40,6 +40,9 @@ _SPREAD_STEPS = 6
 _GIVEN_STEPS = 6
 #: relative decrease of the energy below which a step counts as converged
 _COARSE_TOLERANCE, _FINE_TOLERANCE = 3e-3, 1e-3
+#: frames from which on a clip gets ``fine_steps`` and no more, and how many times as many a
+#: short one may get
+_LONG_CLIP, _MOST_TIMES = 240, 5
 
 
 def track_clip(
@@ -111,7 +114,8 @@ def _solve(
 ) -> TrackState:
     config = clip.config
     coarse = len(STARTS) * config.coarse_steps if start is None else _GIVEN_STEPS
-    total = coarse + _SPREAD_STEPS + config.fine_steps
+    fine = fine_steps(config, clip.detections.num_frames)
+    total = coarse + _SPREAD_STEPS + fine
     done = 0
 
     def advance() -> None:
@@ -127,15 +131,25 @@ def _solve(
         state, _ = minimise(problem, start, _GIVEN_STEPS, _COARSE_TOLERANCE, advance)
     problem = body_problem(clip, state, 2 * NARROW_KERNEL)
     state, _ = minimise(problem, state, _SPREAD_STEPS, _COARSE_TOLERANCE, advance)
-    for kernel in (1.5 * NARROW_KERNEL, NARROW_KERNEL):
+    for kernel, damping in ((1.5 * NARROW_KERNEL, FIRST_DAMPING), (NARROW_KERNEL, MIN_DAMPING)):
         if person is not None:
             clip = replace(clip, rig=person.rig(state.betas))
         problem = full_problem(clip, state, kernel)
-        state, value = minimise(problem, state, config.fine_steps // 2, _FINE_TOLERANCE, advance)
+        state, value = minimise(
+            problem, state, fine // 2, _FINE_TOLERANCE, advance, damping=damping
+        )
         logger.info("energy %.0f, focal x %.3f", value, float(state.log_focal.exp()))
     if progress is not None:
         progress("track", total, total)
     return state
+
+
+def fine_steps(config: TrackConfig, frames: int) -> int:
+    """Most steps on all frames: short clips, whose steps are cheap, get more for the same work.
+
+    Their few views hardly tell shape from distance, so that the minimum lies in a long valley.
+    """
+    return int(config.fine_steps * min(max(_LONG_CLIP / frames, 1), _MOST_TIMES))
 
 
 def _coarse_start(clip: Clip, advance: Callable[[], None]) -> TrackState:

@@ -24,7 +24,7 @@ from pear_avatar.geometry.cameras import look_at
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, geodesic_angle
 from pear_avatar.tracking import TrackConfig, track_clip, track_report
 from pear_avatar.tracking.priors import rest_pose
-from pear_avatar.tracking.track import take_frames
+from pear_avatar.tracking.track import fine_steps, take_frames
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Track
 
 N = 16
@@ -79,10 +79,10 @@ def test_noisy_person_is_found_within_the_promised_error(
 ) -> None:
     assert_sound(track, N)
     rooted, aligned = joint_errors(joints_of(body, track.motion.params), joints_of(body, person))
-    assert rooted < 60  # mm; the detector errs by 12 mm and does not see depth
-    assert aligned < 35
+    assert rooted < 50  # mm; the detector errs by 12 mm and does not see depth
+    assert aligned < 30
     report = track_report(track, detections, body)
-    assert report["landmark_error_rel"] < 0.011
+    assert report["landmark_error_rel"] < 0.009
     assert report["frames_trusted"] == N
     assert abs(report["height_m"] - height_of(body, person.betas)) < 0.15
     focal = float(tall_camera().K[0, 0])
@@ -97,8 +97,8 @@ def test_perfect_detections_are_explained_almost_exactly(
 ) -> None:
     found = track_clip(detect(body, person, tall_camera(), noise=0.0), body)
     rooted, aligned = joint_errors(joints_of(body, found.motion.params), joints_of(body, person))
-    assert rooted < 45  # mm; what the priors pull away from the truth
-    assert aligned < 22
+    assert rooted < 38  # mm; what the priors pull away from the truth
+    assert aligned < 20
 
 
 def test_the_same_detections_give_the_same_track(
@@ -130,8 +130,8 @@ def test_a_fifth_of_wild_landmarks_hardly_matters(
     px[wild] = rng.uniform((0, 0), (720, 1280), (int(wild.sum()), 2))
     found = track_clip(replace(detections, pose_px=px), body)
     rooted, aligned = joint_errors(joints_of(body, found.motion.params), joints_of(body, person))
-    assert rooted < 75
-    assert aligned < 45
+    assert rooted < 55
+    assert aligned < 32
 
 
 def test_hands_never_seen_stay_relaxed_and_faces_neutral(
@@ -200,6 +200,14 @@ def test_stills_and_tiny_clips(body: BodyModel, detections: ClipDetections, coun
     found = track_clip(clip, body)
     assert_sound(found, count)
     assert track_report(found, clip, body)["landmark_error_rel"] < 0.02
+
+
+def test_short_clips_may_take_more_steps_for_the_same_work() -> None:
+    config = TrackConfig(fine_steps=16)
+    assert [fine_steps(config, n) for n in (1, 12, 48, 96, 120)] == [80, 80, 80, 40, 32]
+    assert [fine_steps(config, n) for n in (240, 241, 5000)] == [16, 16, 16]
+    assert all(n * fine_steps(config, n) <= 16 * 240 for n in range(1, 241))
+    assert fine_steps(TrackConfig(fine_steps=0), 10) == 0
 
 
 def test_progress_counts_up_to_its_total(body: BodyModel, detections: ClipDetections) -> None:

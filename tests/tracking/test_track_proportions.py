@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -67,10 +69,11 @@ def test_a_childs_proportions_are_found(ehm: EhmModel) -> None:
     assert tracks["plain"].proportions is None
     found = tracks["ehm"].proportions
     assert found is not None
-    assert 1.05 < float(found.head_scale[0]) < 1.4
+    assert 1.1 < float(found.head_scale[0]) < 1.4
     bodies = {"plain": ehm.body, "ehm": ehm.person(found)}
     errors = {n: shape_error(bodies[n], tracks[n], truth, params) for n in tracks}
-    assert errors["ehm"] < 0.75 * errors["plain"]
+    assert errors["ehm"] < 0.6 * errors["plain"]
+    assert errors["ehm"] < 8  # mm
     landmarks = {n: float(np.nanmean(t.landmark_error)) for n, t in tracks.items()}
     assert landmarks["ehm"] < landmarks["plain"]
     aligned = {}
@@ -79,7 +82,19 @@ def test_a_childs_proportions_are_found(ehm: EhmModel) -> None:
         joints = bodies[name].shape(p.betas).pose(p.rotations, p.transl).joints
         true = truth.shape(params.betas).pose(params.rotations, params.transl).joints
         aligned[name] = joint_errors(joints, true)[1]
-    assert aligned["ehm"] < aligned["plain"] + 1
+    assert aligned["ehm"] < aligned["plain"] - 1
+
+
+def test_a_short_clip_is_solved_to_the_end(ehm: EhmModel) -> None:
+    """Steps without end lead to the same track: the large head lies down a long, flat valley."""
+    truth = ehm.person(ehm.scaled(1.3, 1.15))
+    detections = detect(truth, moving_person(truth, 8), tall_camera())
+    config = TrackConfig(coarse_steps=10)
+    found = track_clip(detections, ehm, config=config)
+    longer = track_clip(detections, ehm, config=replace(config, fine_steps=100))
+    assert torch.equal(found.motion.params.betas, longer.motion.params.betas)
+    shorter = track_clip(detections, ehm, config=replace(config, fine_steps=3))
+    assert not torch.equal(found.motion.params.betas, shorter.motion.params.betas)
 
 
 def test_scales_that_may_not_move_stay_at_one(ehm: EhmModel) -> None:
