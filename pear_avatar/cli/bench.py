@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +92,7 @@ def _samples(dataset: str, root: Path, scratch: Path, body: BodyModel) -> Iterat
         return benchmarks.make_synthetic_samples(scratch, body, _SYNTHETIC_PEOPLE)
     if dataset == "coco-wholebody":
         return benchmarks.read_coco_wholebody(root / _COCO_FILE, root / _COCO_PICTURES)
-    readers = {
+    readers: dict[str, Callable[[Path], Iterator[Sample]]] = {
         "stills": benchmarks.read_stills,
         "3dpw": benchmarks.read_3dpw,
         "ehf": benchmarks.read_ehf,
