@@ -11,6 +11,7 @@ import torch
 
 from pear_avatar.avatar.model import Avatar
 from pear_avatar.body import load_body
+from pear_avatar.body.sources import load_ehm
 from pear_avatar.data.images import write_image
 from pear_avatar.data.synthetic.choreography import UNSEEN, choreograph
 from pear_avatar.data.synthetic.clip import (
@@ -21,7 +22,7 @@ from pear_avatar.data.synthetic.clip import (
 from pear_avatar.data.video import VideoWriter
 from pear_avatar.evaluation.perceptual import load_perceptual
 from pear_avatar.pipeline.config import load_fit_config
-from pear_avatar.pipeline.fit import FitResult, fit_video
+from pear_avatar.pipeline.fit import FitResult, fit_video, person_body
 from pear_avatar.pipeline.pictures import contact_sheet
 from pear_avatar.pipeline.report import write_report_json
 from pear_avatar.pipeline.showcase import draw, framing_cameras, novel_views, to_uint8
@@ -80,7 +81,8 @@ def run_demo(
     fit = fit_video(source, folder, config, progress=progress)
     truth, pictures = None, None
     if clip is not None:
-        truth = measure_truth(fit.avatar, fit.track, clip, load_body(), load_perceptual())
+        person = person_body(load_ehm(), fit.track)
+        truth = measure_truth(fit.avatar, fit.track, clip, person, load_perceptual())
         write_report_json(folder / "report.json", {**fit.report, "truth": truth.as_dict()})
         pictures = _beside_truth(fit, clip)
     shown = _write_motion(

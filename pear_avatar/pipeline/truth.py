@@ -87,7 +87,7 @@ def measure_truth(
         avatar: the fitted avatar.
         track: its refined track.
         clip: the clip it was fitted to, with truth.
-        body: the open body that track and truth share.
+        body: the tracked person's own, whose motion the track is.
         perceptual: from ``load_perceptual()``.
     """
     joints = _track_joints(track, body)

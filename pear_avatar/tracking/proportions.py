@@ -26,6 +26,10 @@ _SMALLEST, _LARGEST = 0.5, 2.5
 _NUM_SCALES = 2
 
 
+#: A scale that differs from one by less is drawn to it harder, down to this share of its sigma.
+_PLAIN_GAP, _LEAST_SHARE = 0.06, 0.25
+
+
 @dataclass(frozen=True)
 class PersonModel:
     """Makes rigs and bodies of one person whose scales are not known yet."""
@@ -42,6 +46,26 @@ class PersonModel:
         """What the solver's shared coefficients (num_betas + 2,) say of the scales."""
         head, hand = self._scales(coefficients)
         return self.ehm.scaled(head, hand)
+
+    def settled(self, coefficients: Tensor) -> tuple[PersonModel, Tensor]:
+        """The same person with a stronger prior on scales that hardly differ from one.
+
+        Betas explain small differences of an ordinary adult as well, and joints are nearer to the
+        truth if they do; a child's or a costume's head is beyond them and keeps its freedom.
+
+        Returns:
+            The person, and the coefficients that mean the same scales to it.
+        """
+        head, hand = (self._scales(coefficients) - 1).abs().tolist()
+        share = [min(max(gap / _PLAIN_GAP, _LEAST_SHARE), 1.0) for gap in (head, hand)]
+        config = replace(
+            self.config,
+            head_scale_sigma=share[0] * self.config.head_scale_sigma,
+            hand_scale_sigma=share[1] * self.config.hand_scale_sigma,
+        )
+        moved = coefficients.clone()
+        moved[self.num_betas :] /= coefficients.new_tensor(share)
+        return PersonModel(self.ehm, config), moved
 
     def body(self, coefficients: Tensor) -> BodyModel:
         """The person with these scales built in."""

@@ -101,7 +101,7 @@ def track_clip(
         if initial is not None:
             initial = replace(initial, betas=initial.betas[..., : config.num_betas])
             start = given_state(initial, detections.trusted, detections.time, T_world_solver, rig)
-        state = _solve(clip, person, start, progress)
+        state, person = _solve(clip, person, start, progress)
         found = None
         if person is not None:
             found, plain = person.proportions(state.betas), person.body(state.betas)
@@ -111,7 +111,8 @@ def track_clip(
 
 def _solve(
     clip: Clip, person: PersonModel | None, start: TrackState | None, progress: Progress | None
-) -> TrackState:
+) -> tuple[TrackState, PersonModel | None]:
+    """The solution, and the person in whose terms its shape is told."""
     config = clip.config
     coarse = len(STARTS) * config.coarse_steps if start is None else _GIVEN_STEPS
     fine = fine_steps(config, clip.detections.num_frames)
@@ -133,6 +134,9 @@ def _solve(
     state, _ = minimise(problem, state, _SPREAD_STEPS, _COARSE_TOLERANCE, advance)
     for kernel, damping in ((1.5 * NARROW_KERNEL, FIRST_DAMPING), (NARROW_KERNEL, MIN_DAMPING)):
         if person is not None:
+            if kernel == NARROW_KERNEL:
+                person, betas = person.settled(state.betas)
+                state = replace(state, betas=betas)
             clip = replace(clip, rig=person.rig(state.betas))
         problem = full_problem(clip, state, kernel)
         state, value = minimise(
@@ -141,7 +145,7 @@ def _solve(
         logger.info("energy %.0f, focal x %.3f", value, float(state.log_focal.exp()))
     if progress is not None:
         progress("track", total, total)
-    return state
+    return state, person
 
 
 def fine_steps(config: TrackConfig, frames: int) -> int:
