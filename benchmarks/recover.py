@@ -17,6 +17,7 @@ The lifter's figures are of :mod:`benchmarks._lifter_eval`.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -37,6 +38,7 @@ from pear_avatar.recovery.pear.people import PearRecovery, output_sizes
 _CPU_SIZES = ("vit-ti", "vit-s", "vit-b")
 _CUDA_SIZES = ("vit-ti", "vit-s", "vit-b", "vit-l", "vit-h")
 _PEER = "eager float32"
+_STREAM_SECONDS = 3.0
 #: Standard deviation that the random decoders' outputs have relative to their input's.
 _READOUT = 0.1
 
@@ -88,7 +90,54 @@ def _compare(
         for kind in kinds:
             label, rate = f"{title}: crop to mesh{kind}", 1e3 * batch / ms[kind]
             results.append(Result.versus(label, rate, "frames/s", "higher", _PEER, peer))
+    if device.type == "cpu":
+        results += _throughput(name, network, kinds[""])
     return results
+
+
+def _throughput(name: str, network: PearNetwork, recovery: PearRecovery) -> list[Result]:
+    """Frames a second of one worker with one thread for each core, each on frames of its own.
+
+    Handing one small network to several threads costs as much as it gains; a video's frames need
+    not wait for each other.
+    """
+    workers = torch.get_num_threads()
+    results = []
+    for batch in (1, 4):
+        crops = torch.rand(batch, 3, CROP_SIZE, CROP_SIZE)
+        ours = batch * _calls_a_second(partial(recovery.vertices, crops), workers)
+        peer = batch * _calls_a_second(partial(_published, network, recovery, crops), workers)
+        label = f"{name} cpu, {workers} workers, batch {batch}: crop to mesh"
+        results.append(Result.versus(label, ours, "frames/s", "higher", _PEER, peer))
+    torch.set_num_threads(workers)
+    return results
+
+
+def _calls_a_second(call: Callable[[], object], workers: int) -> float:
+    counts, stop = [0] * workers, threading.Event()
+    started = threading.Barrier(workers + 1)
+
+    def work(k: int) -> None:
+        torch.set_num_threads(1)  # of this thread
+        with torch.no_grad():
+            for _ in range(3):
+                call()
+            started.wait()
+            while not stop.is_set():
+                call()
+                counts[k] += 1
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(workers)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    begin = time.perf_counter()
+    time.sleep(_STREAM_SECONDS)
+    rate = sum(counts) / (time.perf_counter() - begin)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return rate
 
 
 @torch.no_grad()
