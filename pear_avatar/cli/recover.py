@@ -10,6 +10,7 @@ from pear_avatar.cli.options import (
     Subparsers,
     add_command,
     add_machine_options,
+    positive_float,
     positive_int,
 )
 from pear_avatar.pipeline.errors import EXIT_OK, EXIT_SKIPPED
@@ -91,7 +92,9 @@ def add_parser(commands: Subparsers) -> None:
     )  # fmt: skip
     live = parser.add_argument_group("live input (camera or stream)")
     live.add_argument("--window", action="store_true", help="show it in a window, not on a page")
-    live.add_argument("--seconds", type=_seconds, metavar="S", help="stop after so many seconds")
+    live.add_argument(
+        "--seconds", type=positive_float, metavar="S", help="stop after so many seconds"
+    )
     live.add_argument("--no-browser", action="store_true", help="only print the page's address")
     add_machine_options(parser)
     parser.set_defaults(run=run)
@@ -101,16 +104,6 @@ def _whole(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number such as 0, 1, 2")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value
 
 
 def _box(text: str) -> tuple[float, float, float, float]:

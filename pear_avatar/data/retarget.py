@@ -37,7 +37,7 @@ from pear_avatar.geometry.rotations import (
 )
 from pear_avatar.types import BodyParams, Motion
 
-__all__ = ["retarget"]
+__all__ = ["leg_length", "retarget"]
 
 _F64 = torch.float64
 _SIDES = ("left", "right")
@@ -110,8 +110,8 @@ def retarget(
     constants = _constants(source, joints, standing)
     world, drivers = _world_rotations(source, constants)
     rotations = _local(world)
-    scale = float(_leg_length(joints, lambda n: JOINT_INDEX[n])) / float(
-        _leg_length(source.rest, lambda n: source.skeleton.limbs[n])
+    scale = float(leg_length(joints)) / float(
+        leg_length(source.rest, lambda n: source.skeleton.limbs[n])
     )
     if sole_height is None:
         sole_height = float(joints[[JOINT_INDEX[f"{s}_foot"] for s in _SIDES], 1].min()) - 0.02
@@ -414,8 +414,11 @@ def _local(world: Tensor) -> Tensor:
     return local
 
 
-def _leg_length(points: Tensor, index: Callable[[str], int]) -> Tensor:
-    """Mean length of both legs from hip to ankle."""
+def leg_length(points: Tensor, index: Callable[[str], int] = JOINT_INDEX.__getitem__) -> Tensor:
+    """Mean length of both legs from hip to ankle, metres, of rest joints (J, 3).
+
+    index: place of a joint by its name; SMPL-X's 55 joints by default.
+    """
     total = points.new_zeros(())
     for side in _SIDES:
         hip, knee, ankle = (points[index(f"{side}_{j}")] for j in ("hip", "knee", "ankle"))

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body import BodyModel, load_body
-from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.licensed.find import named_folder
 from pear_avatar.body.licensed.hands import HandPca
 from pear_avatar.body.sources import BodySource, load_ehm, load_hands, load_licensed_body
@@ -36,6 +35,7 @@ from pear_avatar.data.pose_write import (
     save_motion_smplx,
 )
 from pear_avatar.data.resample import resample_motion
+from pear_avatar.data.retarget import leg_length
 from pear_avatar.data.track_file import load_track, save_track, track_pelvis
 from pear_avatar.pipeline.errors import UserError, explain
 from pear_avatar.types import BodyParams, Motion, Track
@@ -316,16 +316,8 @@ def _in_shape(found: MotionFile, body: BodyModel, betas: Tensor | None, licensed
 def _on_shape(params: BodyParams, body: BodyModel, betas: Tensor) -> Tensor:
     """(N, 3) translations on a body of another shape: longer legs take longer steps."""
     old, new = (body.shape(b).joints for b in (params.betas, betas))
-    ratio = _leg_length(new) / _leg_length(old)
+    ratio = leg_length(new) / leg_length(old)
     return (params.transl + old[0]) * ratio - new[0]
-
-
-def _leg_length(joints: Tensor) -> Tensor:
-    total = joints.new_zeros(())
-    for side in ("left", "right"):
-        hip, knee, ankle = (joints[JOINT_INDEX[f"{side}_{n}"]] for n in ("hip", "knee", "ankle"))
-        total = total + (hip - knee).norm() + (knee - ankle).norm()
-    return total
 
 
 def _cut(motion: Motion, options: ConvertOptions) -> Motion:

@@ -6,7 +6,7 @@ import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 
@@ -22,9 +22,11 @@ from pear_avatar.pipeline.live_page import LivePage
 from pear_avatar.pipeline.recover import RecoverOptions, RecoverSummary
 from pear_avatar.pipeline.recover_inputs import RecoverInput
 from pear_avatar.pipeline.recover_outputs import PersonResult, draw_people, write_person
-from pear_avatar.recovery.recoverer import Recoverer, guess_camera
+from pear_avatar.recovery.lens import guess_camera
+from pear_avatar.recovery.recoverer import Recoverer
 from pear_avatar.recovery.smoothing import BodyFilterState, one_euro_body
 from pear_avatar.recovery.types import Recovered
+from pear_avatar.tracking.camera import clip_cameras
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Proportions, Track
 
 __all__ = ["recover_live"]
@@ -227,11 +229,7 @@ class _Session:
             torch.stack([p.transl for p in frames]),
         )
         one = camera if camera.K.dim() == 2 else camera[0]
-        cameras = replace(
-            one,
-            K=one.K.expand(count, 3, 3).clone(),
-            T_camera_world=one.T_camera_world.expand(count, 4, 4).clone(),
-        )
+        cameras = clip_cameras(one, count, 0.0)
         index = np.arange(count, dtype=np.int64)
         motion = Motion(params, np.array(times), name)
         return Track(motion, cameras, index, np.ones(count, bool), np.full(count, np.nan))

@@ -13,7 +13,7 @@ from pear_avatar.data.images import MediaError
 from pear_avatar.data.video import VideoWriter, pick_frames, probe_video, read_frames
 from pear_avatar.perception import detect_landmarks
 from pear_avatar.perception.following import Follower
-from pear_avatar.perception.measure import SEEN, box_overlap
+from pear_avatar.perception.measure import box_overlap
 from pear_avatar.perception.picture import at_time
 from pear_avatar.pipeline.errors import UserError
 from pear_avatar.pipeline.recover import ProgressFn, RecoverOptions, RecoverSummary
@@ -24,10 +24,12 @@ from pear_avatar.pipeline.recover_outputs import (
     draw_people,
     write_person,
 )
-from pear_avatar.recovery.recoverer import Recoverer, guess_camera, stack_people
+from pear_avatar.recovery.lens import guess_camera
+from pear_avatar.recovery.recoverer import Recoverer, stack_people, visibility
 from pear_avatar.recovery.smoothing import gaussian_body, one_euro_both_ways
+from pear_avatar.tracking.camera import clip_cameras
 from pear_avatar.tracking.report import frame_errors
-from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Track
+from pear_avatar.types import BodyParams, ClipDetections, Motion, Track
 
 __all__ = ["person_result", "recover_video"]
 
@@ -128,13 +130,13 @@ def person_result(
 ) -> PersonResult:
     """One person's parameters in all frames: recovered, of one shape, smoothed."""
     camera = options.camera or guess_camera(detections.width, detections.height)
-    confidence = _confidence(detections)
+    confidence = visibility(detections)
     with torch.no_grad():
         found = recoverer.source.recover_clip(_pictures(path, detections), detections, camera)
         params = found.params
         if options.smooth != "off" and detections.num_frames > 2:
             params = _smoothed(params, detections, options)
-    cameras = _per_frame(found.camera, detections.num_frames)
+    cameras = clip_cameras(found.camera, detections.num_frames, 0.0)
     track = Track(
         Motion(params, detections.time, name),
         cameras,
@@ -163,22 +165,6 @@ def _pictures(path: Path, detections: ClipDetections) -> Iterator[np.ndarray]:
     """The frames of the detections' rows, decoded only if somebody looks."""
     for _, _, rgb in read_frames(path, indices=detections.frame_index):
         yield rgb
-
-
-def _confidence(detections: ClipDetections) -> np.ndarray:
-    """(N,) mean visibility of the landmarks in sight."""
-    seen = detections.pose_confidence > SEEN
-    total = (detections.pose_confidence * seen).sum(1)
-    mean: np.ndarray = total / np.maximum(seen.sum(1), 1)
-    return mean
-
-
-def _per_frame(camera: Camera, count: int) -> Camera:
-    return replace(
-        camera,
-        K=camera.K.expand(count, 3, 3).clone(),
-        T_camera_world=camera.T_camera_world.expand(count, 4, 4).clone(),
-    )
 
 
 def _write_overlay(

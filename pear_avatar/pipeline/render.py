@@ -19,12 +19,12 @@ from pear_avatar.avatar.file_format import load_avatar
 from pear_avatar.avatar.model import Avatar
 from pear_avatar.body import load_body
 from pear_avatar.body.expressions import transfer_expression
-from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.data.camera_paths import fixed_path, orbit_path, resized_path, turntable_path
 from pear_avatar.data.images import is_image_path, read_image, write_image
 from pear_avatar.data.pose_arrays import PoseFileError
 from pear_avatar.data.pose_files import load_motion
 from pear_avatar.data.resample import resample_motion
+from pear_avatar.data.retarget import leg_length
 from pear_avatar.data.track_file import is_track, load_track
 from pear_avatar.data.video import VideoWriter
 from pear_avatar.geometry.cameras import camera_center
@@ -240,7 +240,7 @@ def fit_motion(avatar: Avatar, motion: Motion, about: Tensor | None = None) -> M
     source = _rest_joints(motion, target)
     if not same_body:
         params = replace(params, expression=_expression_for(avatar, motion))
-    ratio = _leg_length(target) / _leg_length(source)
+    ratio = float(leg_length(target)) / float(leg_length(source))
     pelvis = params.transl + source[0].to(params.transl)
     start = pelvis[0] if about is None else about.to(pelvis)
     moved = start + ratio * (pelvis - start) - target[0].to(pelvis)
@@ -306,15 +306,6 @@ def _held(motion: Motion, count: int) -> Motion:
     """The first pose, ``count`` times."""
     still = torch.zeros(count, dtype=torch.int64)
     return replace(motion, params=motion.params[still], time=np.arange(count) / motion.fps)
-
-
-def _leg_length(joints: Tensor) -> float:
-    """Hip to knee to ankle in metres, mean of both sides, of rest joints (55, 3)."""
-    total = 0.0
-    for side in ("left", "right"):
-        hip, knee, ankle = (joints[JOINT_INDEX[f"{side}_{n}"]] for n in ("hip", "knee", "ankle"))
-        total += float((hip - knee).norm() + (knee - ankle).norm()) / 2
-    return total
 
 
 @torch.no_grad()

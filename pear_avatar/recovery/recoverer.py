@@ -15,9 +15,10 @@ from torch import Tensor
 
 from pear_avatar.body.ehm import EhmModel
 from pear_avatar.data.images import read_image
-from pear_avatar.geometry.cameras import default_world_camera, intrinsics
+from pear_avatar.geometry.cameras import default_world_camera
 from pear_avatar.perception.measure import SEEN
 from pear_avatar.perception.picture import PictureDetector, SeenPerson
+from pear_avatar.recovery.lens import guess_camera
 from pear_avatar.recovery.turning import (
     QUARTER_TURNS,
     turn_boxes_back,
@@ -28,10 +29,8 @@ from pear_avatar.recovery.turning import (
 from pear_avatar.recovery.types import Recovered, RecoveredPeople, RecoveredPerson
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
-__all__ = ["FOCAL_GUESS", "PoseSource", "Recoverer", "guess_camera", "stack_people"]
+__all__ = ["PoseSource", "Recoverer", "stack_people", "visibility"]
 
-#: Focal length of a picture that does not tell, in lengths of its longer side (49 degrees).
-FOCAL_GUESS = 1.1
 #: Smaller pictures (pixels, shorter side) show nothing that could be recovered.
 _MIN_SIDE = 32
 
@@ -159,6 +158,7 @@ class Recoverer:
         detections = stack_people([person.detections for person in seen])
         with torch.no_grad():
             found = self.source.recover(repeat(rgb, len(seen)), detections, looked)
+        confidence = visibility(detections)
         people = []
         for i in range(len(seen)):
             params, camera = found.params[i], _of(found.camera, i)
@@ -173,7 +173,7 @@ class Recoverer:
                     _pick(found.proportions, i),
                     camera,
                     box,
-                    _confidence(detections, i),
+                    float(confidence[i]),
                     str(detections.reason[i]),
                     i,
                     seen[i].detections,
@@ -184,12 +184,6 @@ class Recoverer:
 
     def _pelvis(self, params: BodyParams, proportions: Proportions) -> Tensor:
         return self.source.body.shape(params.betas, None, proportions).joints[..., 0, :]
-
-
-def guess_camera(width: int, height: int) -> Camera:
-    """A centred camera with a usual lens, upright at the world's origin."""
-    K = intrinsics(FOCAL_GUESS * max(width, height), width, height)
-    return Camera(K, default_world_camera(), width, height)
 
 
 def stack_people(people: Sequence[ClipDetections]) -> ClipDetections:
@@ -237,8 +231,9 @@ def _pick(proportions: Proportions, i: int) -> Proportions:
     )
 
 
-def _confidence(detections: ClipDetections, i: int) -> float:
-    """Mean visibility of the landmarks that lie in the picture."""
-    visible = detections.pose_confidence[i]
-    seen = visible[visible > SEEN]
-    return float(seen.mean()) if len(seen) else 0.0
+def visibility(detections: ClipDetections) -> np.ndarray:
+    """(N,) in [0, 1]: mean visibility of the landmarks that are seen, 0 where none is."""
+    seen = detections.pose_confidence > SEEN
+    total = (detections.pose_confidence * seen).sum(1)
+    mean: np.ndarray = total / np.maximum(seen.sum(1), 1)
+    return mean

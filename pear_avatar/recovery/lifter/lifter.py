@@ -13,8 +13,9 @@ from torch import Tensor
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.open_body import load_body
-from pear_avatar.geometry.cameras import default_world_camera, intrinsics, invert_rigid
+from pear_avatar.geometry.cameras import default_world_camera, invert_rigid
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
+from pear_avatar.recovery.lens import guess_camera
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.decode import FaceBasis, Lifted, decode
 from pear_avatar.recovery.lifter.features import Seen, encode, person_box, pose_mask
@@ -24,8 +25,6 @@ from pear_avatar.recovery.lifter.rig import Shape, make_rig
 from pear_avatar.recovery.lifter.weights import load_network
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
-#: Focal length over the longer side where no camera is given: a 49 degree view.
-FOCAL_GUESS = 1.1
 _BATCH = 2048
 #: Facial actions weaker than this are taken for none.
 _FAINT = 0.05
@@ -239,8 +238,7 @@ def _cameras(detections: ClipDetections, camera: Camera | None) -> Camera:
     """One camera per frame."""
     N, width, height = detections.num_frames, detections.width, detections.height
     if camera is None:
-        K = intrinsics(FOCAL_GUESS * max(width, height), width, height)
-        camera = Camera(K, default_world_camera(), width, height)
+        camera = guess_camera(width, height)
     if (camera.width, camera.height) != (width, height):
         raise ValueError(
             f"the camera is for {camera.width} x {camera.height} pixels, the pictures have "
