@@ -13,7 +13,7 @@ from torch import Tensor
 from pear_avatar.geometry.cameras import default_world_camera
 from pear_avatar.perception import detect_clip
 from pear_avatar.recovery.lifter import Lifter
-from pear_avatar.recovery.lifter.score import align
+from pear_avatar.training.lifter.score import align
 from pear_avatar.types import Camera, ClipDetections
 
 _VIEWS = ("cam01", "cam03")

@@ -31,7 +31,7 @@ from pear_avatar.splatting.reference import (
     pixel_centers,
     project_splats,
 )
-from pear_avatar.splatting.scene import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_MIN, Splats, View
+from pear_avatar.splatting.splat_scene import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_MIN, Splats, View
 from pear_avatar.types import Camera
 
 _DENSE_TILE = 16

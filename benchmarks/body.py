@@ -1,6 +1,6 @@
 """The maths of body and EHM-s beside the smplx package, on the same body in the same run.
 
-The peer reads the open body through :mod:`pear_avatar.body.smplx_layout`. It multiplies pose
+The peer reads the open body through :mod:`standins.smplx_layout`. It multiplies pose
 correctives, which the open body does not have (they are zero); ``with pose correctives`` gives
 this package the same zeros to multiply, so that both do the same work. ``EHM-s`` adds what the
 peer does not do: a scaled head, scaled hands, jaw and eyes in the head, joints regressed anew;
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from standins.smplx_layout import to_smplx_arrays
 from torch import Tensor
 
 from benchmarks.framework import Options, Result
@@ -30,7 +31,6 @@ from pear_avatar import _native
 from pear_avatar.body import BodyModel, load_body
 from pear_avatar.body.ehm import EhmModel, PosedEhm, open_ehm
 from pear_avatar.body.joints import PARAM_SLICES
-from pear_avatar.body.smplx_layout import to_smplx_arrays
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.types import Proportions
 

@@ -18,7 +18,7 @@ from benchmarks._splat_scenes import capsule_person, full_figure_camera
 from benchmarks.fit import make_fitter, make_step
 from benchmarks.framework import Options, Result
 from benchmarks.timing import interleaved_medians
-from pear_avatar.fitting.config import FittingConfig
+from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.splatting import rasterise
 from pear_avatar.types import Camera
 

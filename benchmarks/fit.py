@@ -23,12 +23,8 @@ from benchmarks.framework import Options, Result
 from benchmarks.timing import interleaved_medians
 from pear_avatar import _native
 from pear_avatar.body import load_body
-from pear_avatar.fitting.config import FittingConfig
-from pear_avatar.fitting.frames import FrameSet
-from pear_avatar.fitting.limits import SplatLimits
-from pear_avatar.fitting.objective import PoseNeighbours
-from pear_avatar.fitting.run import single_torch_thread
-from pear_avatar.fitting.scene import (
+from pear_avatar.fitting.fit_config import FittingConfig
+from pear_avatar.fitting.fit_scene import (
     Scene,
     leaves_of,
     make_scene,
@@ -37,12 +33,16 @@ from pear_avatar.fitting.scene import (
     skinning,
     stored_pose,
 )
-from pear_avatar.fitting.stages import Fitter, cloth_weights, joint_rates, joint_step
-from pear_avatar.fitting.state import FitState, new_state, state_to
+from pear_avatar.fitting.fit_stages import Fitter, cloth_weights, joint_rates, joint_step
+from pear_avatar.fitting.fit_state import FitState, new_state, state_to
+from pear_avatar.fitting.frames import FrameSet
+from pear_avatar.fitting.limits import SplatLimits
+from pear_avatar.fitting.objective import PoseNeighbours
+from pear_avatar.fitting.run import single_torch_thread
 from pear_avatar.fitting.step import ClothUpdater, update_dense, update_pose
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.splatting import rasterise
-from pear_avatar.splatting.skinning import skin_and_bind_reference
+from pear_avatar.splatting.skin_and_bind import skin_and_bind_reference
 from pear_avatar.types import BodyParams, Camera
 
 _WIDTH, _HEIGHT, _FRAMES = 256, 512, 4

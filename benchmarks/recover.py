@@ -30,10 +30,10 @@ from benchmarks.framework import Options, Result
 from benchmarks.timing import interleaved_medians
 from pear_avatar.body import load_body
 from pear_avatar.body.ehm import EhmModel, open_ehm
-from pear_avatar.recovery.pear.config import CROP_SIZE, PearConfig
 from pear_avatar.recovery.pear.engine import PearEngine
-from pear_avatar.recovery.pear.network import PearNetwork
-from pear_avatar.recovery.pear.people import PearRecovery, output_sizes
+from pear_avatar.recovery.pear.pear_config import CROP_SIZE, PearConfig
+from pear_avatar.recovery.pear.pear_network import PearNetwork
+from pear_avatar.recovery.pear.pear_people import PearRecovery, output_sizes
 
 _CPU_SIZES = ("vit-ti", "vit-s", "vit-b")
 _CUDA_SIZES = ("vit-ti", "vit-s", "vit-b", "vit-l", "vit-h")

@@ -21,13 +21,13 @@ import numpy as np
 import torch
 
 from benchmarks.framework import Direction, Options, Result
+from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
 from pear_avatar.avatar.binding import sample_surface
 from pear_avatar.avatar.file_format import save_avatar
-from pear_avatar.avatar.model import Avatar, SplatSet, personalise
 from pear_avatar.body import load_body
+from pear_avatar.commands.export import export_html
 from pear_avatar.geometry.cameras import orbit_cameras
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz
-from pear_avatar.pipeline.export import export_html
 from pear_avatar.splatting import rasterise
 from pear_avatar.types import BodyParams, Camera
 from pear_avatar.viewer.motions import BUILTIN_MOTIONS, builtin_motion

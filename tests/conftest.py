@@ -59,7 +59,7 @@ def body_models(request, tmp_path_factory) -> Path:
         if not folder.is_dir():
             raise pytest.UsageError(f"--body-models {given}: no such folder")
         return folder
-    from pear_avatar.body.standins import write_standins
+    from standins import write_standins
 
     return write_standins(tmp_path_factory.mktemp("body-models"))
 

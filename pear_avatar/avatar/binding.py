@@ -1,6 +1,6 @@
 """Splats tied to the body's triangles: where each one sits, and how it follows a posed mesh.
 
-How a bound splat moves with its triangle is told in :mod:`pear_avatar.splatting.skinning`.
+How a bound splat moves with its triangle is told in :mod:`pear_avatar.splatting.skin_and_bind`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
-from pear_avatar.splatting.skinning import SkinnedSplats
+from pear_avatar.splatting.skin_and_bind import SkinnedSplats
 
 #: largest spacing over the median one
 _MAX_SPACING = 1.5

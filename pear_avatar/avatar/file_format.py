@@ -49,21 +49,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pear_avatar.avatar.avatar import Avatar, SplatSet
 from pear_avatar.avatar.binding import SplatBinding
-from pear_avatar.avatar.model import Avatar, SplatSet
 from pear_avatar.body.joints import JOINT_NAMES, NUM_JOINTS, PARENTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.skinning import KinematicTree
-from pear_avatar.data.atomic import atomic_path
+from pear_avatar.errors import AvatarFileError
+from pear_avatar.io.atomic import atomic_path
 
 FORMAT = "pear-avatar"
 VERSION = 1
 _INFO = "info."
 _MAX_BYTES = 1 << 30
-
-
-class AvatarFileError(ValueError):
-    """An avatar file that cannot be used; the message names it and says why."""
 
 
 def save_avatar(path: str | Path, avatar: Avatar) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pear_avatar.cli.options import Subparsers, add_command
-from pear_avatar.pipeline.errors import EXIT_OK, EXIT_USER_ERROR
-from pear_avatar.pipeline.machine import limit_threads
+from pear_avatar.errors import EXIT_OK, EXIT_USER_ERROR
+from pear_avatar.machine import limit_threads
 
 if TYPE_CHECKING:
-    from pear_avatar.pipeline.assets import Asset
+    from pear_avatar.commands.assets import Asset
 
 _EXAMPLES = """\
   pear-avatar assets                           the folder in PEAR_AVATAR_BODY_MODELS
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     limit_threads()
 
     from pear_avatar.body.licensed.find import named_folder
-    from pear_avatar.pipeline.assets import check_assets, missing_assets
+    from pear_avatar.commands.assets import check_assets, missing_assets
 
     folder = named_folder(args.body_models)
     assets = check_assets(folder) if folder else missing_assets()

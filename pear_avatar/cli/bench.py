@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pear_avatar.cli.options import Subparsers, add_command, add_machine_options, positive_int
-from pear_avatar.pipeline.errors import EXIT_OK, EXIT_SKIPPED, UserError
-from pear_avatar.pipeline.machine import limit_threads
+from pear_avatar.errors import (
+    EXIT_OK,
+    EXIT_SKIPPED,
+    PearError,
+)
+from pear_avatar.machine import limit_threads
 
 if TYPE_CHECKING:
     from pear_avatar.body import BodyModel
-    from pear_avatar.data.benchmarks import Sample
-    from pear_avatar.pipeline.bench_hmr import HmrReport
+    from pear_avatar.evaluation.datasets import Sample
+    from pear_avatar.evaluation.recovery_benchmark import HmrReport
 
 _EXAMPLES = """\
   pear-avatar bench hmr
@@ -62,12 +66,12 @@ def add_parser(commands: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print the table."""
     if args.root is None and args.dataset != "synthetic":
-        raise UserError(f"--dataset {args.dataset} needs --root, the folder that holds it")
+        raise PearError(f"--dataset {args.dataset} needs --root, the folder that holds it")
     args.kept_on_interrupt = "Nothing was written."
     limit_threads(args.threads)
 
     from pear_avatar.cli.progress import StageProgress
-    from pear_avatar.pipeline.bench_hmr import measure_recovery
+    from pear_avatar.evaluation.recovery_benchmark import measure_recovery
     from pear_avatar.recovery.recoverer import Recoverer
     from pear_avatar.recovery.sources import pose_source
 
@@ -86,18 +90,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _samples(dataset: str, root: Path, scratch: Path, body: BodyModel) -> Iterator[Sample]:
-    from pear_avatar.data import benchmarks
+    from pear_avatar.evaluation import datasets
 
     if dataset == "synthetic":
-        return benchmarks.make_synthetic_samples(scratch, body, _SYNTHETIC_PEOPLE)
+        return datasets.make_synthetic_samples(scratch, body, _SYNTHETIC_PEOPLE)
     if dataset == "coco-wholebody":
-        return benchmarks.read_coco_wholebody(root / _COCO_FILE, root / _COCO_PICTURES)
+        return datasets.read_coco_wholebody(root / _COCO_FILE, root / _COCO_PICTURES)
     readers: dict[str, Callable[[Path], Iterator[Sample]]] = {
-        "stills": benchmarks.read_stills,
-        "3dpw": benchmarks.read_3dpw,
-        "ehf": benchmarks.read_ehf,
-        "agora": benchmarks.read_agora,
-        "ubody": benchmarks.read_ubody,
+        "stills": datasets.read_stills,
+        "3dpw": datasets.read_3dpw,
+        "ehf": datasets.read_ehf,
+        "agora": datasets.read_agora,
+        "ubody": datasets.read_ubody,
     }
     return readers[dataset](root)
 
@@ -129,8 +133,8 @@ def _table(dataset: str, report: HmrReport) -> str:
 def _write_json(path: Path, dataset: str, report: HmrReport) -> None:
     from dataclasses import asdict
 
-    from pear_avatar.data.atomic import write_text_atomic
     from pear_avatar.evaluation.human_mesh.published import PROTOCOLS
+    from pear_avatar.io.atomic import write_text_atomic
 
     content = {"dataset": dataset, "protocol": PROTOCOLS[dataset], **asdict(report)}
     write_text_atomic(path, json.dumps(content, indent=2) + "\n")

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pear_avatar.cli.options import Subparsers, add_body_options, add_command, positive_float
-from pear_avatar.pipeline.errors import EXIT_OK, EXIT_USER_ERROR, UserError
+from pear_avatar.errors import (
+    EXIT_OK,
+    EXIT_USER_ERROR,
+    PearError,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pear_avatar.pipeline.convert import Converted, ConvertOptions, Outcome
+    from pear_avatar.commands.convert import Converted, ConvertOptions, Outcome
 
 _EXAMPLES = """\
   pear-avatar convert dance.bvh dance.npz              to AMASS (SMPL-X)
@@ -118,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
 def _convert_one(
     args: argparse.Namespace, source: Path, output: str, options: ConvertOptions
 ) -> int:
-    from pear_avatar.pipeline.convert import convert_file, output_kind
+    from pear_avatar.commands.convert import convert_file, output_kind
 
     if output_kind(output) == "osc":
         _announce_stream(output, args.loop)
@@ -133,14 +137,14 @@ def _convert_one(
 def _convert_many(
     args: argparse.Namespace, inputs: list[Path], folder: Path, options: ConvertOptions
 ) -> int:
-    from pear_avatar.pipeline.convert import convert_all
+    from pear_avatar.commands.convert import convert_all
 
     if args.to is None:
-        raise UserError("with several inputs say what they become: --to npz -o FOLDER")
+        raise PearError("with several inputs say what they become: --to npz -o FOLDER")
     if folder.suffix and not folder.is_dir():
-        raise UserError(f"{folder} looks like a file: name a folder with -o")
+        raise PearError(f"{folder} looks like a file: name a folder with -o")
     if folder.is_file():
-        raise UserError(f"{folder} is a file: name a folder with -o")
+        raise PearError(f"{folder} is a file: name a folder with -o")
 
     def tell(outcome: Outcome) -> None:
         if outcome.result is None:
@@ -162,15 +166,15 @@ def _paths(args: argparse.Namespace) -> tuple[list[Path], str]:
     inputs, output = list(args.inputs), args.output
     if output is None:
         if len(inputs) < 2:
-            raise UserError(f"say where {inputs[0]} shall go: pear-avatar convert IN OUT")
+            raise PearError(f"say where {inputs[0]} shall go: pear-avatar convert IN OUT")
         output = inputs.pop()
     return [Path(i) for i in inputs], output
 
 
 def _options(args: argparse.Namespace) -> ConvertOptions:
     from pear_avatar.body.sources import BodySource
-    from pear_avatar.data.pose_options import ReadOptions
-    from pear_avatar.pipeline.convert import ConvertOptions
+    from pear_avatar.commands.convert import ConvertOptions
+    from pear_avatar.motion.formats.read_options import ReadOptions
 
     source = BodySource(args.body or "open", args.body_models, args.gender or "neutral")
     return ConvertOptions(
@@ -199,7 +203,7 @@ def _betas(text: str) -> Tensor:
     """Numbers between commas, or the shape in one of our files."""
     import torch
 
-    from pear_avatar.data.pose_files import load_motion
+    from pear_avatar.motion.formats.registry import load_motion
 
     if Path(text).suffix:
         try:
@@ -209,19 +213,19 @@ def _betas(text: str) -> Tensor:
     try:
         values = torch.tensor([float(word) for word in text.split(",")])
     except ValueError:
-        raise UserError(f"--betas must be numbers b0,b1,... or an npz file, got {text!r}") from None
+        raise PearError(f"--betas must be numbers b0,b1,... or an npz file, got {text!r}") from None
     if not bool(torch.isfinite(values).all()) or float(values.abs().max()) > 20:
-        raise UserError(f"--betas must be within 20 standard deviations, got {text!r}")
+        raise PearError(f"--betas must be within 20 standard deviations, got {text!r}")
     return values
 
 
 def _announce_stream(output: str, loop: bool) -> None:
-    from pear_avatar.data.osc import OscTarget
+    from pear_avatar.motion.osc import OscTarget
 
     try:
         target = OscTarget.parse(output)
     except ValueError as error:
-        raise UserError(str(error)) from None
+        raise PearError(str(error)) from None
     if not target.is_loopback:
         print(f"warning: the motion goes over the network, unencrypted, to {target.host}")
     until = ", again and again until Ctrl-C" if loop else ""

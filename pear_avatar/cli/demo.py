@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from pear_avatar.cli.options import Subparsers, add_command, add_machine_options
-from pear_avatar.pipeline.errors import EXIT_OK, require_file
-from pear_avatar.pipeline.machine import limit_threads
+from pear_avatar.errors import EXIT_OK, require_file
+from pear_avatar.machine import limit_threads
 
 _EXAMPLES = """\
   pear-avatar demo
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pear_avatar.cli.progress import StageProgress
     from pear_avatar.cli.summary import print_demo_summary
-    from pear_avatar.pipeline.demo import run_demo
+    from pear_avatar.commands.demo import run_demo
 
     with StageProgress() as progress:
         result = run_demo(

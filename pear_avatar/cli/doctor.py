@@ -7,11 +7,11 @@ import json
 from typing import TYPE_CHECKING
 
 from pear_avatar.cli.options import Subparsers, add_command
-from pear_avatar.pipeline.errors import EXIT_OK, EXIT_USER_ERROR
-from pear_avatar.pipeline.machine import limit_threads
+from pear_avatar.errors import EXIT_OK, EXIT_USER_ERROR
+from pear_avatar.machine import limit_threads
 
 if TYPE_CHECKING:
-    from pear_avatar.pipeline.doctor import Check
+    from pear_avatar.commands.doctor import Check
 
 _EXAMPLES = """\
   pear-avatar doctor
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the checks; exit code 2 where something needed is missing."""
     limit_threads()
 
-    from pear_avatar.pipeline.doctor import run_checks
+    from pear_avatar.commands.doctor import run_checks
 
     checks = run_checks()
     if args.json:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from pear_avatar.cli.options import Subparsers, add_command
 from pear_avatar.cli.render import find_avatar
-from pear_avatar.pipeline.errors import EXIT_OK, UserError, require_file
-from pear_avatar.pipeline.machine import limit_threads
+from pear_avatar.errors import (
+    EXIT_OK,
+    PearError,
+    require_file,
+)
+from pear_avatar.machine import limit_threads
 
 _EXAMPLES = """\
   pear-avatar export holiday-avatar --html me.html
@@ -75,17 +79,17 @@ def run(args: argparse.Namespace) -> int:
     """Write all that was asked for, and say how large it is."""
     outputs = {kind: path for kind in _KINDS if (path := getattr(args, kind)) is not None}
     if not outputs:
-        raise UserError(f"say what to write: {', '.join(f'--{kind} FILE' for kind in _KINDS)}")
+        raise PearError(f"say what to write: {', '.join(f'--{kind} FILE' for kind in _KINDS)}")
     for kind, path in outputs.items():
         endings = _KINDS[kind][0]
         if path.suffix.lower() not in endings:
-            raise UserError(f"--{kind} writes {' or '.join(endings)} files, got {path}")
+            raise PearError(f"--{kind} writes {' or '.join(endings)} files, got {path}")
         if path.is_dir():
-            raise UserError(f"{path} is a folder: name a file in it")
+            raise PearError(f"{path} is a folder: name a file in it")
     if args.pmo is not None and args.pose is None:
-        raise UserError("--pmo writes a motion: name it with --pose FILE")
+        raise PearError("--pmo writes a motion: name it with --pose FILE")
     if args.glb is not None and len(args.motions) > 1:
-        raise UserError("a mesh takes one --motion, and several were given")
+        raise PearError("a mesh takes one --motion, and several were given")
     target: Path = args.avatar if args.avatar is not None else find_avatar(None, Path.cwd())
     for path in (*args.motions, *([args.pose] if args.pose else [])):
         require_file(path, "motion")
@@ -93,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         require_file(args.video, "video")
     limit_threads()
 
-    from pear_avatar.pipeline.export import one_avatar
+    from pear_avatar.commands.export import one_avatar
 
     avatar = one_avatar(target)
     print(f"avatar: {avatar}")
@@ -104,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _writers(args: argparse.Namespace, avatar: Path) -> dict[str, Callable[[Path], object]]:
-    from pear_avatar.pipeline import export
+    from pear_avatar.commands import export
 
     def splats(path: Path) -> None:
         export.export_splats(avatar, path, pose=args.pose, frame=args.frame)

@@ -13,8 +13,8 @@ from pear_avatar.cli.options import (
     add_machine_options,
     positive_int,
 )
-from pear_avatar.pipeline.errors import EXIT_OK, require_file
-from pear_avatar.pipeline.machine import limit_threads
+from pear_avatar.errors import EXIT_OK, require_file
+from pear_avatar.machine import limit_threads
 
 if TYPE_CHECKING:
     from pear_avatar.types import Camera
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pear_avatar.cli.progress import StageProgress
     from pear_avatar.cli.summary import print_fit_summary
-    from pear_avatar.pipeline.config import load_fit_config
+    from pear_avatar.commands.configuration import load_fit_config
 
     overrides = list(args.overrides)
     if args.max_frames:
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     # Bad settings are told before the heavy imports are waited for.
     camera = read_camera(args.camera) if args.camera else None
 
-    from pear_avatar.pipeline.fit import fit_video
+    from pear_avatar.commands.fit import fit_video
 
     with StageProgress() as progress:
         fit_video(

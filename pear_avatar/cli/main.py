@@ -24,7 +24,7 @@ from pear_avatar.cli import (
     synthetic,
     view,
 )
-from pear_avatar.pipeline.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, explain
+from pear_avatar.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, explain
 
 PROGRAM = "pear-avatar"
 _COMMANDS = (fit, render, recover, view, export, convert, demo, doctor, assets, bench, synthetic)

@@ -13,8 +13,8 @@ from pear_avatar.cli.options import (
     positive_float,
     positive_int,
 )
-from pear_avatar.pipeline.errors import EXIT_OK, EXIT_SKIPPED
-from pear_avatar.pipeline.machine import limit_threads
+from pear_avatar.errors import EXIT_OK, EXIT_SKIPPED
+from pear_avatar.machine import limit_threads
 
 _EXAMPLES = """\
   pear-avatar recover photo.jpg
@@ -120,7 +120,7 @@ def _box(text: str) -> tuple[float, float, float, float]:
 
 def run(args: argparse.Namespace) -> int:
     """Recover, write, and say what was done and what was skipped."""
-    from pear_avatar.pipeline.recover_inputs import resolve_input
+    from pear_avatar.commands.recover_inputs import resolve_input
 
     source = resolve_input(args.input)
     out: Path = args.output or Path.cwd() / f"{source.name}-recovered"
@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pear_avatar.cli.fit import read_camera
     from pear_avatar.cli.progress import StageProgress
-    from pear_avatar.pipeline.recover import RecoverOptions, RecoverSummary, recover_pictures
+    from pear_avatar.commands.recover import RecoverOptions, RecoverSummary, recover_pictures
 
     options = RecoverOptions(
         everyone=args.everyone,
@@ -142,8 +142,8 @@ def run(args: argparse.Namespace) -> int:
         camera=read_camera(args.camera) if args.camera else None,
     )
 
-    from pear_avatar.pipeline.recover_live import recover_live
-    from pear_avatar.pipeline.recover_video import recover_video
+    from pear_avatar.commands.recover_live import recover_live
+    from pear_avatar.commands.recover_video import recover_video
     from pear_avatar.recovery.recoverer import Recoverer
     from pear_avatar.recovery.sources import pose_source
 

@@ -13,8 +13,12 @@ from pear_avatar.cli.options import (
     positive_float,
     positive_int,
 )
-from pear_avatar.pipeline.errors import EXIT_OK, UserError, require_file
-from pear_avatar.pipeline.machine import limit_threads
+from pear_avatar.errors import (
+    EXIT_OK,
+    PearError,
+    require_file,
+)
+from pear_avatar.machine import limit_threads
 
 AVATAR_FILE = "avatar.safetensors"
 
@@ -79,13 +83,13 @@ def find_avatar(named: Path | None, under: Path) -> Path:
     """The avatar file that is meant: the one named, or the newest one below a folder.
 
     Raises:
-        UserError: there is none.
+        PearError: there is none.
     """
     if named is not None:
         return require_file(named / AVATAR_FILE if named.is_dir() else named, "avatar")
     found = [p for depth in ("", "*/", "*/*/") for p in under.glob(f"{depth}{AVATAR_FILE}")]
     if not found:
-        raise UserError(
+        raise PearError(
             f"no {AVATAR_FILE} in {under} or two folders below it: run `pear-avatar fit VIDEO` "
             "first, or name the avatar"
         )
@@ -100,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     args.kept_on_interrupt = "No video was written; run the same command again."
 
     from pear_avatar.cli.progress import StageProgress
-    from pear_avatar.pipeline.render import render_motion_file
+    from pear_avatar.render.render_motion import render_motion_file
 
     print(f"avatar: {avatar}")
     with StageProgress() as progress:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from pear_avatar.pipeline.demo import DemoResult
-    from pear_avatar.pipeline.truth import TruthFigures
+    from pear_avatar.commands.demo import DemoResult
+    from pear_avatar.evaluation.avatar_truth import TruthFigures
 
 _SETS = ("initial", "heldout", "heldout_refit", "unseen")
 _ROWS = (

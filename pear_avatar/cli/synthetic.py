@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from pear_avatar.cli.options import Subparsers, add_command, image_size, positive_int
-from pear_avatar.pipeline.errors import EXIT_OK
-from pear_avatar.pipeline.machine import limit_threads
+from pear_avatar.errors import EXIT_OK
+from pear_avatar.machine import limit_threads
 
 _EXAMPLES = """\
   pear-avatar synthetic -o person
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pear_avatar.body import load_body
     from pear_avatar.cli.progress import StageProgress
-    from pear_avatar.data.synthetic.clip import TRUTH_NAME, UNSEEN_NAME, make_synthetic_clip
+    from pear_avatar.synthesis.synthetic_clip import TRUTH_NAME, UNSEEN_NAME, make_synthetic_clip
 
     with StageProgress() as progress:
         clip = make_synthetic_clip(

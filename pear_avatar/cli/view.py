@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pear_avatar.cli.options import Subparsers, add_command
 from pear_avatar.cli.render import find_avatar
-from pear_avatar.pipeline.errors import EXIT_OK, require_file
-from pear_avatar.pipeline.machine import limit_threads
+from pear_avatar.errors import EXIT_OK, require_file
+from pear_avatar.machine import limit_threads
 
 if TYPE_CHECKING:
     from pear_avatar.viewer.library import Library
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     video = require_file(args.video, "video") if args.video else None
     limit_threads()
 
-    from pear_avatar.pipeline.view import view
+    from pear_avatar.commands.view import view
     from pear_avatar.viewer.server import is_loopback
 
     if not is_loopback(args.host):

@@ -10,10 +10,10 @@ import torch
 
 from pear_avatar.evaluation.metrics import MetricDict, average_metrics, masked_crop_metrics
 from pear_avatar.evaluation.perceptual import Perceptual
-from pear_avatar.fitting.config import FittingConfig
-from pear_avatar.fitting.poses import interpolated_pose, refit_pose, zero_pose
-from pear_avatar.fitting.scene import Pose, Scene, leaves_of, render_frame
-from pear_avatar.fitting.state import FitState
+from pear_avatar.fitting.fit_config import FittingConfig
+from pear_avatar.fitting.fit_scene import Pose, Scene, leaves_of, render_frame
+from pear_avatar.fitting.fit_state import FitState
+from pear_avatar.fitting.frame_poses import interpolated_pose, refit_pose, zero_pose
 
 #: pixels of a crop whose ``valid`` is below this were left out
 _VALID = 127

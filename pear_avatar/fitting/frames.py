@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.data.npz import load_npz, save_npz
 from pear_avatar.geometry.cameras import crop_camera
+from pear_avatar.io.npz import load_npz, save_npz
 from pear_avatar.types import Camera, ClipDetections, Track
 
 #: Bumped when the meaning of a stored crop changes; an older cache is made anew.

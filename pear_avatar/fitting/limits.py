@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
-from pear_avatar.fitting.config import LimitsConfig
-from pear_avatar.fitting.state import FitState
+from pear_avatar.fitting.fit_config import LimitsConfig
+from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.fitting.visibility import neighbours_on_surface
 
 _HEAD = (12, 15, 22, 23, 24)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pear_avatar.fitting.config import FittingConfig
-from pear_avatar.fitting.scene import Leaves, Pose, Scene
-from pear_avatar.fitting.state import FitState
+from pear_avatar.fitting.fit_config import FittingConfig
+from pear_avatar.fitting.fit_scene import Leaves, Pose, Scene
+from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.splatting import l1_ssim_loss
 from pear_avatar.types import RenderOutput
 

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pear_avatar.fitting.fit_scene import Pose, Scene, leaves_of, render_frame
+from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.fitting.frames import FrameSet
-from pear_avatar.fitting.scene import Pose, Scene, leaves_of, render_frame
-from pear_avatar.fitting.state import FitState
 
 #: difference (mean over RGB, worse of black and white background) that starts a blob
 _DIFFERENT = 0.22

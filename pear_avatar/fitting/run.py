@@ -12,22 +12,20 @@ from typing import Any
 
 import torch
 
-from pear_avatar.avatar.model import Avatar, SplatSet, personalise
+from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
 from pear_avatar.body.model import BodyModel
 from pear_avatar.evaluation.perceptual import Perceptual
-from pear_avatar.fitting.config import FittingConfig
 from pear_avatar.fitting.evaluate import Evaluator
-from pear_avatar.fitting.frames import FrameSet
-from pear_avatar.fitting.poses import interpolated_pose
-from pear_avatar.fitting.scene import Scene, frame_params, make_scene
-from pear_avatar.fitting.stages import (
+from pear_avatar.fitting.fit_config import FittingConfig
+from pear_avatar.fitting.fit_scene import Scene, frame_params, make_scene
+from pear_avatar.fitting.fit_stages import (
     Fitter,
     color_from_frames,
     fit_jointly,
     fit_silhouettes,
     mark_occluders,
 )
-from pear_avatar.fitting.state import (
+from pear_avatar.fitting.fit_state import (
     FitState,
     full_betas,
     new_state,
@@ -35,6 +33,8 @@ from pear_avatar.fitting.state import (
     save_checkpoint,
     state_to,
 )
+from pear_avatar.fitting.frame_poses import interpolated_pose
+from pear_avatar.fitting.frames import FrameSet
 from pear_avatar.types import BodyParams, ClipDetections, Track
 
 logger = logging.getLogger(__name__)

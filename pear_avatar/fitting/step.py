@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pear_avatar.fitting.config import FittingConfig
-from pear_avatar.fitting.scene import Leaves
-from pear_avatar.fitting.state import FitState, parameter
+from pear_avatar.fitting.fit_config import FittingConfig
+from pear_avatar.fitting.fit_scene import Leaves
+from pear_avatar.fitting.fit_state import FitState, parameter
 
 _BETA1, _BETA2 = 0.9, 0.99
 _WARM_UP = 30

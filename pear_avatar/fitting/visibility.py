@@ -9,14 +9,14 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
-from pear_avatar.fitting.scene import (
+from pear_avatar.fitting.fit_scene import (
     Scene,
     leaves_of,
     refined_camera,
     stored_pose,
     world_splats,
 )
-from pear_avatar.fitting.state import FitState
+from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.geometry.cameras import project, to_camera
 from pear_avatar.geometry.meshes import face_normals
 from pear_avatar.splatting import rasterise

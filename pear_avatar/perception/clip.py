@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from pear_avatar.data.npz import load_npz, save_npz
-from pear_avatar.data.video import MediaError, pick_frames, probe_video
+from pear_avatar.errors import MediaError
+from pear_avatar.io.npz import load_npz, save_npz
+from pear_avatar.io.video import (
+    pick_frames,
+    probe_video,
+)
 from pear_avatar.perception.assemble import body_hints, image_scale, judged_detections
 from pear_avatar.perception.cleaning import find_flips, undo_flips
 from pear_avatar.perception.holistic import Detectors

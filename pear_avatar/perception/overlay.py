@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pear_avatar.data.video import VideoWriter, probe_video, read_frames
+from pear_avatar.io.video import VideoWriter, probe_video, read_frames
 from pear_avatar.perception.masks import PersonMasks
 from pear_avatar.perception.measure import BONES, SEEN
 from pear_avatar.types import ClipDetections

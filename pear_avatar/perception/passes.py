@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pear_avatar.data.video import read_frames
+from pear_avatar.io.video import read_frames
 from pear_avatar.perception.cleaning import (
     face_confidence,
     hand_confidence,

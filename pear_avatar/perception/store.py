@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pear_avatar.data.npz import load_npz, save_npz
+from pear_avatar.io.npz import load_npz, save_npz
 
 _log = logging.getLogger(__name__)
 

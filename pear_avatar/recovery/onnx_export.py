@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pear_avatar.recovery.pear.config import CROP_SIZE
-from pear_avatar.recovery.pear.network import PearNetwork
 from pear_avatar.recovery.pear.output import PearOutput
+from pear_avatar.recovery.pear.pear_config import CROP_SIZE
+from pear_avatar.recovery.pear.pear_network import PearNetwork
 
 if TYPE_CHECKING:
-    from pear_avatar.recovery.lifter.network import LifterNetwork
+    from pear_avatar.recovery.lifter.lifter_network import LifterNetwork
 
 __all__ = ["TOLERANCE", "ExportReport", "export_lifter", "export_network", "export_pear"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pear_avatar.body.ehm import EhmModel
 from pear_avatar.geometry.cameras import to_camera
-from pear_avatar.recovery.types import Recovered
+from pear_avatar.recovery.recovered import Recovered
 from pear_avatar.types import BodyParams, Proportions
 
 __all__ = ["pool_person"]

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.ehm import EhmModel
-from pear_avatar.data.images import read_image
 from pear_avatar.geometry.cameras import default_world_camera
+from pear_avatar.io.images import read_image
 from pear_avatar.perception.measure import SEEN
 from pear_avatar.perception.picture import PictureDetector, SeenPerson
 from pear_avatar.recovery.lens import guess_camera
+from pear_avatar.recovery.recovered import Recovered, RecoveredPeople, RecoveredPerson
 from pear_avatar.recovery.turning import (
     QUARTER_TURNS,
     turn_boxes_back,
@@ -26,7 +27,6 @@ from pear_avatar.recovery.turning import (
     turned_camera,
     upright_params,
 )
-from pear_avatar.recovery.types import Recovered, RecoveredPeople, RecoveredPerson
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
 __all__ = ["PoseSource", "Recoverer", "stack_people", "visibility"]

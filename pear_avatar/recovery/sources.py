@@ -21,9 +21,9 @@ from pear_avatar.recovery.pear.checkpoint import CHECKPOINT_VARIABLE, load_check
 from pear_avatar.recovery.pear.crops import crop_tensor, square_boxes
 from pear_avatar.recovery.pear.engine import PearEngine
 from pear_avatar.recovery.pear.output import crop_cameras
-from pear_avatar.recovery.pear.people import PearPeople, PearRecovery
+from pear_avatar.recovery.pear.pear_people import PearPeople, PearRecovery
 from pear_avatar.recovery.pooling import pool_person
-from pear_avatar.recovery.types import Recovered
+from pear_avatar.recovery.recovered import Recovered
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
 __all__ = ["LifterSource", "PearSource", "pose_source", "through_lens"]

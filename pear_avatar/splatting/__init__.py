@@ -2,6 +2,6 @@
 
 from pear_avatar.splatting.api import rasterise
 from pear_avatar.splatting.image_loss import l1_ssim_loss, ssim
-from pear_avatar.splatting.skinning import SkinnedSplats, skin_and_bind
+from pear_avatar.splatting.skin_and_bind import SkinnedSplats, skin_and_bind
 
 __all__ = ["SkinnedSplats", "l1_ssim_loss", "rasterise", "skin_and_bind", "ssim"]

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from pear_avatar.splatting.scene import Backend, Splats, View
+from pear_avatar.splatting.splat_scene import Backend, Splats, View
 from pear_avatar.types import Camera, RenderOutput
 
 BackendName = Literal["auto", "torch", "cpu", "gsplat"]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pear_avatar import _native
-from pear_avatar.splatting.scene import Images, Splats, View
+from pear_avatar.splatting.splat_scene import Images, Splats, View
 
 _MAX_IDLE_STATES = 8
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pear_avatar.splatting.scene import Images, Splats, View
+from pear_avatar.splatting.splat_scene import Images, Splats, View
 
 
 def draw(splats: Splats, view: View) -> Images:

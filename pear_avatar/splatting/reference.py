@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pear_avatar.splatting.scene import (
+from pear_avatar.splatting.splat_scene import (
     ALPHA_MAX,
     ALPHA_MIN,
     TRANSMITTANCE_MIN,

@@ -10,7 +10,7 @@ from torch import Tensor
 from pear_avatar.body.joints import PARENTS
 from pear_avatar.geometry.rotations import skew
 from pear_avatar.tracking.rig import PointRig, PosedRig, ShapeBasis, ancestors, shape_basis
-from pear_avatar.tracking.state import ANGLES, ROOT, TRANSL, Layout
+from pear_avatar.tracking.track_state import ANGLES, ROOT, TRANSL, Layout
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from pear_avatar.tracking.observations import (
 from pear_avatar.tracking.priors import rest_pose
 from pear_avatar.tracking.problem import ClipCamera
 from pear_avatar.tracking.rig import PointRig
-from pear_avatar.tracking.state import TrackState
+from pear_avatar.tracking.track_state import TrackState
 from pear_avatar.types import BodyParams, ClipDetections
 
 Start = Literal["detected", "mirrored", "upright"]

@@ -11,8 +11,8 @@ import torch
 
 from pear_avatar.body import BodyModel
 from pear_avatar.body.joints import JOINT_NAMES, PARENTS
-from pear_avatar.data.video import VideoWriter, probe_video, read_frames
 from pear_avatar.geometry.cameras import project, to_camera
+from pear_avatar.io.video import VideoWriter, probe_video, read_frames
 from pear_avatar.types import ClipDetections, Track
 
 _MAX_SIDE = 1280

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from pear_avatar.tracking.arrow import ArrowSystem
-from pear_avatar.tracking.config import TrackConfig
 from pear_avatar.tracking.groups import Group, point_jacobian, rotation_axes
 from pear_avatar.tracking.observations import DIRECTION_BONES, OFFSET_LANDMARKS
 from pear_avatar.tracking.priors import EYE_VERGENCE_SIGMA, LIMIT_SIGMA, eye_pairs
@@ -18,8 +17,9 @@ from pear_avatar.tracking.rig import (
     joint_shape_jacobian,
     shape_jacobian,
 )
-from pear_avatar.tracking.state import ANGLES, Layout, TrackState, frame_steps
 from pear_avatar.tracking.temporal import Smoothness
+from pear_avatar.tracking.track_config import TrackConfig
+from pear_avatar.tracking.track_state import ANGLES, Layout, TrackState, frame_steps
 
 #: metres; nearer points are projected as if they stood here
 _MIN_DEPTH = 0.05

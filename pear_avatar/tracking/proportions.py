@@ -16,9 +16,9 @@ from torch import Tensor
 
 from pear_avatar.body import BodyModel
 from pear_avatar.body.ehm import EhmModel
-from pear_avatar.tracking.config import TrackConfig
 from pear_avatar.tracking.rig import PointRig
-from pear_avatar.tracking.stages import make_rig
+from pear_avatar.tracking.track_config import TrackConfig
+from pear_avatar.tracking.track_stages import make_rig
 from pear_avatar.types import Proportions
 
 #: no person is scaled beyond these

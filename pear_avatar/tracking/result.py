@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body import BodyModel
-from pear_avatar.tracking.camera import clip_cameras
-from pear_avatar.tracking.report import frame_errors
-from pear_avatar.tracking.state import TrackState
+from pear_avatar.tracking.clip_camera import clip_cameras
+from pear_avatar.tracking.track_report import frame_errors
+from pear_avatar.tracking.track_state import TrackState
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Proportions, Track
 
 

@@ -9,7 +9,7 @@ import torch
 
 from pear_avatar.tracking.arrow import solve_arrow
 from pear_avatar.tracking.problem import Problem, energy, linearise
-from pear_avatar.tracking.state import TrackState, retract
+from pear_avatar.tracking.track_state import TrackState, retract
 
 logger = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ import torch
 
 from pear_avatar.body import BodyModel
 from pear_avatar.body.ehm import EhmModel
-from pear_avatar.tracking.camera import check_camera, guess_camera, solver_camera
-from pear_avatar.tracking.config import TrackConfig
+from pear_avatar.tracking.clip_camera import check_camera, guess_camera, solver_camera
 from pear_avatar.tracking.initialise import STARTS, given_state, initial_state, spread_state
 from pear_avatar.tracking.observations import check_detections
 from pear_avatar.tracking.proportions import PersonModel
 from pear_avatar.tracking.result import make_track
 from pear_avatar.tracking.solve import FIRST_DAMPING, MIN_DAMPING, minimise
-from pear_avatar.tracking.stages import (
+from pear_avatar.tracking.track_config import TrackConfig
+from pear_avatar.tracking.track_stages import (
     NARROW_KERNEL,
     WIDE_KERNEL,
     Clip,
@@ -28,7 +28,7 @@ from pear_avatar.tracking.stages import (
     make_clip,
     make_rig,
 )
-from pear_avatar.tracking.state import TrackState
+from pear_avatar.tracking.track_state import TrackState
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Track
 
 logger = logging.getLogger(__name__)

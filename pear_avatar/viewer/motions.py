@@ -1,6 +1,6 @@
 """Motions that every avatar can play: standing, waving, walking on the spot, making faces.
 
-They are written as channels of :mod:`pear_avatar.data.synthetic.choreography` and end as they
+They are written as channels of :mod:`pear_avatar.motion.choreography` and end as they
 begin, so that they can go on for ever.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from scipy.interpolate import PchipInterpolator
 
-from pear_avatar.avatar.model import Avatar
+from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body.joints import JOINT_INDEX
-from pear_avatar.data.synthetic.choreography import Keys, choreograph
+from pear_avatar.motion.choreography import Keys, choreograph
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.types import BodyParams, Motion
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.avatar.model import Avatar
+from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body import BodyModel, load_body
 from pear_avatar.body.joints import JOINT_NAMES, PARENTS
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz

@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from pear_avatar.errors import ViewerFileError
 from pear_avatar.viewer.schema import (
     AVATAR_FORMAT,
     AVATAR_TENSORS,
@@ -27,10 +28,6 @@ _DTYPES = {
     "I16": np.int16, "U16": np.uint16, "U32": np.uint32,
 }  # fmt: skip
 _SPECS = {AVATAR_FORMAT: AVATAR_TENSORS, MOTION_FORMAT: MOTION_TENSORS}
-
-
-class ViewerFileError(ValueError):
-    """A viewer file that cannot be used; the message says why."""
 
 
 def pack(tensors: Mapping[str, np.ndarray], meta: AvatarMeta | MotionMeta) -> bytes:

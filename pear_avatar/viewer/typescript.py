@@ -17,7 +17,7 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 
-from pear_avatar.data.atomic import write_text_atomic
+from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.viewer import schema
 from pear_avatar.viewer.schema import TensorSpec
 

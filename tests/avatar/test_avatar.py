@@ -7,10 +7,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
 from pear_avatar.avatar.binding import sample_surface
-from pear_avatar.avatar.file_format import AvatarFileError, load_avatar, save_avatar
-from pear_avatar.avatar.model import Avatar, SplatSet, personalise
+from pear_avatar.avatar.file_format import (
+    load_avatar,
+    save_avatar,
+)
 from pear_avatar.body import load_body
+from pear_avatar.errors import AvatarFileError
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, quat_wxyz_to_matrix
 from pear_avatar.types import BodyParams
 

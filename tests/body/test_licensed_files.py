@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from pear_avatar.body.licensed import (
-    ModelFileError,
     load_flame,
     load_flame_masks,
     load_head_vertices,
@@ -26,6 +25,7 @@ from pear_avatar.body.licensed.find import (
 )
 from pear_avatar.body.licensed.flame_files import NUM_FACES, NUM_VERTICES
 from pear_avatar.body.licensed.model_files import open_model_file
+from pear_avatar.errors import ModelFileError
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 
 _KEYS = {

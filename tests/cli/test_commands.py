@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pear_avatar.cli import fit, main, render
-from pear_avatar.data.video import VideoWriter
-from pear_avatar.pipeline.errors import UserError
+from pear_avatar.errors import PearError
+from pear_avatar.io.video import VideoWriter
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
@@ -129,7 +129,7 @@ def test_render_takes_the_newest_avatar(tmp_path: Path) -> None:
     assert render.find_avatar(None, tmp_path) == files[1]
     assert render.find_avatar(tmp_path / "old", tmp_path) == files[0]
     assert render.find_avatar(files[2], tmp_path) == files[2]
-    with pytest.raises(UserError, match="no such avatar"):
+    with pytest.raises(PearError, match="no such avatar"):
         render.find_avatar(tmp_path / "gone", tmp_path)
 
 

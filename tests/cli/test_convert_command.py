@@ -11,9 +11,9 @@ import pytest
 
 from pear_avatar.cli.convert import frame_range, seconds
 from pear_avatar.cli.main import main
-from pear_avatar.data.pose_files import load_motion
+from pear_avatar.motion.formats.registry import load_motion
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+GOLDEN = Path(__file__).parents[1] / "motion" / "golden"
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +118,7 @@ def test_streaming(capsys):
 
 
 def test_streams_to_other_machines_are_told(capsys, monkeypatch):
-    monkeypatch.setattr("pear_avatar.pipeline.convert.stream_motion", lambda *a, **k: 0)
+    monkeypatch.setattr("pear_avatar.commands.convert.stream_motion", lambda *a, **k: 0)
     assert main(["convert", "studio.bvh", "osc://192.0.2.1:9000"]) == 0
     assert "warning: the motion goes over the network" in capsys.readouterr().out
 

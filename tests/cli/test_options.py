@@ -10,7 +10,7 @@ import pytest
 from pear_avatar import _native
 from pear_avatar.cli.options import image_size, positive_float, positive_int
 from pear_avatar.cli.progress import StageProgress
-from pear_avatar.pipeline.machine import available_cores, limit_threads
+from pear_avatar.machine import available_cores, limit_threads
 
 
 def test_sizes_are_width_by_height() -> None:

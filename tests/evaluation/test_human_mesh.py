@@ -30,7 +30,7 @@ from pear_avatar.evaluation.human_mesh import (
     pve,
     torso_length,
 )
-from pear_avatar.evaluation.human_mesh.parts import parts_by_skinning
+from pear_avatar.evaluation.human_mesh.part_errors import parts_by_skinning
 
 
 def points(*shape: int, seed: int = 0) -> torch.Tensor:

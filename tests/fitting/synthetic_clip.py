@@ -9,13 +9,13 @@ import torch
 
 from pear_avatar.body import load_body
 from pear_avatar.body.joints import JOINT_INDEX
-from pear_avatar.fitting.config import FittingConfig
+from pear_avatar.fitting.fit_config import FittingConfig
+from pear_avatar.fitting.fit_state import new_state
 from pear_avatar.fitting.frames import FrameSet, carry_color_outwards
-from pear_avatar.fitting.state import new_state
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.splatting import rasterise
-from pear_avatar.splatting.skinning import skin_and_bind
+from pear_avatar.splatting.skin_and_bind import skin_and_bind
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Track
 
 WIDTH, HEIGHT = 112, 192

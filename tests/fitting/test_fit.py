@@ -5,9 +5,9 @@ import torch
 from synthetic_clip import detections_of, make_frames, noisy_track
 
 from pear_avatar.body import load_body
-from pear_avatar.fitting.config import FittingConfig
+from pear_avatar.fitting.fit_config import FittingConfig
+from pear_avatar.fitting.fit_state import new_state, restore_checkpoint, save_checkpoint
 from pear_avatar.fitting.run import run_fit
-from pear_avatar.fitting.state import new_state, restore_checkpoint, save_checkpoint
 
 CONFIG = FittingConfig(
     num_splats=3000, silhouette_steps=60, joint_steps=240, refit_steps=8, refit_frames=2,

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import torch
 
 from pear_avatar.body import load_body
-from pear_avatar.fitting.scene import Leaves, Pose, make_scene, rest_vertices, skinning
-from pear_avatar.fitting.scene import pose_correctives as correctives
+from pear_avatar.fitting.fit_scene import Leaves, Pose, make_scene, rest_vertices, skinning
+from pear_avatar.fitting.fit_scene import pose_correctives as correctives
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.types import BodyParams
 

@@ -5,10 +5,10 @@ import torch
 from synthetic_clip import detections_of, make_frames
 
 from pear_avatar.body import load_body
-from pear_avatar.fitting.config import FittingConfig
+from pear_avatar.fitting.fit_config import FittingConfig
+from pear_avatar.fitting.fit_scene import make_scene
+from pear_avatar.fitting.fit_state import new_state
 from pear_avatar.fitting.run import crop_keypoints
-from pear_avatar.fitting.scene import make_scene
-from pear_avatar.fitting.state import new_state
 from pear_avatar.fitting.visibility import fill_unseen, observe_splats, seen_share
 from pear_avatar.geometry.meshes import face_normals
 from pear_avatar.types import Motion, Track

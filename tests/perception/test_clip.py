@@ -1,16 +1,21 @@
 """The whole chain on small clips: with made-up detectors, and on real footage where it is."""
 
 import logging
-import os
 from dataclasses import fields
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from footage import DATA
 from synthetic_people import SCALE, body, face, hand
 
-from pear_avatar.data.video import MediaError, VideoWriter, probe_video, read_frames
+from pear_avatar.errors import MediaError
+from pear_avatar.io.video import (
+    VideoWriter,
+    probe_video,
+    read_frames,
+)
 from pear_avatar.perception import passes
 from pear_avatar.perception.clip import (
     detect_clip,
@@ -23,7 +28,6 @@ from pear_avatar.perception.overlay import write_overlay
 from pear_avatar.perception.trust import summarise
 from pear_avatar.types import ClipDetections
 
-DATA = Path(os.environ.get("PEAR_AVATAR_DATA", Path(__file__).parents[3] / "shared" / "data"))
 real_footage = pytest.mark.skipif(
     not DATA.is_dir(), reason=f"no test footage at {DATA} (set PEAR_AVATAR_DATA)"
 )

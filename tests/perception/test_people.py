@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from footage import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pear_avatar.data.images import read_image
+from pear_avatar.io.images import read_image
 from pear_avatar.perception.following import Follower
 from pear_avatar.perception.people import PersonArea, distinct_areas, tiles
 from pear_avatar.perception.picture import PictureDetector, SeenPerson, at_time
 from pear_avatar.types import ClipDetections
-
-DATA = Path(os.environ.get("PEAR_AVATAR_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def area(x: float, y: float, radius: float, score: float = 0.95) -> PersonArea:

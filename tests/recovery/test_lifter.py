@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from footage import DATA
 
 from pear_avatar.body import BodyModel, load_body
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, look_at, project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, geodesic_angle
-from pear_avatar.recovery.lifter import Lifter, train
-from pear_avatar.recovery.lifter.losses import resting_body
-from pear_avatar.recovery.lifter.poses import HELD_OUT, PosePool, load_pool
-from pear_avatar.recovery.lifter.score import align
+from pear_avatar.recovery.lifter import Lifter
+from pear_avatar.training.lifter import train
+from pear_avatar.training.lifter.losses import resting_body
+from pear_avatar.training.lifter.poses import HELD_OUT, PosePool, load_pool
+from pear_avatar.training.lifter.score import align
 from pear_avatar.types import BodyParams, Camera, ClipDetections
 
-DATA = Path(
-    os.environ.get("PEAR_AVATAR_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
-)
 WIDTH, HEIGHT = 720, 960
 
 

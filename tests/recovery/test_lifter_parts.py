@@ -14,15 +14,15 @@ from pear_avatar.body import BodyModel, load_body
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.features import Seen, encode, person_box
-from pear_avatar.recovery.lifter.network import LifterNetwork, Whitening
-from pear_avatar.recovery.lifter.noise import NoiseBank
+from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
+from pear_avatar.recovery.lifter.lifter_network import LifterNetwork, Whitening
 from pear_avatar.recovery.lifter.place import place
-from pear_avatar.recovery.lifter.poses import PoseSampler, mirror_body, upright
-from pear_avatar.recovery.lifter.rig import Shape, make_rig
-from pear_avatar.recovery.lifter.samples import SampleMaker
-from pear_avatar.recovery.lifter.score import align
-from pear_avatar.recovery.lifter.views import to_rays
 from pear_avatar.recovery.lifter.weights import load_network, save_network
+from pear_avatar.training.lifter.noise import NoiseBank
+from pear_avatar.training.lifter.poses import PoseSampler, mirror_body, upright
+from pear_avatar.training.lifter.samples import SampleMaker
+from pear_avatar.training.lifter.score import align
+from pear_avatar.training.lifter.views import to_rays
 
 
 @pytest.fixture(scope="module")

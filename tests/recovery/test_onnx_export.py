@@ -13,7 +13,7 @@ from pear_weights import tiny_weights
 
 from pear_avatar.recovery import onnx_export
 from pear_avatar.recovery.lifter import layout
-from pear_avatar.recovery.lifter.network import LifterNetwork
+from pear_avatar.recovery.lifter.lifter_network import LifterNetwork
 from pear_avatar.recovery.onnx_export import (
     TOLERANCE,
     export_lifter,

@@ -20,9 +20,9 @@ from pear_weights import (
 )
 from torch import Tensor
 
+from pear_avatar.errors import CheckpointError
 from pear_avatar.recovery.pear.checkpoint import (
     CHECKPOINT_VARIABLE,
-    CheckpointError,
     find_checkpoint,
     load_checkpoint,
     network_from_backbone,
@@ -33,7 +33,7 @@ from pear_avatar.recovery.pear.checkpoint_layouts import (
     merge_experts,
     resize_positions,
 )
-from pear_avatar.recovery.pear.config import BACKBONES, OutputSizes
+from pear_avatar.recovery.pear.pear_config import BACKBONES, OutputSizes
 
 
 def assert_same_weights(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

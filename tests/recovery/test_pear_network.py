@@ -11,17 +11,17 @@ from pear_weights import tiny_weights
 
 from pear_avatar.geometry.rotations import rotation_6d_to_matrix
 from pear_avatar.recovery.pear.checkpoint import load_checkpoint
-from pear_avatar.recovery.pear.config import BACKBONES, PearConfig, backbone_heads
 from pear_avatar.recovery.pear.engine import CompiledFunction, PearEngine, best_dtype
 from pear_avatar.recovery.pear.engine_layers import Packer
 from pear_avatar.recovery.pear.folding import Affine, fold
-from pear_avatar.recovery.pear.network import PearNetwork
 from pear_avatar.recovery.pear.output import (
     PearOutput,
     body_params,
     crop_cameras,
     local_rotations,
 )
+from pear_avatar.recovery.pear.pear_config import BACKBONES, PearConfig, backbone_heads
+from pear_avatar.recovery.pear.pear_network import PearNetwork
 
 #: The tiny network is 128 wide with heads of 64; its decoder has two heads of 64.
 HEADS, DECODER_HEADS = 2, 2

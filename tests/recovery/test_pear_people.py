@@ -16,10 +16,8 @@ from pear_avatar.body import load_body
 from pear_avatar.body.ehm import EhmModel, open_ehm
 from pear_avatar.geometry.cameras import project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
-from pear_avatar.recovery.pear.config import OutputSizes, PearConfig
 from pear_avatar.recovery.pear.crops import crop_tensor, square_boxes
 from pear_avatar.recovery.pear.engine import PearEngine
-from pear_avatar.recovery.pear.network import PearNetwork
 from pear_avatar.recovery.pear.output import (
     PearOutput,
     body_params,
@@ -28,7 +26,9 @@ from pear_avatar.recovery.pear.output import (
     layer_widths,
     proportions,
 )
-from pear_avatar.recovery.pear.people import PearRecovery, output_sizes
+from pear_avatar.recovery.pear.pear_config import OutputSizes, PearConfig
+from pear_avatar.recovery.pear.pear_network import PearNetwork
+from pear_avatar.recovery.pear.pear_people import PearRecovery, output_sizes
 from pear_avatar.types import Proportions
 
 

@@ -8,7 +8,7 @@ from fake_source import ehm
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.pooling import pool_person
-from pear_avatar.recovery.types import Recovered
+from pear_avatar.recovery.recovered import Recovered
 from pear_avatar.types import BodyParams, Camera, Proportions
 
 

@@ -15,7 +15,7 @@ from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.pear.checkpoint import load_checkpoint
 from pear_avatar.recovery.pear.engine import PearEngine
 from pear_avatar.recovery.pear.output import crop_cameras
-from pear_avatar.recovery.pear.people import PearRecovery
+from pear_avatar.recovery.pear.pear_people import PearRecovery
 from pear_avatar.recovery.sources import PearSource, through_lens
 from pear_avatar.types import BodyParams, Camera, ClipDetections
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pear_avatar.splatting import rasterise
 from pear_avatar.splatting.reference import pixel_centers, project_splats
-from pear_avatar.splatting.scene import (
+from pear_avatar.splatting.splat_scene import (
     ALPHA_MAX,
     ALPHA_MIN,
     TRANSMITTANCE_MIN,

@@ -298,7 +298,7 @@ def test_errors_name_what_was_found():
 
 def test_gsplat_absent_names_the_remedy(monkeypatch):
     from pear_avatar.splatting import gsplat_backend
-    from pear_avatar.splatting.scene import Splats, View
+    from pear_avatar.splatting.splat_scene import Splats, View
 
     monkeypatch.setitem(__import__("sys").modules, "gsplat", None)
     scene = random_scene(count=1)

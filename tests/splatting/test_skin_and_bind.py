@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pear_avatar import _native
 from pear_avatar.geometry.rotations import quat_wxyz_to_matrix
-from pear_avatar.splatting.skinning import SkinnedSplats, skin_and_bind
+from pear_avatar.splatting.skin_and_bind import SkinnedSplats, skin_and_bind
 
 
 def _scene(vertices=60, splats=90, joints=9, influences=4, seed=0):

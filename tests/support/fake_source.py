@@ -12,7 +12,7 @@ import torch
 from pear_avatar.body import load_body
 from pear_avatar.body.ehm import EhmModel, open_ehm
 from pear_avatar.geometry.cameras import invert_rigid, transform_points, unproject
-from pear_avatar.recovery.types import Recovered
+from pear_avatar.recovery.recovered import Recovered
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
 HEIGHT_M = 1.7

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from footage import DATA
 from tracking_people import (
     detect,
     joint_errors,
@@ -28,9 +28,6 @@ from pear_avatar.tracking.track import fine_steps, take_frames
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Track
 
 N = 16
-DATA = Path(
-    os.environ.get("PEAR_AVATAR_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
-)
 
 
 @pytest.fixture(scope="module")

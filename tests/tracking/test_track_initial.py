@@ -13,11 +13,11 @@ from pear_avatar.body import BodyModel, load_body
 from pear_avatar.geometry.cameras import look_at
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.tracking import TrackConfig, track_clip
-from pear_avatar.tracking.camera import solver_camera
+from pear_avatar.tracking.clip_camera import solver_camera
 from pear_avatar.tracking.initialise import given_state
 from pear_avatar.tracking.result import make_track
-from pear_avatar.tracking.stages import make_rig
 from pear_avatar.tracking.track import take_frames
+from pear_avatar.tracking.track_stages import make_rig
 from pear_avatar.types import BodyParams, ClipDetections
 
 N = 12

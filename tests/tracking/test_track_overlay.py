@@ -11,8 +11,8 @@ import torch
 from tracking_people import detect, moving_person, tall_camera
 
 from pear_avatar.body import load_body
-from pear_avatar.data.video import VideoWriter, probe_video
 from pear_avatar.geometry.cameras import project
+from pear_avatar.io.video import VideoWriter, probe_video
 from pear_avatar.tracking import write_track_overlay
 from pear_avatar.tracking.overlay import draw_frames
 from pear_avatar.types import Camera, Motion, Track

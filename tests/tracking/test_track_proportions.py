@@ -14,7 +14,7 @@ from pear_avatar.body.ehm import EhmModel, open_ehm
 from pear_avatar.tracking import TrackConfig, track_clip
 from pear_avatar.tracking.proportions import PersonModel
 from pear_avatar.tracking.rig import pose_rig
-from pear_avatar.tracking.stages import make_rig
+from pear_avatar.tracking.track_stages import make_rig
 from pear_avatar.types import BodyParams, Track
 
 N = 16

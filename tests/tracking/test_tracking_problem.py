@@ -10,14 +10,14 @@ from tracking_people import detect, moving_person, tall_camera
 
 from pear_avatar.body import BodyModel, load_body
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from pear_avatar.tracking import stages
-from pear_avatar.tracking.camera import solver_camera
-from pear_avatar.tracking.config import TrackConfig
+from pear_avatar.tracking import track_stages
+from pear_avatar.tracking.clip_camera import solver_camera
 from pear_avatar.tracking.groups import left_jacobian
 from pear_avatar.tracking.initialise import initial_state
 from pear_avatar.tracking.problem import Problem, energy, linearise
 from pear_avatar.tracking.rig import build_rig
-from pear_avatar.tracking.state import TrackState, retract
+from pear_avatar.tracking.track_config import TrackConfig
+from pear_avatar.tracking.track_state import TrackState, retract
 
 SETS = ("mediapipe_pose", "mediapipe_left_hand", "mediapipe_right_hand", "mediapipe_face")
 
@@ -78,10 +78,10 @@ def setting(body: BodyModel) -> tuple[Problem, TrackState]:
     camera = tall_camera()
     detections = detect(body, moving_person(body, 4, yaw=0.4), camera)
     clip_camera, _ = solver_camera(camera, 4)
-    rig = stages.make_rig(body, TrackConfig(num_betas=6, num_expression=5))
-    clip = stages.make_clip(detections, rig, clip_camera, TrackConfig(), refine_focal=True)
+    rig = track_stages.make_rig(body, TrackConfig(num_betas=6, num_expression=5))
+    clip = track_stages.make_clip(detections, rig, clip_camera, TrackConfig(), refine_focal=True)
     state = initial_state(detections, clip.observations, clip_camera, rig)
-    problem = _double(stages.full_problem(clip, state, 4.0))
+    problem = _double(track_stages.full_problem(clip, state, 4.0))
     g = torch.Generator().manual_seed(2)
     state = _double(state)
     return problem, replace(

@@ -14,17 +14,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from footage import DATA
 import pytest
 import torch
 from viewer_people import WALK_BVH, make_motion, make_person, save_person
 
 from pear_avatar.avatar.file_format import load_avatar
-from pear_avatar.avatar.model import Avatar
+from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body.joints import JOINT_INDEX
-from pear_avatar.data.camera_paths import resized_path
-from pear_avatar.data.pose_files import save_motion_amass
-from pear_avatar.data.track_file import load_track
-from pear_avatar.data.video import probe_video
+from pear_avatar.render.camera_paths import resized_path
+from pear_avatar.motion.formats.registry import save_motion_amass
+from pear_avatar.motion.track_file import load_track
+from pear_avatar.io.video import probe_video
 from pear_avatar.geometry.cameras import orbit_cameras
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz
 from pear_avatar.types import BodyParams, Camera, Track
@@ -32,7 +33,6 @@ from pear_avatar.viewer.payload import motion_payload
 
 ROOT = Path(__file__).parents[2]
 VIEWER = ROOT / "viewer"
-DATA = Path(os.environ.get("PEAR_AVATAR_DATA", ROOT.parent / "shared" / "data"))
 REAL_CLIP = DATA / "video" / "upper_hands_plaid_want.mkv"
 
 #: Settings of a fit that takes half a minute: few frames, few splats, coarse pictures.

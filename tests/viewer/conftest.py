@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from viewer_people import make_person, save_person
 
-from pear_avatar.avatar.model import Avatar
+from pear_avatar.avatar.avatar import Avatar
 
 
 @pytest.fixture(scope="session")

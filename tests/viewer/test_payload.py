@@ -9,7 +9,7 @@ import torch
 import worker_twin
 from viewer_people import make_motion, make_person, make_track
 
-from pear_avatar.avatar.model import Avatar
+from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body import load_body
 from pear_avatar.body.expressions import face_from_arkit
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz

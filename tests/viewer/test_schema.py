@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pear_avatar.errors import ViewerFileError
 from pear_avatar.viewer import typescript
 from pear_avatar.viewer.schema import (
     AVATAR_TENSORS,
@@ -20,7 +21,7 @@ from pear_avatar.viewer.schema import (
     SCHEMA_VERSION,
     MotionMeta,
 )
-from pear_avatar.viewer.tensor_file import ViewerFileError, pack, unpack
+from pear_avatar.viewer.tensor_file import (pack, unpack,)
 
 META = MotionMeta(MOTION_FORMAT, SCHEMA_VERSION, "a walk", 30.0, "walk.bvh", 0, 0)
 

@@ -19,7 +19,7 @@ from live_server import PAGES, TOKEN, LiveServer, running
 from PIL import Image
 from viewer_people import WALK_BVH
 
-from pear_avatar.pipeline.library import open_library
+from pear_avatar.commands.avatar_library import open_library
 from pear_avatar.viewer import app as app_module
 from pear_avatar.viewer.app import read_pages
 from pear_avatar.viewer.guard import HostPolicy

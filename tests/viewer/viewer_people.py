@@ -10,11 +10,11 @@ import torch
 
 from pear_avatar.avatar.binding import sample_surface
 from pear_avatar.avatar.file_format import save_avatar
-from pear_avatar.avatar.model import Avatar, SplatSet, personalise
+from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
 from pear_avatar.body import load_body
 from pear_avatar.body.joints import JOINT_INDEX
-from pear_avatar.data.track_file import save_track
-from pear_avatar.data.video import VideoWriter
+from pear_avatar.motion.track_file import save_track
+from pear_avatar.io.video import VideoWriter
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.splatting import rasterise

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pear_avatar.body.ehm.model import BLEND_WIDTH, EhmModel, Variant
+from pear_avatar.body.ehm.ehm_model import BLEND_WIDTH, EhmModel, Variant
 from pear_avatar.body.ehm.region import head_cut
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel

@@ -1,6 +1,5 @@
 """SMPL-X, FLAME and MANO files that a user brings; nothing licensed ships with the package."""
 
-from pear_avatar.body.licensed.errors import ModelFileError, RefusedPickleError
 from pear_avatar.body.licensed.face_landmarks import face_contour
 from pear_avatar.body.licensed.flame_files import (
     load_flame,
@@ -9,6 +8,7 @@ from pear_avatar.body.licensed.flame_files import (
 )
 from pear_avatar.body.licensed.hands import HandPca, load_mano_hand
 from pear_avatar.body.licensed.smplx_files import SmplxModel, load_smplx
+from pear_avatar.errors import ModelFileError, RefusedPickleError
 
 __all__ = [
     "HandPca",

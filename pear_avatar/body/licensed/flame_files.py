@@ -10,11 +10,11 @@ from torch import Tensor
 
 from pear_avatar.body.landmarks import LandmarkSet
 from pear_avatar.body.licensed import smplx_files
-from pear_avatar.body.licensed.assemble import blended_body, read_blended_body
-from pear_avatar.body.licensed.errors import ModelFileError
+from pear_avatar.body.licensed.assemble_body import blended_body, read_blended_body
 from pear_avatar.body.licensed.face_landmarks import CONTOUR_SET, STATIC_SET, table_sets
 from pear_avatar.body.licensed.model_files import ModelFile, open_model_file
 from pear_avatar.body.model import BodyModel
+from pear_avatar.errors import ModelFileError
 
 __all__ = [
     "JOINT_NAMES",

@@ -15,8 +15,8 @@ from typing import IO, Any
 import numpy as np
 from scipy import sparse
 
-from pear_avatar.body.licensed.errors import ModelFileError
-from pear_avatar.body.licensed.safe_pickle import RecordDecoder, read_pickle, unpickle
+from pear_avatar.errors import ModelFileError
+from pear_avatar.io.safe_pickle import RecordDecoder, read_pickle, unpickle
 
 __all__ = ["ModelFile", "Shape", "open_model_file"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pear_avatar.body.joints import NUM_JOINTS, PARENTS
-from pear_avatar.body.licensed.assemble import blended_body, read_blended_body
+from pear_avatar.body.licensed.assemble_body import blended_body, read_blended_body
 from pear_avatar.body.licensed.face_landmarks import CONTOUR_SET, STATIC_SET, table_sets
 from pear_avatar.body.licensed.hands import HandPca, hand_from_table
 from pear_avatar.body.licensed.model_files import ModelFile, open_model_file

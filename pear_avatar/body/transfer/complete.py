@@ -11,7 +11,7 @@ from torch import Tensor
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.transfer.face_actions import action_offsets, solve_actions
-from pear_avatar.body.transfer.landmarks import carry_landmarks
+from pear_avatar.body.transfer.landmark_transfer import carry_landmarks
 from pear_avatar.body.transfer.regions import BodySurface, nearest_in_region
 from pear_avatar.body.transfer.register import KnownSets, register
 

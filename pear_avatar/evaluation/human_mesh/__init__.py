@@ -6,6 +6,7 @@ so that averages can be weighed as a protocol wants; lengths keep the unit they 
 
 from __future__ import annotations
 
+from pear_avatar.evaluation.human_mesh.acceleration import acceleration_error, accelerations
 from pear_avatar.evaluation.human_mesh.alignment import (
     Similarity,
     align_procrustes,
@@ -22,7 +23,6 @@ from pear_avatar.evaluation.human_mesh.distances import (
     pve,
 )
 from pear_avatar.evaluation.human_mesh.keypoints import Score, box_length, pck, torso_length
-from pear_avatar.evaluation.human_mesh.motion import acceleration_error, accelerations
 
 __all__ = [
     "Score",

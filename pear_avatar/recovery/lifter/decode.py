@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
 from pear_avatar.recovery.lifter.features import Box
-from pear_avatar.recovery.lifter.network import Outputs
+from pear_avatar.recovery.lifter.lifter_network import Outputs
 
 _LOG_DEPTH = (-3.0, 4.0)
 

@@ -1,6 +1,6 @@
 """Detected landmarks -> the network's inputs, normalised to the person's box.
 
-All image places are rays (see :mod:`pear_avatar.recovery.lifter.views`), so that the network
+All image places are rays (see :mod:`pear_avatar.training.lifter.views`), so that the network
 never sees pixels or focal lengths, only directions from the camera.
 """
 

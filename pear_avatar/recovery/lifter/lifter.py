@@ -19,9 +19,9 @@ from pear_avatar.recovery.lens import guess_camera
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.decode import FaceBasis, Lifted, decode
 from pear_avatar.recovery.lifter.features import Seen, encode, person_box, pose_mask
-from pear_avatar.recovery.lifter.network import LifterNetwork, Outputs
+from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
+from pear_avatar.recovery.lifter.lifter_network import LifterNetwork, Outputs
 from pear_avatar.recovery.lifter.place import place
-from pear_avatar.recovery.lifter.rig import Shape, make_rig
 from pear_avatar.recovery.lifter.weights import load_network
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 

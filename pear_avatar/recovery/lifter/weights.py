@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from pear_avatar.data.atomic import atomic_path
-from pear_avatar.recovery.lifter.network import LifterNetwork, NetworkSize
+from pear_avatar.io.atomic import atomic_path
+from pear_avatar.recovery.lifter.lifter_network import LifterNetwork, NetworkSize
 
 _ASSET = "assets/lifter.safetensors"
 _FORMAT = "pear-avatar-lifter-1"

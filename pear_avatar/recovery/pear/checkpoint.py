@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from pear_avatar.data.atomic import atomic_path
+from pear_avatar.errors import CheckpointError
+from pear_avatar.io.atomic import atomic_path
 from pear_avatar.recovery.pear.checkpoint_files import (
-    CheckpointError,
     StateDict,
     listed,
     read_weights,
@@ -27,8 +27,8 @@ from pear_avatar.recovery.pear.checkpoint_layouts import (
     network_weights,
     resize_positions,
 )
-from pear_avatar.recovery.pear.config import OutputSizes, PearConfig
-from pear_avatar.recovery.pear.network import PearNetwork
+from pear_avatar.recovery.pear.pear_config import OutputSizes, PearConfig
+from pear_avatar.recovery.pear.pear_network import PearNetwork
 
 __all__ = [
     "CHECKPOINT_VARIABLE",

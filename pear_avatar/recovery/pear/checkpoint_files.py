@@ -18,6 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from pear_avatar.errors import CheckpointError
+
 __all__ = ["CheckpointError", "StateDict", "listed", "read_weights"]
 
 StateDict = dict[str, Tensor]
@@ -37,10 +39,6 @@ _CONFIGURATION_CLASSES = (
     "pytorch_lightning.utilities.parsing.AttributeDict",
 )
 _NAMES_SHOWN = 8
-
-
-class CheckpointError(ValueError):
-    """A weight file that cannot be used; the message names it and says why."""
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, str]]:

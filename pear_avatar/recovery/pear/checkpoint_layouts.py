@@ -25,13 +25,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pear_avatar.errors import CheckpointError
 from pear_avatar.recovery.pear.checkpoint_files import (
-    CheckpointError,
     StateDict,
     listed,
     tensors_of,
 )
-from pear_avatar.recovery.pear.config import (
+from pear_avatar.recovery.pear.pear_config import (
     GRID,
     NUM_TOKENS,
     BackboneSize,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.recovery.pear.config import CROP_SIZE, SIDE_MARGIN
+from pear_avatar.recovery.pear.pear_config import CROP_SIZE, SIDE_MARGIN
 
 __all__ = ["crop_tensor", "square_boxes"]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from pear_avatar.recovery.pear.config import DecoderSize
+from pear_avatar.recovery.pear.pear_config import DecoderSize
 
 
 class TransformerDecoder(nn.Module):

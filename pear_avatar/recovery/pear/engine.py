@@ -16,7 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pear_avatar.recovery.pear.config import (
+from pear_avatar.recovery.pear.engine_layers import Block, DecoderLayer, Packer, normalised
+from pear_avatar.recovery.pear.folding import FoldedPear, fold
+from pear_avatar.recovery.pear.output import PearOutput, from_layers
+from pear_avatar.recovery.pear.pear_config import (
     CROP_SIZE,
     GRID,
     NUM_TOKENS,
@@ -25,10 +28,7 @@ from pear_avatar.recovery.pear.config import (
     SIDE_MARGIN,
     PearConfig,
 )
-from pear_avatar.recovery.pear.engine_layers import Block, DecoderLayer, Packer, normalised
-from pear_avatar.recovery.pear.folding import FoldedPear, fold
-from pear_avatar.recovery.pear.network import PearNetwork
-from pear_avatar.recovery.pear.output import PearOutput, from_layers
+from pear_avatar.recovery.pear.pear_network import PearNetwork
 
 __all__ = ["CapturedGraph", "CompiledFunction", "PearEngine", "best_dtype"]
 

@@ -23,14 +23,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pear_avatar.recovery.pear.config import (
+from pear_avatar.recovery.pear.pear_config import (
     CAMERA_SCALE_BIAS,
     NUM_MEAN_ROTATIONS,
     PIXEL_MEAN,
     PIXEL_STD,
     PearConfig,
 )
-from pear_avatar.recovery.pear.network import PearNetwork
+from pear_avatar.recovery.pear.pear_network import PearNetwork
 
 __all__ = ["Affine", "FoldedBlock", "FoldedDecoderLayer", "FoldedPear", "fold"]
 

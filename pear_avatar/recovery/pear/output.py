@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pear_avatar.geometry.cameras import default_world_camera
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
-from pear_avatar.recovery.pear.config import FOCAL, NUM_ROTATIONS, OutputSizes
+from pear_avatar.recovery.pear.pear_config import FOCAL, NUM_ROTATIONS, OutputSizes
 from pear_avatar.types import BodyParams, Camera, Proportions
 
 __all__ = ["PearOutput", "body_params", "crop_cameras", "proportions"]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
-from pear_avatar.recovery.pear.config import (
+from pear_avatar.recovery.pear.pear_config import (
     NUM_TOKENS,
     PATCH_PADDING,
     PATCH_SIZE,

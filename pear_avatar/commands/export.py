@@ -1,0 +1,169 @@
+"""An avatar as one file for somebody else: a web page, splats in a pose, a rigged mesh."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from pear_avatar.avatar.avatar import Avatar
+from pear_avatar.avatar.file_format import load_avatar
+from pear_avatar.commands.avatar_library import (
+    MAX_FPS,
+    find_avatars,
+    find_video,
+    open_library,
+    read_header,
+    shortened,
+)
+from pear_avatar.errors import PearError
+from pear_avatar.export import save_avatar_glb, save_splat_gltf, save_splat_ply, save_spz
+from pear_avatar.io.atomic import atomic_path, write_text_atomic
+from pear_avatar.io.video import probe_video
+from pear_avatar.render.render_motion import fit_motion, motion_for
+from pear_avatar.render.showcase import standard_pose
+from pear_avatar.types import Gaussians, Motion
+from pear_avatar.viewer.browser_video import write_browser_video
+from pear_avatar.viewer.payload import motion_payload
+from pear_avatar.viewer.server import static_folder
+from pear_avatar.viewer.single_file import EmbeddedVideo, single_file_html
+
+_VIDEO_SIDE, _VIDEO_CRF = 480, 30
+
+
+def export_html(
+    avatar: str | Path,
+    out: str | Path,
+    *,
+    motions: Sequence[str | Path] = (),
+    with_video: bool = False,
+    video: str | Path | None = None,
+) -> Path:
+    """Write one HTML file with the viewer, an avatar and its motions in it.
+
+    It opens from disk, without a server or a network.
+
+    Args:
+        avatar: an avatar file or a result folder.
+        out: the ``.html`` file.
+        motions: pose files to include beside the fit's own and the built-in motions.
+        with_video: include the input video, scaled down, for comparing.
+        video: where that video is, if not beside the avatar.
+
+    Raises:
+        PearError, ValueError, FileNotFoundError: an input is at fault.
+    """
+    path = one_avatar(avatar)
+    out = Path(out)
+    if out.is_dir():
+        raise PearError(f"{out} is a folder: name an .html file in it")
+    library = open_library(path, motions=motions)
+    embedded = None
+    if with_video:
+        found = find_video(read_header(path), video)
+        if found is None:
+            raise PearError("the input video was not found: say where it is with --video FILE")
+        embedded = _small_video(found)
+    write_text_atomic(out, single_file_html(library.avatars[0], embedded, static_folder()))
+    return out
+
+
+def export_splats(
+    avatar: str | Path, out: str | Path, *, pose: str | Path | None = None, frame: int = 0
+) -> Path:
+    """Write an avatar's splats in one pose; the ending says as what: ply, spz, gltf or glb.
+
+    Raises:
+        PearError, ValueError, FileNotFoundError: an input is at fault.
+    """
+    out = Path(out)
+    writers: dict[str, Callable[[Path, Gaussians], None]] = {
+        ".ply": save_splat_ply,
+        ".spz": save_spz,
+        ".gltf": save_splat_gltf,
+        ".glb": save_splat_gltf,
+    }
+    writer = writers.get(out.suffix.lower())
+    if writer is None:
+        raise PearError(f"splats are written as {', '.join(writers)}, not as {out.suffix!r}")
+    writer(out, posed_splats(load_avatar(one_avatar(avatar)), pose, frame))
+    return out
+
+
+def export_mesh(avatar: str | Path, out: str | Path, *, motion: str | Path | None = None) -> Path:
+    """Write an avatar's skinned, textured mesh as glTF, with a motion as its animation.
+
+    Raises:
+        PearError, ValueError, FileNotFoundError: an input is at fault.
+    """
+    person = load_avatar(one_avatar(avatar))
+    animation = None if motion is None else fit_motion(person, motion_for(person, motion))
+    with torch.no_grad():
+        save_avatar_glb(out, person, animation, fps=None if animation is None else _rate(animation))
+    return Path(out)
+
+
+def export_motion(avatar: str | Path, out: str | Path, *, pose: str | Path) -> Path:
+    """Write a pose file as a motion of the viewer, to be dropped onto an exported page.
+
+    Raises:
+        PearError, ValueError, FileNotFoundError: an input is at fault.
+    """
+    person = load_avatar(one_avatar(avatar))
+    motion = fit_motion(person, shortened(motion_for(person, pose)))
+    data = motion_payload(motion, Path(pose).stem, source=Path(pose).name)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(data)
+    return Path(out)
+
+
+def _rate(motion: Motion) -> float:
+    return min(motion.fps, MAX_FPS)
+
+
+def posed_splats(avatar: Avatar, pose: str | Path | None = None, frame: int = 0) -> Gaussians:
+    """An avatar's splats in one pose.
+
+    Args:
+        avatar: whose.
+        pose: a pose file; standing with the arms down by default.
+        frame: which frame of it, counted from 0; negative ones count from its end.
+
+    Raises:
+        PearError, FileNotFoundError: the pose file is at fault or has no such frame.
+    """
+    if pose is None:
+        params = standard_pose(avatar, "down")
+    else:
+        motion = fit_motion(avatar, motion_for(avatar, pose))
+        count = motion.params.num_frames
+        if not -count <= frame < count:
+            raise PearError(f"{Path(pose).name} has frames 0 to {count - 1}, not {frame}")
+        params = motion.params[frame]
+    with torch.no_grad():
+        return avatar.gaussians(params)
+
+
+def one_avatar(target: str | Path) -> Path:
+    """The avatar file that a file or result folder stands for.
+
+    Raises:
+        PearError: there is none, or several.
+    """
+    paths = find_avatars(target)
+    if len(paths) > 1:
+        raise PearError(f"{target} holds {len(paths)} avatars: name one of them")
+    return paths[0]
+
+
+def _small_video(source: Path) -> EmbeddedVideo:
+    with tempfile.TemporaryDirectory(prefix="pear-avatar-") as folder:
+        small = write_browser_video(
+            source, Path(folder) / "video.mp4", max_side=_VIDEO_SIDE, crf=_VIDEO_CRF
+        )
+        info = probe_video(source)
+        fps = round(info.fps, 3)
+        # The size is that of the original, in whose pixels the cameras are told.
+        return EmbeddedVideo(small.read_bytes(), info.width, info.height, fps, info.num_frames)

@@ -1,1 +1,0 @@
-"""Files in and out: videos, pictures, motions and tracks."""

@@ -1,8 +1,0 @@
-"""glTF 2.0: a skinned body with morph targets and animation as ``.glb`` or ``.gltf``."""
-
-from pear_avatar.data.gltf.document import GltfDocument
-from pear_avatar.data.gltf.mesh import Influences
-from pear_avatar.data.gltf.morphs import FaceMorphs, Morphs
-from pear_avatar.data.gltf.save import save_glb
-
-__all__ = ["FaceMorphs", "GltfDocument", "Influences", "Morphs", "save_glb"]

@@ -1,0 +1,16 @@
+"""Avatars for other programs: splats of one pose (PLY, SPZ, glTF), and a skinned, textured mesh."""
+
+from pear_avatar.export.avatar_mesh import save_avatar_glb
+from pear_avatar.export.splat_gltf import save_splat_gltf
+from pear_avatar.export.splat_ply import save_splat_ply
+from pear_avatar.export.spz import save_spz
+from pear_avatar.export.texture import bake_texture, vertex_colors
+
+__all__ = [
+    "bake_texture",
+    "save_avatar_glb",
+    "save_splat_gltf",
+    "save_splat_ply",
+    "save_spz",
+    "vertex_colors",
+]

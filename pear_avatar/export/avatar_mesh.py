@@ -1,0 +1,52 @@
+"""The avatar as a skinned mesh that looks like the person, for Blender, three.js and engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pear_avatar.avatar.avatar import Avatar
+from pear_avatar.export.gltf import Influences, Morphs, save_glb
+from pear_avatar.export.texture import bake_texture, vertex_colors
+from pear_avatar.types import Motion
+
+__all__ = ["save_avatar_glb"]
+
+_FACE_ONLY = Morphs(shape=0)
+
+
+def save_avatar_glb(
+    path: str | Path,
+    avatar: Avatar,
+    motion: Motion | None = None,
+    *,
+    texture_size: int = 1024,
+    morphs: Morphs = _FACE_ONLY,
+    influences: Influences | None = None,
+    fps: float | None = None,
+) -> None:
+    """Write the avatar's personal mesh with its 55 joints, facial actions and baked colours.
+
+    The colours hold the light of the video, so the material is unlit. A body without texture
+    coordinates gets colours at its vertices.
+
+    Args:
+        path: ``.glb`` or ``.gltf``; it appears whole or not at all.
+        avatar: the person; their shape and clothes are in the mesh.
+        motion: what to animate; its betas are not used.
+        texture_size: pixels a side of the baked texture.
+        morphs: which morph targets; a personal body has no shape coefficients left.
+        influences: joints that move a vertex, 4 or 8; see :func:`pear_avatar.export.gltf.save_glb`.
+        fps: key frames a second; by default the motion's own frames.
+    """
+    textured = avatar.body.uv.shape[0] > 0
+    save_glb(
+        path,
+        avatar.body,
+        motion,
+        morphs=morphs,
+        colors=None if textured else vertex_colors(avatar),
+        texture=bake_texture(avatar, texture_size) if textured else None,
+        fps=fps,
+        influences=influences,
+        unlit=True,
+    )

@@ -1,0 +1,199 @@
+"""From the fit's state to a picture of one frame, differentiably."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pear_avatar.body.model import BodyModel
+from pear_avatar.body.skinning import fk_transforms
+from pear_avatar.fitting.fit_state import FitState
+from pear_avatar.fitting.frames import FrameSet
+from pear_avatar.geometry.cameras import project
+from pear_avatar.geometry.rotations import axis_angle_to_matrix
+from pear_avatar.splatting import rasterise
+from pear_avatar.splatting.skin_and_bind import skin_and_bind
+from pear_avatar.types import BodyParams, Camera, RenderOutput
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A correction of one frame's tracked pose: rotations (55, 3) axis-angle, transl (3,)."""
+
+    rotations: Tensor
+    transl: Tensor
+
+    def leaf(self) -> Pose:
+        """The same numbers as leaves of a new graph."""
+        return Pose(
+            self.rotations.detach().clone().requires_grad_(),
+            self.transl.detach().clone().requires_grad_(),
+        )
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """Leaf tensors of one step; those that are not refined do not require a gradient."""
+
+    splats: dict[str, Tensor]
+    vertex_offsets: Tensor
+    betas: Tensor
+    log_focal: Tensor
+    pose: Pose
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What stays fixed during a fit.
+
+    params:    tracked parameters of the crops' frames, one leading axis N.
+    keypoints: (N, 33, 3) detected pose landmarks in crop pixels with their confidence.
+    """
+
+    body: BodyModel
+    frames: FrameSet
+    params: BodyParams
+    keypoints: Tensor
+    shape_basis: Tensor
+    expression_basis: Tensor
+    expression_vertices: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where everything but the pictures lives."""
+        return self.body.v_template.device
+
+    def target(self, i: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Training tensors of crop i on the device; see :meth:`FrameSet.target`."""
+        color, mask, valid = self.frames.target(i)
+        return color.to(self.device), mask.to(self.device), valid.to(self.device)
+
+
+def make_scene(
+    body: BodyModel, frames: FrameSet, params: BodyParams, keypoints: Tensor, num_betas: int
+) -> Scene:
+    """Precompute contiguous bases: all of the shape's, the moving vertices of the expression's."""
+    directions = body.expression_dirs[..., : params.expression.shape[-1]]
+    moving = (directions.abs().amax(dim=(1, 2)) > 1e-6).nonzero()[:, 0]
+    return Scene(
+        body=body,
+        frames=frames,
+        params=params,
+        keypoints=keypoints,
+        shape_basis=body.shape_dirs[..., :num_betas].reshape(-1, num_betas).contiguous(),
+        expression_basis=directions[moving].flatten(0, 1).contiguous(),
+        expression_vertices=moving,
+    )
+
+
+def leaves_of(state: FitState, pose: Pose, *, refine: frozenset[str]) -> Leaves:
+    """Detached views of the state; names in ``refine`` require gradients."""
+
+    def leaf(name: str, x: Tensor) -> Tensor:
+        return x.detach().requires_grad_(name in refine)
+
+    return Leaves(
+        splats={k: leaf(k, v) for k, v in state.splats.items()},
+        vertex_offsets=leaf("vertex_offsets", state.cloth.values),
+        betas=leaf("betas", state.betas),
+        log_focal=leaf("log_focal", state.log_focal),
+        pose=pose.leaf() if "pose" in refine else pose,
+    )
+
+
+def stored_pose(state: FitState, i: int) -> Pose:
+    """The correction learnt for crop i."""
+    return Pose(state.poses["rotations"].values[i].view(55, 3), state.poses["transl"].values[i])
+
+
+def frame_params(scene: Scene, i: int, pose: Pose) -> BodyParams:
+    """Tracked parameters of crop i with a correction applied (no batch axis)."""
+    p = scene.params[i]
+    rotations = p.rotations @ axis_angle_to_matrix(pose.rotations)
+    return replace(p, rotations=rotations, transl=p.transl + pose.transl)
+
+
+def rest_vertices(scene: Scene, leaves: Leaves, expression: Tensor) -> Tensor:
+    """(V, 3) the dressed body at rest with shape and expression."""
+    base = (scene.shape_basis @ leaves.betas).view(-1, 3) + leaves.vertex_offsets
+    face = (scene.expression_basis @ expression).view(-1, 3)
+    return scene.body.v_template + base.index_add(0, scene.expression_vertices, face)
+
+
+def pose_correctives(body: BodyModel, rotations: Tensor) -> Tensor:
+    """(V, 3) metres that a pose (55, 3, 3) adds to the rest body; zero for a body without any."""
+    if body.pose_dirs is None:
+        return rotations.new_zeros(())
+    bent = rotations[1:] - torch.eye(3).to(rotations)
+    return (body.pose_dirs.flatten(0, 1) @ bent.flatten()).view(-1, 3)
+
+
+def skinning(scene: Scene, leaves: Leaves, params: BodyParams) -> Tensor:
+    """(55, 3, 4) transforms from rest to world; translation included."""
+    directions = scene.body.joint_shape_dirs[..., : len(leaves.betas)]
+    joints = scene.body.joint_template + directions @ leaves.betas
+    by_face = scene.body.joint_expression_dirs[..., : params.expression.shape[-1]]
+    joints = joints + by_face @ params.expression
+    transforms = fk_transforms(params.rotations, joints, scene.body.tree)
+    return torch.cat([transforms[..., :3], transforms[..., 3:] + params.transl[:, None]], dim=-1)
+
+
+def refined_camera(scene: Scene, i: int, log_focal: Tensor) -> Camera:
+    """Crop camera i with the focal length's change put where gradients flow.
+
+    Scaling camera x and y by s has the effect of scaling the focal length by s on means and
+    covariances alike, and rasterisers differentiate the camera transform but not K.
+    """
+    camera = scene.frames.camera[i]
+    scale = torch.stack([log_focal, log_focal, torch.zeros_like(log_focal)]).exp()
+    T = torch.cat([camera.T_camera_world[:3] * scale[:, None], camera.T_camera_world[3:]], dim=0)
+    return replace(camera, T_camera_world=T)
+
+
+def world_splats(
+    scene: Scene, state: FitState, i: int, leaves: Leaves
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Posed vertices (V, 3), splat centres (N, 3) and rotations (N, 4) wxyz of crop i."""
+    params = frame_params(scene, i, leaves.pose)
+    v_rest = rest_vertices(scene, leaves, params.expression)
+    v_rest = v_rest + pose_correctives(scene.body, params.rotations)
+    return skin_and_bind(
+        state.skinned,
+        v_rest,
+        skinning(scene, leaves, params),
+        leaves.splats["offsets"],
+        leaves.splats["local_quats"],
+    )
+
+
+def render_frame(
+    scene: Scene,
+    state: FitState,
+    i: int,
+    leaves: Leaves,
+    *,
+    background: Tensor | None = None,
+) -> RenderOutput:
+    """Draw crop i."""
+    _, means, quats = world_splats(scene, state, i, leaves)
+    s = leaves.splats
+    return rasterise(
+        means,
+        quats,
+        s["log_scales"].exp(),
+        s["logit_opacities"].sigmoid(),
+        s["colors"],
+        refined_camera(scene, i, leaves.log_focal),
+        background=background,
+    )
+
+
+def world_landmarks_px(scene: Scene, i: int, leaves: Leaves) -> Tensor:
+    """(33, 2) the body's pose landmarks in the pixels of crop i, naked body (no offsets)."""
+    params = frame_params(scene, i, leaves.pose)
+    betas = torch.cat([leaves.betas, scene.params.betas[len(leaves.betas) :]])
+    posed = scene.body.shape(betas, params.expression).pose(params.rotations, params.transl)
+    px, _ = project(refined_camera(scene, i, leaves.log_focal), posed.landmarks("mediapipe_pose"))
+    return px

@@ -1,0 +1,1 @@
+"""Motions of people: the files that hold them, resampling, retargeting, tracks, streams."""

@@ -1,0 +1,1 @@
+"""Readers of motion files, one module a layout, behind one registry."""

@@ -1,0 +1,1 @@
+"""Pictures and videos: of avatars in motion, of portraits, of plain meshes."""

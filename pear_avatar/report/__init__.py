@@ -1,0 +1,1 @@
+"""What a fit leaves for people and programs to read: figures, curves, contact sheets, previews."""

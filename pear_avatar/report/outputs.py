@@ -1,0 +1,94 @@
+"""What a fit shows people: the contact sheet's pictures and the preview video."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from pear_avatar.avatar.avatar import Avatar
+from pear_avatar.fitting.run import FitOutcome
+from pear_avatar.io.video import VideoWriter
+from pear_avatar.render.showcase import (
+    draw,
+    framing_cameras,
+    novel_views,
+    standard_pose,
+    to_uint8,
+)
+from pear_avatar.report.fit_report import ReportImages
+
+_SHEET_ROWS = 6
+_OUTLINE = (255, 64, 32)
+_TURN_SECONDS = 4.0
+_MIN_PREVIEW_SECONDS = 4.0
+_MAX_PREVIEW_FRAMES = 400
+
+
+def _render_crop(avatar: Avatar, outcome: FitOutcome, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """Crop i redrawn over white (h, w, 3) uint8 and its coverage (h, w) floats."""
+    with torch.no_grad():
+        out = draw(avatar.gaussians(outcome.params[i]), outcome.frames.camera[i], torch.ones(3))
+    return to_uint8(out.color), out.alpha[..., 0].numpy()
+
+
+def _outlined(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The picture with the avatar's outline drawn in."""
+    contours, _ = cv2.findContours(
+        (alpha > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    return cv2.drawContours(image.copy(), contours, -1, _OUTLINE, 1, cv2.LINE_AA)
+
+
+def report_images(
+    avatar: Avatar, outcome: FitOutcome, progress: Callable[[str, int, int], None]
+) -> ReportImages:
+    """Held-out frames beside their outline and redrawing, and the sides nobody filmed."""
+    frames = outcome.frames
+    measured = frames.indices(1) or frames.indices(0)
+    measured = measured + frames.indices(2)[::8]
+    pick = np.unique(np.linspace(0, len(measured) - 1, _SHEET_ROWS).round().astype(int))
+    rows, titles = [], []
+    for k in pick:
+        i = measured[k]
+        render, alpha = _render_crop(avatar, outcome, i)
+        masked = frames.masks[i][..., None] / 255.0
+        on_white = (frames.images[i] * masked + 255 * (1 - masked)).astype(np.uint8)
+        rows.append([frames.images[i], _outlined(frames.images[i], alpha), on_white, render])
+        kind = {0: "fitted", 1: "held out", 2: "unseen tail"}[int(frames.split[i])]
+        titles.append(f"crop {i}, {kind}")
+    progress("pictures", 1, 2)
+    novel = [*novel_views(avatar, "down"), *novel_views(avatar, "raised")]
+    progress("pictures", 2, 2)
+    return ReportImages(rows, ("input", "outline", "person", "avatar"), titles, novel)
+
+
+def write_preview(
+    path: Path,
+    avatar: Avatar,
+    outcome: FitOutcome,
+    fps: float,
+    progress: Callable[[str, int, int], None],
+) -> None:
+    """Input, avatar in the same poses, and the avatar turning, side by side."""
+    frames, camera = outcome.frames, outcome.frames.camera
+    step = max(1, math.ceil(len(frames) / _MAX_PREVIEW_FRAMES))
+    shown = list(range(0, len(frames), step))
+    rate = max(1.0, min(60.0, fps * len(shown) / max(1, int(np.ptp(frames.row)) + 1)))
+    total = max(len(shown), math.ceil(_MIN_PREVIEW_SECONDS * rate))
+    gaussians = avatar.gaussians(standard_pose(avatar, "down"))
+    turn = tuple(360.0 * k / (rate * _TURN_SECONDS) for k in range(total))
+    cameras = framing_cameras(gaussians.means, turn, camera.width, camera.height)
+    white = torch.ones(3)
+    with VideoWriter(path, fps=rate) as writer:
+        for k in range(total):
+            i = shown[k % len(shown)]
+            render, _ = _render_crop(avatar, outcome, i)
+            with torch.no_grad():
+                turned = to_uint8(draw(gaussians, cameras[k], white).color)
+            writer.write(np.concatenate([frames.images[i], render, turned], axis=1))
+            progress("preview", k + 1, total)

@@ -1,0 +1,240 @@
+"""Procedural colours of the synthetic person, evaluated where the surface is seen.
+
+Every recipe looks up template coordinates (metres, y up, the person's left at +x), so patterns
+stick to the surface whatever the pose, at any resolution and without texture maps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pear_avatar.synthesis.synthetic_person import Landmarks, Look, Material, Person
+
+_LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291,
+               409, 270, 269, 267, 0, 37, 39, 40, 185)  # fmt: skip
+_BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
+          (300, 293, 334, 296, 336, 285, 295, 282, 283, 276))  # fmt: skip
+_EYES = ((33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
+         (263, 249, 390, 373, 374, 380, 381, 382, 362,
+          398, 384, 385, 386, 387, 388, 466))  # fmt: skip
+_UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133),
+               (263, 466, 388, 387, 386, 385, 384, 398, 362))  # fmt: skip
+_NOSE_TIP, _CHEEKS, _CHIN = 1, (50, 280), 152
+
+
+@dataclass(frozen=True)
+class Paint:
+    """albedo: (M, 3) display RGB. gloss: (M,) strength of the highlight, 0 to 1."""
+
+    albedo: np.ndarray
+    gloss: np.ndarray
+
+
+def paint(person: Person, material: np.ndarray, xyz: np.ndarray, inset: np.ndarray) -> Paint:
+    """Colours of M surface points.
+
+    Args:
+        person: who is painted.
+        material: (M,) of :class:`Material`.
+        xyz: (M, 3) interpolated ``paint_xyz``.
+        inset: (M,) interpolated ``paint_inset``.
+    """
+    albedo = np.zeros_like(xyz)
+    gloss = np.zeros(len(xyz), np.float32)
+    recipes = {
+        Material.SKIN: (_skin, 0.10),
+        Material.EYE: (_eyes, 0.5),
+        Material.MOUTH: (_mouth, 0.2),
+        Material.TEETH: (_teeth, 0.3),
+        Material.SHIRT: (_shirt, 0.02),
+        Material.TROUSERS: (_trousers, 0.02),
+        Material.SHOE: (_shoe, 0.15),
+        Material.HAIR: (_hair, 0.12),
+    }
+    for kind, (recipe, shine) in recipes.items():
+        own = np.nonzero(material == kind)[0]
+        if len(own):
+            albedo[own] = recipe(person.landmarks, person.look, xyz[own], inset[own])
+            gloss[own] = shine
+    return Paint(np.clip(albedo, 0, 1), gloss)
+
+
+def _mix(base: np.ndarray, weight: np.ndarray, color: tuple[float, ...] | np.ndarray) -> np.ndarray:
+    w = np.clip(weight, 0, 1)[:, None].astype(np.float32)
+    mixed: np.ndarray = base * (1 - w) + np.asarray(color, np.float32) * w
+    return mixed
+
+
+def _band(x: np.ndarray, half: float, soft: float) -> np.ndarray:
+    """1 within ``half`` of zero, falling to 0 over ``soft``."""
+    band: np.ndarray = np.clip((half + soft - np.abs(x)) / soft, 0, 1)
+    return band
+
+
+def _wave(x: np.ndarray, period: float, duty: float, soft: float) -> np.ndarray:
+    """Soft square wave: 1 over ``duty`` of each period."""
+    phase = np.abs((x / period) % 1.0 - 0.5) * period
+    return _band(phase, duty * period / 2, soft)
+
+
+def _segment_gap(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared distance (M,) of points (M, 2) to the nearest of K segments from a to b (K, 2)."""
+    nearest = np.full(len(points), np.inf, np.float32)
+    for (ax, ay), (ex, ey) in zip(a, b - a, strict=True):
+        x, y = points[:, 0] - ax, points[:, 1] - ay
+        t = np.clip((x * ex + y * ey) / max(ex * ex + ey * ey, 1e-12), 0, 1)
+        nearest = np.minimum(nearest, (x - t * ex) ** 2 + (y - t * ey) ** 2)
+    return nearest
+
+
+def _line_distance(points: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """Distance (M,) in the plane to an open polyline (K, 2)."""
+    return np.sqrt(_segment_gap(points, line[:-1], line[1:]))
+
+
+def _polygon_distance(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """Signed distance (M,) in the plane to a closed polygon (K, 2); positive inside."""
+    after = np.roll(polygon, -1, axis=0)
+    distance = np.sqrt(_segment_gap(points, polygon, after))
+    inside = np.zeros(len(points), bool)
+    for (ax, ay), (bx, by) in zip(polygon, after, strict=True):
+        if ay != by:
+            crosses = (ay > points[:, 1]) != (by > points[:, 1])
+            inside ^= crosses & (points[:, 0] < ax + (points[:, 1] - ay) / (by - ay) * (bx - ax))
+    return np.where(inside, distance, -distance)
+
+
+def _skin(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    tone = np.asarray(look.skin, np.float32)
+    color = np.tile(tone, (len(p), 1))
+    mottle = np.sin(p[:, 0] * 170) * np.sin(p[:, 1] * 150 + 1) * np.sin(p[:, 2] * 160 + 2)
+    color *= (1 + 0.015 * mottle)[:, None]
+    under_cloth = np.exp(-np.clip(-inset, 0, 1) / 0.012)
+    head = np.nonzero(p[:, 1] > marks["neck"][1] - 0.01)[0]
+    color[head] = _face(marks, look, p[head], color[head])
+    scalp = np.clip((inset + 0.004) / 0.006, 0, 1) * (p[:, 1] > marks["neck"][1] + 0.02)
+    color = _mix(color, 0.9 * scalp, look.hair)
+    return color * (1 - 0.3 * under_cloth * (inset < 0))[:, None]
+
+
+def _face(marks: Landmarks, look: Look, p: np.ndarray, color: np.ndarray) -> np.ndarray:
+    """Blush, lips, brows and lid lines, drawn in the frontal plane on the front of the head."""
+    tone = np.asarray(look.skin, np.float32)
+    ruddy = tone * np.array([1.0, 0.78, 0.76], np.float32)
+    for index, size in ((_NOSE_TIP, 0.022), (_CHEEKS[0], 0.028), (_CHEEKS[1], 0.028)):
+        d = p - marks.face[index]
+        gap = np.einsum("mc,mc->m", d, d)
+        color = _mix(color, 0.45 * np.exp(-gap / size**2), ruddy)
+    front = p[:, 2] > marks.face[_CHIN][2] - 0.055
+    plane = p[:, :2]
+    near = np.nonzero(front)[0]
+    flat, local = plane[near], color[near]
+    lips = _polygon_distance(flat, marks.face[list(_LIPS_OUTER), :2])
+    local = _mix(local, 0.75 * np.clip(lips / 0.0025 + 0.5, 0, 1), tone * [0.86, 0.52, 0.54])
+    for brow, eye, lid in zip(_BROWS, _EYES, _UPPER_LIDS, strict=True):
+        inside = _polygon_distance(flat, marks.face[list(brow), :2])
+        local = _mix(local, 0.85 * np.clip(inside / 0.002 + 0.6, 0, 1), look.hair)
+        socket = _polygon_distance(flat, marks.face[list(eye), :2])
+        local = _mix(local, 0.18 * np.clip(socket / 0.008 + 1, 0, 1), tone * [0.7, 0.55, 0.5])
+        lash = _line_distance(flat, marks.face[list(lid), :2])
+        local = _mix(local, 0.75 * _band(lash, 0.0012, 0.0012), (0.10, 0.07, 0.06))
+    color[near] = local
+    return color
+
+
+def _eyes(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    center = np.where(p[:, :1] > 0, marks["left_eye"], marks["right_eye"])
+    d = p - center
+    angle = np.arctan2(np.hypot(d[:, 0], d[:, 1]), d[:, 2])
+    white = np.tile(np.array([0.90, 0.88, 0.86], np.float32), (len(p), 1))
+    color = _mix(white, (0.50 - angle) / 0.05 + 0.5, look.iris)
+    return _mix(color, (0.21 - angle) / 0.04 + 0.5, (0.03, 0.03, 0.03))
+
+
+def _mouth(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    depth = np.clip((marks.face[_NOSE_TIP][2] - 0.015 - p[:, 2]) / 0.04, 0, 1)
+    return _mix(
+        np.tile(np.array([0.55, 0.24, 0.24], np.float32), (len(p), 1)), depth, (0.22, 0.07, 0.07)
+    )
+
+
+def _teeth(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    return np.tile(np.array([0.90, 0.88, 0.82], np.float32), (len(p), 1))
+
+
+def _folds(p: np.ndarray, scale: float) -> np.ndarray:
+    """Soft creases of cloth around zero, about +-1."""
+    x, y, z = (p * scale).T
+    bend = np.sin(11 * y + 5 * np.sin(6 * x + 1) + 4 * np.sin(7 * z))
+    fine = np.sin(23 * (y + 0.4 * np.abs(x)) + 5 * np.sin(9 * z + 2 * x) + 2)
+    folds: np.ndarray = 0.65 * bend + 0.35 * fine
+    return folds
+
+
+def _shirt(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    shoulder, neck = marks["left_shoulder"], marks["neck"]
+    on_sleeve = np.abs(p[:, 0]) > shoulder[0] + 0.005
+    round_torso = 0.16 * np.arctan2(p[:, 0], p[:, 2] + 0.02)
+    round_arm = 0.05 * np.arctan2(p[:, 1] - shoulder[1], p[:, 2] - shoulder[2])
+    across = np.where(on_sleeve, round_arm, round_torso)
+    down = np.where(on_sleeve, np.abs(p[:, 0]), p[:, 1])
+    base, accent = (np.asarray(c, np.float32) for c in (look.shirt, look.accent))
+    color = np.tile(base, (len(p), 1))
+    stripes = _wave(across, 0.055, 0.30, 0.004)
+    if look.pattern == "checked":
+        color = _mix(color, 0.55 * stripes, accent)
+        color = _mix(color, 0.55 * _wave(down, 0.055, 0.30, 0.004), accent)
+        color = _mix(color, 0.5 * _wave(down + 0.02, 0.055, 0.06, 0.003), base * 0.55)
+    else:
+        color = _mix(color, 0.8 * _wave(down, 0.07, 0.45, 0.004), accent)
+    front = p[:, 2] > 0.02
+    placket = front & ~on_sleeve
+    color = _mix(color, 0.6 * _band(p[:, 0], 0.016, 0.002) * placket, base * 0.92)
+    color = _mix(color, 0.5 * _band(np.abs(p[:, 0]) - 0.016, 0.0012, 0.002) * placket, base * 0.5)
+    button = np.hypot(p[:, 0], (p[:, 1] - neck[1] + 0.01) % 0.085 - 0.0425)
+    color = _mix(color, _band(button, 0.005, 0.002) * placket, (0.95, 0.94, 0.90))
+    pocket = np.maximum(np.abs(p[:, 0] - 0.085) - 0.045, np.abs(p[:, 1] - neck[1] + 0.20) - 0.05)
+    color = _mix(color, 0.5 * _band(pocket, 0.0015, 0.002) * front * (p[:, 0] > 0), base * 0.5)
+    collar = (inset < 0.035) & (p[:, 1] > shoulder[1] + 0.01) & ~on_sleeve
+    color = _mix(color, 0.8 * collar, base * 0.85)
+    color = _mix(color, 0.45 * _band(inset - 0.018, 0.0012, 0.002) * ~collar, base * 0.5)
+    return color * (1 + 0.06 * _folds(p, 1.6))[:, None]
+
+
+def _trousers(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    hip, knee = marks["left_hip"], marks["left_knee"]
+    base = np.asarray(look.trousers, np.float32)
+    weave = np.sin(900 * (p[:, 0] + p[:, 1])) * np.sin(900 * (p[:, 2] - p[:, 1]))
+    color = np.tile(base, (len(p), 1)) * (1 + 0.04 * weave)[:, None]
+    worn = np.exp(-(((p[:, 1] - (knee[1] + 0.22)) / 0.16) ** 2)) * (p[:, 2] > 0)
+    color = _mix(color, 0.25 * worn, base * 1.5)
+    leg = np.arctan2(p[:, 2], np.abs(p[:, 0]) - hip[0])
+    seam = _band(leg * 0.08, 0.0012, 0.002) * (np.abs(p[:, 0]) > hip[0])
+    color = _mix(color, 0.7 * seam, base * 0.55)
+    color = _mix(color, 0.5 * _band(inset - 0.02, 0.0012, 0.002), base * 1.6)
+    return color * (1 + 0.07 * _folds(p + np.float32(0.3), 1.2))[:, None]
+
+
+def _shoe(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    """``p``: metres to the outside, above the floor, from the heel."""
+    base = np.asarray(look.shoes, np.float32)
+    color = np.tile(base, (len(p), 1))
+    length = max(float(p[:, 2].max(initial=0.0)), 0.2)
+    toe = np.clip((p[:, 2] - 0.80 * length) / 0.004, 0, 1)
+    color = _mix(color, 0.5 * toe, base * 0.75)
+    laces = _band(p[:, 0], 0.026, 0.003) * _wave(p[:, 2], 0.017, 0.4, 0.003)
+    laced = (p[:, 2] > 0.48 * length) & (p[:, 2] < 0.74 * length) & (p[:, 1] > 0.05)
+    color = _mix(color, 0.9 * laces * laced, (0.95, 0.95, 0.93))
+    color = _mix(color, np.clip((0.024 - p[:, 1]) / 0.003, 0, 1), (0.93, 0.92, 0.90))
+    return _mix(color, _band(p[:, 1] - 0.026, 0.001, 0.002), base * 0.5)
+
+
+def _hair(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    base = np.asarray(look.hair, np.float32)
+    strand = 40 * np.arctan2(p[:, 0], np.abs(p[:, 2] - marks["head"][2]) + 0.05)
+    streak = np.sin(3 * strand + 4 * np.sin(60 * p[:, 1])) + 0.6 * np.sin(
+        7.3 * strand + 90 * p[:, 2]
+    )
+    return np.tile(base, (len(p), 1)) * (1 + 0.16 * streak)[:, None]

@@ -1,0 +1,1 @@
+"""Training of the landmark lifter: samples, detector noise, losses, scores."""

@@ -1,0 +1,73 @@
+"""What an exception means to the person who ran the command."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pear_avatar.errors import (
+    PearError,
+    explain,
+    require_file,
+)
+from pear_avatar.geometry.cameras import intrinsics
+
+
+def caught(call: object) -> BaseException:
+    try:
+        call()  # type: ignore[operator]
+    except BaseException as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def test_a_value_error_that_the_package_raises_is_the_users() -> None:
+    failure = explain(caught(lambda: intrinsics(-1.0, 10, 10)))
+    assert failure.exit_code == 2
+    assert "focal must be positive" in failure.message
+
+
+def test_a_value_error_that_falls_out_of_numpy_is_a_fault_of_the_program() -> None:
+    failure = explain(caught(lambda: np.zeros(3) + np.zeros(4)))
+    assert failure.exit_code == 1
+    assert "PEAR_AVATAR_DEBUG" in failure.message
+
+
+def test_a_full_disk_is_told_with_the_file_and_what_is_kept() -> None:
+    failure = explain(OSError(errno.ENOSPC, "No space left on device", "/data/a.bin"))
+    assert failure.exit_code == 2
+    assert "/data/a.bin" in failure.message
+    assert "kept" in failure.message
+
+
+def test_a_full_disk_is_recognised_inside_another_library() -> None:
+    error = RuntimeError("I/O error: No space left on device (os error 28)")
+    assert explain(error).exit_code == 2
+
+
+def test_a_file_that_vanished_is_the_users() -> None:
+    failure = explain(caught(lambda: Path("/nonexistent/file").read_text()))
+    assert failure.exit_code == 2
+    assert failure.message == "no such file or directory: /nonexistent/file"
+
+
+def test_too_little_memory_names_a_way_out() -> None:
+    assert "--preset fast" in explain(MemoryError()).message
+
+
+def test_messages_are_one_line() -> None:
+    assert "\n" not in explain(RuntimeError("two\nlines\n\nhere")).message
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory", "empty"])
+def test_require_file_says_what_was_found(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "clip.mp4"
+    if kind == "directory":
+        path.mkdir()
+    if kind == "empty":
+        path.touch()
+    with pytest.raises(PearError, match=r"clip\.mp4"):
+        require_file(path, "video")
