@@ -28,7 +28,6 @@ from pear_avatar.body import load_body
 from pear_avatar.commands.export import export_html
 from pear_avatar.geometry.cameras import orbit_cameras
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz
-from pear_avatar.splatting import rasterise
 from pear_avatar.types import BodyParams, Camera
 from pear_avatar.viewer.motions import BUILTIN_MOTIONS, builtin_motion
 from pear_avatar.viewer.payload import avatar_payload, motion_payload
@@ -136,10 +135,7 @@ def _vertex_gap(avatar: Avatar, params: BodyParams, path: Path) -> float:
 def _psnr(avatar: Avatar, params: BodyParams, camera: Camera, path: Path) -> float:
     """Over white, wherever either picture shows the person."""
     with torch.no_grad():
-        g = avatar.gaussians(params)
-        out = rasterise(
-            g.means, g.quats_wxyz, g.log_scales.exp(), g.logit_opacities.sigmoid(), g.colors, camera
-        )
+        out = avatar.gaussians(params).render(camera)
     expected = (out.color + 1 - out.alpha).numpy()
     raw = np.fromfile(path, np.uint8).reshape(camera.height, camera.width, 4) / 255
     drawn = raw[..., :3] * raw[..., 3:] + 1 - raw[..., 3:]

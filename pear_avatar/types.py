@@ -123,30 +123,6 @@ class Proportions:
 
 
 @dataclass(frozen=True)
-class Gaussians:
-    """Splats in world space, before activation.
-
-    means (N, 3) m; quats_wxyz (N, 4), normalised on use; log_scales (N, 3), log metres;
-    logit_opacities (N,); colors (N, D) linear in display RGB, D = 3 unless features are used.
-    """
-
-    means: Tensor
-    quats_wxyz: Tensor
-    log_scales: Tensor
-    logit_opacities: Tensor
-    colors: Tensor
-
-    def to(self, *args: Any, **kwargs: Any) -> Gaussians:
-        """The same splats on another device or in another dtype."""
-        return _map_tensors(self, lambda t: t.to(*args, **kwargs))
-
-    @property
-    def count(self) -> int:
-        """Number of splats."""
-        return int(self.means.shape[0])
-
-
-@dataclass(frozen=True)
 class RenderOutput:
     """What a rasteriser returns for one camera (leading axes for several).
 

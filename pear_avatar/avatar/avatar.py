@@ -11,8 +11,8 @@ from torch import Tensor
 
 from pear_avatar.avatar.binding import SplatBinding
 from pear_avatar.body.model import BodyModel, PosedBody
-from pear_avatar.splatting.skin_and_bind import SkinnedSplats, skin_and_bind
-from pear_avatar.types import BodyParams, Gaussians
+from pear_avatar.splatting import Gaussians, SkinnedSplats, skin_and_bind
+from pear_avatar.types import BodyParams
 
 
 @dataclass(frozen=True)

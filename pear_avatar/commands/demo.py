@@ -19,7 +19,7 @@ from pear_avatar.evaluation.perceptual import load_perceptual
 from pear_avatar.io.images import write_image
 from pear_avatar.io.video import VideoWriter
 from pear_avatar.motion.choreography import UNSEEN, choreograph
-from pear_avatar.render.showcase import draw, framing_cameras, novel_views, to_uint8
+from pear_avatar.render.showcase import framing_cameras, novel_views, to_uint8
 from pear_avatar.report.fit_report import write_report_json
 from pear_avatar.report.pictures import contact_sheet
 from pear_avatar.synthesis.synthetic_clip import (
@@ -107,7 +107,7 @@ def _beside_truth(fit: FitResult, clip: SyntheticClip) -> Iterator[np.ndarray]:
     assert truth.images is not None, "the unseen motion keeps its pictures"
     for i, (params, camera) in enumerate(unseen_frames(fit.avatar, fit.track, clip)):
         with torch.no_grad():
-            drawn = to_uint8(draw(fit.avatar.gaussians(params), camera, torch.ones(3)).color)
+            drawn = to_uint8(fit.avatar.gaussians(params).render(camera, torch.ones(3)).color)
         mask = truth.alpha[i][..., None].astype(np.float32) / 255
         on_white = (truth.images[i] * mask + 255 * (1 - mask)).astype(np.uint8)
         yield np.concatenate([on_white, drawn], axis=1)
@@ -121,7 +121,7 @@ def _new_motion(avatar: Avatar) -> Iterator[np.ndarray]:
         joints = [avatar.vertices(params[i]) for i in range(0, params.num_frames, 8)]
         camera = framing_cameras(torch.cat(joints), (0.0,), *_MOTION_SIZE)[0]
         for i in range(params.num_frames):
-            yield to_uint8(draw(avatar.gaussians(params[i]), camera, torch.ones(3)).color)
+            yield to_uint8(avatar.gaussians(params[i]).render(camera, torch.ones(3)).color)
 
 
 def _write_motion(

@@ -24,7 +24,8 @@ from pear_avatar.io.atomic import atomic_path, write_text_atomic
 from pear_avatar.io.video import probe_video
 from pear_avatar.render.render_motion import fit_motion, motion_for
 from pear_avatar.render.showcase import standard_pose
-from pear_avatar.types import Gaussians, Motion
+from pear_avatar.splatting import Gaussians
+from pear_avatar.types import Motion
 from pear_avatar.viewer.browser_video import write_browser_video
 from pear_avatar.viewer.payload import motion_payload
 from pear_avatar.viewer.server import static_folder

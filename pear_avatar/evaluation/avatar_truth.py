@@ -37,7 +37,6 @@ from pear_avatar.evaluation.metrics import (
 from pear_avatar.evaluation.perceptual import Perceptual
 from pear_avatar.geometry.cameras import project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
-from pear_avatar.render.showcase import draw
 from pear_avatar.synthesis.synthetic_clip import SceneTruth, SyntheticClip
 from pear_avatar.types import BodyParams, Camera, Track
 
@@ -202,7 +201,7 @@ def _picture_metrics(
     image = torch.from_numpy(truth.images[index]).float() / 255
     mask = torch.from_numpy(truth.alpha[index]).float() / 255
     with torch.no_grad():
-        out = draw(avatar.gaussians(params), camera)
+        out = avatar.gaussians(params).render(camera)
     box = mask_box(mask, _CROP_MARGIN)
     return masked_crop_metrics(
         out.color, out.alpha[..., 0], image, mask, perceptual=perceptual, box=box

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from pear_avatar.types import Gaussians
+from pear_avatar.splatting import Gaussians
 
 __all__ = ["SH_C0", "Axes", "PlainSplats", "plain_splats"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pear_avatar.export.gltf.document import VERTICES, GltfDocument
 from pear_avatar.export.plain_splats import plain_splats
-from pear_avatar.types import Gaussians
+from pear_avatar.splatting import Gaussians
 
 __all__ = ["save_splat_gltf"]
 

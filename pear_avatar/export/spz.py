@@ -15,7 +15,7 @@ import numpy as np
 
 from pear_avatar.export.plain_splats import PlainSplats, plain_splats
 from pear_avatar.io.atomic import atomic_path
-from pear_avatar.types import Gaussians
+from pear_avatar.splatting import Gaussians
 
 __all__ = ["save_spz"]
 

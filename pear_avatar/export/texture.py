@@ -23,8 +23,8 @@ from pear_avatar.body.model import BodyModel
 from pear_avatar.geometry.cameras import orbit_cameras, project
 from pear_avatar.geometry.mesh_raster import rasterise_mesh
 from pear_avatar.geometry.meshes import face_normals, vertex_normals
-from pear_avatar.splatting import rasterise
-from pear_avatar.types import BodyParams, Camera, Gaussians
+from pear_avatar.splatting import Gaussians
+from pear_avatar.types import BodyParams, Camera
 
 __all__ = ["bake_texture", "vertex_colors"]
 
@@ -163,14 +163,7 @@ def _one_view(
     body: BodyModel, splats: Gaussians, camera: Camera, points: _Points
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The points (M,) that a picture shows, their colours (M, 3) and weights (M, 1)."""
-    picture = rasterise(
-        splats.means,
-        splats.quats_wxyz,
-        splats.log_scales.exp(),
-        splats.logit_opacities.sigmoid(),
-        splats.colors,
-        camera,
-    )
+    picture = splats.render(camera)
     R, t = camera.T_camera_world[:3, :3], camera.T_camera_world[:3, 3]
     sight = torch.nn.functional.normalize(points.position + R.T @ t, dim=-1)
     cosine = -(sight * points.normal).sum(-1)

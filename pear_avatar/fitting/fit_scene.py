@@ -13,7 +13,7 @@ from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.fitting.frames import FrameSet
 from pear_avatar.geometry.cameras import project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
-from pear_avatar.splatting import rasterise
+from pear_avatar.splatting import Gaussians
 from pear_avatar.splatting.skin_and_bind import skin_and_bind
 from pear_avatar.types import BodyParams, Camera, RenderOutput
 
@@ -179,15 +179,8 @@ def render_frame(
     """Draw crop i."""
     _, means, quats = world_splats(scene, state, i, leaves)
     s = leaves.splats
-    return rasterise(
-        means,
-        quats,
-        s["log_scales"].exp(),
-        s["logit_opacities"].sigmoid(),
-        s["colors"],
-        refined_camera(scene, i, leaves.log_focal),
-        background=background,
-    )
+    splats = Gaussians(means, quats, s["log_scales"], s["logit_opacities"], s["colors"])
+    return splats.render(refined_camera(scene, i, leaves.log_focal), background)
 
 
 def world_landmarks_px(scene: Scene, i: int, leaves: Leaves) -> Tensor:

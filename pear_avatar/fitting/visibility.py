@@ -19,7 +19,7 @@ from pear_avatar.fitting.fit_scene import (
 from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.geometry.cameras import project, to_camera
 from pear_avatar.geometry.meshes import face_normals
-from pear_avatar.splatting import rasterise
+from pear_avatar.splatting import Gaussians
 
 #: cosine between normal and line of sight below which a splat counts as seen edge-on
 _MIN_FACING = 0.3
@@ -59,10 +59,8 @@ def observe_splats(scene: Scene, state: FitState, indices: list[int]) -> tuple[T
         vertices, means, quats = world_splats(scene, state, i, leaves)
         camera = refined_camera(scene, i, state.log_focal)
         s = state.splats
-        out = rasterise(
-            means, quats, s["log_scales"].exp(), s["logit_opacities"].sigmoid(),
-            s["colors"], camera,
-        )  # fmt: skip
+        splats = Gaussians(means, quats, s["log_scales"], s["logit_opacities"], s["colors"])
+        out = splats.render(camera)
         px, _ = project(camera, means)
         in_camera = to_camera(camera, means)
         normals = face_normals(vertices, state.binding.face_vertices)

@@ -15,7 +15,7 @@ from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.geometry.cameras import camera_center, orbit_cameras
 from pear_avatar.io.atomic import atomic_path
-from pear_avatar.render.showcase import draw, standard_pose, to_uint8
+from pear_avatar.render.showcase import standard_pose, to_uint8
 from pear_avatar.types import Track
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def portrait(avatar: Avatar, azimuth: float = _AZIMUTH) -> bytes:
         width=width,
         height=height,
     )[0]
-    drawn = draw(avatar.gaussians(params), camera)
+    drawn = avatar.gaussians(params).render(camera)
     straight = torch.where(drawn.alpha > 1e-3, drawn.color / drawn.alpha.clamp_min(1e-3), 0.0)
     picture = Image.fromarray(to_uint8(torch.cat([straight, drawn.alpha], -1)), "RGBA")
     stream = io.BytesIO()

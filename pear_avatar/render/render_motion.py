@@ -28,7 +28,7 @@ from pear_avatar.motion.resample import resample_motion
 from pear_avatar.motion.retarget.retarget import leg_length
 from pear_avatar.motion.track_file import is_track, load_track
 from pear_avatar.render.camera_paths import fixed_path, orbit_path, resized_path, turntable_path
-from pear_avatar.render.showcase import draw, to_uint8
+from pear_avatar.render.showcase import to_uint8
 from pear_avatar.types import Camera, Motion
 
 CameraName = Literal["clip", "orbit", "fixed", "turntable"]
@@ -329,7 +329,7 @@ def _pictures(
     total = params.num_frames
     for i in range(total):
         with torch.no_grad():
-            out = draw(avatar.gaussians(params[i]), cameras[i])
+            out = avatar.gaussians(params[i]).render(cameras[i])
         color, alpha = out.color.cpu(), out.alpha.cpu()
         if backdrop is None:
             straight = torch.where(alpha > 1e-3, color / alpha.clamp_min(1e-3), 0.0)

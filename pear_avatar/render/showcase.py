@@ -12,8 +12,7 @@ from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body.joints import JOINT_INDEX, NUM_JOINTS
 from pear_avatar.geometry.cameras import orbit_cameras
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
-from pear_avatar.splatting import rasterise
-from pear_avatar.types import BodyParams, Camera, Gaussians, RenderOutput
+from pear_avatar.types import BodyParams, Camera
 
 AZIMUTHS_DEG = (0.0, 45.0, 90.0, 180.0, 270.0)
 
@@ -36,19 +35,6 @@ def standard_pose(avatar: Avatar, arms: str) -> BodyParams:
         torch.zeros(avatar.body.expression_dirs.shape[-1]),
         axis_angle_to_matrix(axis_angle),
         torch.zeros(3),
-    )
-
-
-def draw(gaussians: Gaussians, camera: Camera, background: Tensor | None = None) -> RenderOutput:
-    """Rasterise splats with their activations applied."""
-    return rasterise(
-        gaussians.means,
-        gaussians.quats_wxyz,
-        gaussians.log_scales.exp(),
-        gaussians.logit_opacities.sigmoid(),
-        gaussians.colors,
-        camera,
-        background=background,
     )
 
 
@@ -83,6 +69,6 @@ def novel_views(
     cameras = framing_cameras(gaussians.means, AZIMUTHS_DEG, *size)
     white = torch.ones(3)
     return [
-        (f"arms {arms}, {azimuth:.0f}°", to_uint8(draw(gaussians, camera, white).color))
+        (f"arms {arms}, {azimuth:.0f}°", to_uint8(gaussians.render(camera, white).color))
         for azimuth, camera in zip(AZIMUTHS_DEG, cameras, strict=True)
     ]

@@ -13,13 +13,7 @@ import torch
 from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.fitting.run import FitOutcome
 from pear_avatar.io.video import VideoWriter
-from pear_avatar.render.showcase import (
-    draw,
-    framing_cameras,
-    novel_views,
-    standard_pose,
-    to_uint8,
-)
+from pear_avatar.render.showcase import framing_cameras, novel_views, standard_pose, to_uint8
 from pear_avatar.report.fit_report import ReportImages
 
 _SHEET_ROWS = 6
@@ -32,7 +26,7 @@ _MAX_PREVIEW_FRAMES = 400
 def _render_crop(avatar: Avatar, outcome: FitOutcome, i: int) -> tuple[np.ndarray, np.ndarray]:
     """Crop i redrawn over white (h, w, 3) uint8 and its coverage (h, w) floats."""
     with torch.no_grad():
-        out = draw(avatar.gaussians(outcome.params[i]), outcome.frames.camera[i], torch.ones(3))
+        out = avatar.gaussians(outcome.params[i]).render(outcome.frames.camera[i], torch.ones(3))
     return to_uint8(out.color), out.alpha[..., 0].numpy()
 
 
@@ -89,6 +83,6 @@ def write_preview(
             i = shown[k % len(shown)]
             render, _ = _render_crop(avatar, outcome, i)
             with torch.no_grad():
-                turned = to_uint8(draw(gaussians, cameras[k], white).color)
+                turned = to_uint8(gaussians.render(cameras[k], white).color)
             writer.write(np.concatenate([frames.images[i], render, turned], axis=1))
             progress("preview", k + 1, total)

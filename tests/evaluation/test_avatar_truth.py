@@ -15,7 +15,6 @@ from pear_avatar.body import BodyModel, load_body
 from pear_avatar.evaluation.avatar_truth import measure_truth, unseen_frames
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, project
 from pear_avatar.motion.choreography import UNSEEN, choreograph
-from pear_avatar.render.showcase import draw
 from pear_avatar.synthesis.synthetic_clip import SceneTruth, SyntheticClip
 from pear_avatar.types import BodyParams, Camera, Motion, Track
 
@@ -55,7 +54,7 @@ def scene(avatar: Avatar, body: BodyModel) -> SceneTruth:
     with torch.no_grad():
         joints = body.shape(avatar.betas).pose(params.rotations, transl).joints.float().numpy()
         for i in range(FRAMES):
-            out = draw(avatar.gaussians(params[i]), camera)
+            out = avatar.gaussians(params[i]).render(camera)
             cover = out.alpha.clamp(1e-3, 1)
             images[i] = (out.color / cover).clamp(0, 1).mul(255).round().byte().numpy()
             alpha[i] = out.alpha[..., 0].mul(255).round().byte().numpy()

@@ -13,7 +13,7 @@ import trimesh
 
 from pear_avatar.export import save_splat_gltf, save_splat_ply, save_spz
 from pear_avatar.geometry.rotations import quat_wxyz_to_matrix
-from pear_avatar.types import Gaussians
+from pear_avatar.splatting import Gaussians
 
 COUNT = 300
 

@@ -17,7 +17,6 @@ from pear_avatar.motion.track_file import save_track
 from pear_avatar.io.video import VideoWriter
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
-from pear_avatar.splatting import rasterise
 from pear_avatar.types import BodyParams, Camera, Motion, Track
 
 WIDTH, HEIGHT, FPS = 240, 320, 20.0
@@ -88,10 +87,7 @@ def make_track(avatar: Avatar, num_frames: int = 12) -> Track:
 def draw_frame(avatar: Avatar, params: BodyParams, camera: Camera) -> torch.Tensor:
     """(H, W, 4) straight colour and alpha in [0, 1], by the C++ rasteriser."""
     with torch.no_grad():
-        g = avatar.gaussians(params)
-        out = rasterise(
-            g.means, g.quats_wxyz, g.log_scales.exp(), g.logit_opacities.sigmoid(), g.colors, camera
-        )
+        out = avatar.gaussians(params).render(camera)
     straight = torch.where(out.alpha > 1e-3, out.color / out.alpha.clamp_min(1e-3), 0.0)
     return torch.cat([straight, out.alpha], -1)
 
