@@ -14,6 +14,7 @@ from torch import Tensor
 from benchmarks._lifter_truth import two_view_score
 from benchmarks.framework import Options, Result
 from benchmarks.timing import interleaved_medians
+from pear_avatar.body.topology import LIFTED_FACE_POINTS
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.perception import detect_clip
 from pear_avatar.recovery.lifter import LiftedClip, Lifter, layout
@@ -335,7 +336,7 @@ def landmark_gaps(
     return {
         "body": gap("pose", pose, sure & chosen),
         "hands": torch.cat(hands),
-        "face": gap("face", detections.face_px[:, list(layout.FACE_POINTS)], face),
+        "face": gap("face", detections.face_px[:, list(LIFTED_FACE_POINTS)], face),
     }
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pear_avatar.body import BodyModel
 from pear_avatar.body.ehm import EhmModel
+from pear_avatar.body.topology import NUM_WHOLE_BODY, OPENPOSE_TO_COCO, WHOLE_BODY_PARTS
 from pear_avatar.errors import MediaError
 from pear_avatar.evaluation.datasets import Sample
 from pear_avatar.evaluation.human_mesh import (
@@ -52,15 +53,8 @@ _MM = 1e3
 _OWN_LAYOUTS = ("coco17", "wholebody133")
 #: Rows of the 133 by part.
 _PARTS_133 = {
-    "body": slice(0, 17),
-    "feet": slice(17, 23),
-    "face": slice(23, 91),
-    "hands": slice(91, 133),
-}
-#: OpenPose's 18 and 25 -> COCO's 17; the neck (and middle hip) have no place there.
-_OPENPOSE_TO_COCO = {
-    "openpose18": (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10),
-    "openpose25": (0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11),
+    **{part: WHOLE_BODY_PARTS[part] for part in ("body", "feet", "face")},
+    "hands": slice(WHOLE_BODY_PARTS["left_hand"].start, NUM_WHOLE_BODY),
 }
 
 
@@ -239,7 +233,7 @@ def _measure_mesh(
 
 
 def _landmark_set(layout: str) -> str | None:
-    if layout in _OPENPOSE_TO_COCO:
+    if layout in OPENPOSE_TO_COCO:
         return "coco17"
     return layout if layout in _OWN_LAYOUTS else None
 
@@ -252,12 +246,12 @@ def _score_keypoints(sums: _Sums, sample: Sample, pixels: Tensor | None) -> None
     visible = torch.ones(len(truth), dtype=torch.bool)
     if sample.visible is not None:
         visible = torch.from_numpy(np.asarray(sample.visible))
-    order = _OPENPOSE_TO_COCO.get(sample.keypoint_layout)
+    order = OPENPOSE_TO_COCO.get(sample.keypoint_layout)
     if order is not None:
         truth, visible = truth[list(order)], visible[list(order)]
     guess = torch.full_like(truth, torch.nan) if pixels is None else pixels.double()
     length = box_length(torch.from_numpy(np.asarray(sample.box_xyxy, dtype=np.float64)))
-    parts = _PARTS_133 if len(truth) == 133 else {"body": slice(0, len(truth))}
+    parts = _PARTS_133 if len(truth) == NUM_WHOLE_BODY else {"body": slice(0, len(truth))}
     for part, rows in parts.items():
         for threshold in _THRESHOLDS:
             score = pck(guess[rows], truth[rows], visible[rows], length, threshold)

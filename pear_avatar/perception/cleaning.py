@@ -10,20 +10,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pear_avatar.perception.measure import (
-    HEIGHT_M,
+from pear_avatar.body.topology import (
+    CHIN,
+    FOREHEAD,
     LEFT_EYE,
+    LEFT_EYE_OUTER,
     LEFT_SHOULDER,
     LEFT_WRIST,
     NOSE,
+    NOSE_TIP,
     RIGHT_EYE,
+    RIGHT_EYE_OUTER,
     RIGHT_SHOULDER,
     RIGHT_WRIST,
-    SEEN,
     SIDE_PAIRS,
-    inside_image,
-    swap_sides,
 )
+from pear_avatar.perception.measure import HEIGHT_M, SEEN, inside_image, swap_sides
 from pear_avatar.perception.raw import RawClip
 
 #: A hand's wrist may lie this far from the body's wrist (6 % of the height).
@@ -47,8 +49,6 @@ _FLIP_CHANGE = 0.10
 _FLIP_PRIOR = (0.0, 0.004, 0.012, 0.012)
 #: Cost a frame against the evidence of a seen face.
 _FACE_EVIDENCE = 0.25
-# Face mesh: the outer corners of the person's left and right eye, and the nose tip.
-_MESH_LEFT_EYE, _MESH_RIGHT_EYE, MESH_NOSE, _MESH_TOP, _MESH_CHIN = 263, 33, 1, 10, 152
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _face_evidence(raw: RawClip, rows: np.ndarray, scale: np.ndarray) -> np.ndar
     """
     mesh = raw.face[rows]
     pose = raw.pose[rows]
-    eyes = mesh[:, _MESH_LEFT_EYE] - mesh[:, _MESH_RIGHT_EYE]
+    eyes = mesh[:, LEFT_EYE_OUTER] - mesh[:, RIGHT_EYE_OUTER]
     pose_eyes = pose[:, LEFT_EYE, :2] - pose[:, RIGHT_EYE, :2]
     width = np.linalg.norm(eyes, axis=1) / scale[rows]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -229,8 +229,8 @@ def _lone_jumps(hand: np.ndarray, good: np.ndarray, scale: np.ndarray) -> np.nda
 
 def face_confidence(raw: RawClip, scale: np.ndarray, width: int, height: int) -> np.ndarray:
     """(N,) confidence of the face mesh: 0 away from the head, wrongly sized or out of sight."""
-    nose = np.linalg.norm(raw.face[:, MESH_NOSE] - raw.pose[:, NOSE, :2], axis=1) / scale
-    length = np.linalg.norm(raw.face[:, _MESH_TOP] - raw.face[:, _MESH_CHIN], axis=1) / scale
+    nose = np.linalg.norm(raw.face[:, NOSE_TIP] - raw.pose[:, NOSE, :2], axis=1) / scale
+    length = np.linalg.norm(raw.face[:, FOREHEAD] - raw.face[:, CHIN], axis=1) / scale
     inside = inside_image(raw.face, width, height).mean(1)
     good = raw.face_found & raw.found & (nose < _FACE_GAP_M) & (inside > 0.7)
     good &= (length > _FACE_SIZE_M[0]) & (length < _FACE_SIZE_M[1])

@@ -15,18 +15,15 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from pear_avatar.body.topology import BONES, FOOT_POINTS, HAND_POINTS, THIN_BONES
 from pear_avatar.perception.masks import keep_person
-from pear_avatar.perception.measure import BONES, SEEN
+from pear_avatar.perception.measure import SEEN
 from pear_avatar.perception.plate import Plate
 
 #: Half width of the band judged anew, and the reach around hands and feet, metres.
 _BAND_M, _HAND_REACH_M, _FOOT_REACH_M, _LIMB_REACH_M = 0.035, 0.07, 0.09, 0.05
 #: Colours within this distance describe the person and the scene, metres.
 _LOCAL_M = 0.14
-_HANDS_AND_FEET = (15, 16, 17, 18, 19, 20, 21, 22)
-_FEET = (27, 28, 29, 30, 31, 32)
-#: Fore-arms and shins, which the network loses together with hands and feet.
-_THIN_BONES = ((13, 15), (14, 16), (25, 27), (26, 28))
 #: Smallest spread a colour is given, grey levels: sensor and codec noise.
 _COLOR_NOISE = 7.0
 _PLATE_NOISE = 5.0
@@ -158,7 +155,7 @@ def _sure_regions(mask: np.ndarray, hints: BodyHints) -> tuple[np.ndarray, np.nd
     near_end = ends > 0
     limbs = np.zeros(mask.shape, np.uint8)
     thickness = max(1, round(2 * _LIMB_REACH_M * hints.scale))
-    for a, b in _THIN_BONES:
+    for a, b in THIN_BONES:
         if min(hints.confidence[a], hints.confidence[b]) > SEEN:
             _line(limbs, hints.pose[a], hints.pose[b], thickness)
     skeleton = _draw_parts(mask.shape, hints, 0.012) > 0
@@ -280,9 +277,9 @@ def _sure_points(hints: BodyHints) -> np.ndarray:
 def _end_discs(hints: BodyHints) -> tuple[np.ndarray, np.ndarray]:
     """(A, 2) points of hands and (B, 2) of feet in sight."""
     seen = hints.confidence > SEEN
-    hands = [hints.pose[k] for k in _HANDS_AND_FEET if seen[k]]
+    hands = [hints.pose[k] for k in HAND_POINTS if seen[k]]
     hands += [p for hand in hints.hands for p in hand]
-    feet = [hints.pose[k] for k in _FEET if seen[k]]
+    feet = [hints.pose[k] for k in FOOT_POINTS if seen[k]]
     empty = np.zeros((0, 2), np.float32)
     return (np.array(hands) if hands else empty), (np.array(feet) if feet else empty)
 

@@ -4,22 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-# mediapipe's pose landmarks by name (the ones that are used).
-NOSE, LEFT_EYE, RIGHT_EYE, LEFT_EAR, RIGHT_EAR = 0, 2, 5, 7, 8
-LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW = 11, 12, 13, 14
-LEFT_WRIST, RIGHT_WRIST, LEFT_HIP, RIGHT_HIP = 15, 16, 23, 24
-HEAD = tuple(range(11))
-#: (left, right) partners among the 33 landmarks.
-SIDE_PAIRS = (
-    (1, 4), (2, 5), (3, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16), (17, 18), (19, 20),
-    (21, 22), (23, 24), (25, 26), (27, 28), (29, 30), (31, 32),
-)  # fmt: skip
-#: Bones drawn and measured: torso, arms, legs, feet.
-BONES = (
-    (11, 12), (23, 24), (11, 23), (12, 24), (11, 13), (13, 15), (12, 14), (14, 16),
-    (23, 25), (25, 27), (24, 26), (26, 28), (27, 29), (29, 31), (27, 31), (28, 30), (30, 32),
-    (28, 32),
-)  # fmt: skip
 #: Typical standing height, metres: turns "share of the height" into metres.
 HEIGHT_M = 1.7
 SEEN = 0.5

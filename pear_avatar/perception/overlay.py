@@ -10,9 +10,25 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pear_avatar.body.topology import (
+    BONES,
+    FINGERS,
+    INNER_LIPS,
+    LEFT_ANKLE,
+    LEFT_BROW_BELOW,
+    LEFT_EYE_OUTLINE,
+    NOSE_RIDGE,
+    NUM_POSE,
+    OUTER_LIPS,
+    OVAL,
+    PALM,
+    RIGHT_ANKLE,
+    RIGHT_BROW_BELOW,
+    RIGHT_EYE_OUTLINE,
+)
 from pear_avatar.io.video import VideoWriter, probe_video, read_frames
 from pear_avatar.perception.masks import PersonMasks
-from pear_avatar.perception.measure import BONES, SEEN
+from pear_avatar.perception.measure import SEEN
 from pear_avatar.types import ClipDetections
 
 # Colours (RGB): the person's left is warm, the right is cool, the middle white.
@@ -21,21 +37,8 @@ _FACE, _OUTLINE = (190, 255, 210), (255, 255, 255)
 _GOOD, _BAD = (46, 196, 120), (232, 72, 72)
 _BAR, _TEXT, _DIM = (20, 22, 26), (236, 238, 242), (104, 110, 120)
 
-_FINGERS = tuple((0, *range(k, k + 4)) for k in (1, 5, 9, 13, 17))
-_PALM = (5, 9, 13, 17)
-# Face mesh lines (mediapipe's numbering): oval, eyes, brows, outer and inner lips, nose ridge.
-_OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152,
-    148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
-_CLOSED = (
-    _OVAL,
-    (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
-    (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
-    (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185),
-    (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
-)  # fmt: skip
-_OPEN = ((276, 283, 282, 295, 285), (46, 53, 52, 65, 55), (168, 6, 197, 195, 5, 4))
+_CLOSED = (OVAL, LEFT_EYE_OUTLINE, RIGHT_EYE_OUTLINE, OUTER_LIPS, INNER_LIPS)
+_OPEN = (LEFT_BROW_BELOW, RIGHT_BROW_BELOW, NOSE_RIDGE)
 #: The longer side of the overlay video; larger clips are scaled down.
 _MAX_SIDE = 1280
 
@@ -133,7 +136,7 @@ def _draw_body(canvas: np.ndarray, pose: np.ndarray, confidence: np.ndarray, lin
             sure = min(confidence[a], confidence[b]) > SEEN
             _stroke(canvas, pose[[a, b]], (0, 0, 0), line + 3)
             _stroke(canvas, pose[[a, b]], color, line + 1 if sure else 1)
-    for k in range(11, 33):
+    for k in range(11, NUM_POSE):
         if confidence[k] > SEEN and not 17 <= k <= 22:
             centre = tuple(int(v) for v in np.round(pose[k]))
             cv2.circle(canvas, centre, 2 * line, (0, 0, 0), -1, cv2.LINE_AA)
@@ -143,9 +146,9 @@ def _draw_body(canvas: np.ndarray, pose: np.ndarray, confidence: np.ndarray, lin
 def _draw_hand(
     canvas: np.ndarray, hand: np.ndarray, color: tuple[int, int, int], line: int
 ) -> None:
-    for finger in (*_FINGERS, _PALM):
+    for finger in (*FINGERS, PALM):
         _stroke(canvas, hand[list(finger)], (0, 0, 0), line + 2)
-    for finger in (*_FINGERS, _PALM):
+    for finger in (*FINGERS, PALM):
         _stroke(canvas, hand[list(finger)], color, line)
 
 
@@ -187,7 +190,7 @@ def _status_bar(detections: ClipDetections, i: int, width: int, height: int) -> 
 
 
 def _parts(detections: ClipDetections, i: int) -> list[tuple[str, bool]]:
-    ankles = detections.pose_confidence[i, [27, 28]].min() > SEEN
+    ankles = detections.pose_confidence[i, [LEFT_ANKLE, RIGHT_ANKLE]].min() > SEEN
     return [
         ("full body" if ankles else "body", bool(detections.pose_confidence[i].any())),
         ("face", bool(detections.face_confidence[i] > 0)),

@@ -8,8 +8,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from pear_avatar.body.topology import HEAD_POINTS, LEFT_EAR, RIGHT_EAR
 from pear_avatar.perception.holistic import Detector, FrameDetection, PartDetector
-from pear_avatar.perception.measure import HEAD, LEFT_EAR, RIGHT_EAR, SEEN
+from pear_avatar.perception.measure import SEEN
 
 #: Pixels to which a face or hand crop is brought; the networks see 192 to 224.
 _CROP_SIDE = 256
@@ -58,10 +59,10 @@ def face_search(raw_pose: np.ndarray, confidence: np.ndarray, scale: float) -> n
     Args:
         raw_pose: (33, 3). confidence: (33,). scale: pixels per metre.
     """
-    head = confidence[list(HEAD)] > SEEN
+    head = confidence[list(HEAD_POINTS)] > SEEN
     if head.sum() < 5 or 0.22 * scale < _MIN_HEAD_PX:
         return None
-    centre = raw_pose[list(HEAD), :2][head].mean(0)
+    centre = raw_pose[list(HEAD_POINTS), :2][head].mean(0)
     ears = np.linalg.norm(raw_pose[LEFT_EAR, :2] - raw_pose[RIGHT_EAR, :2])
     return np.array([*centre, max(_HEAD_CROP_M * scale, 3.0 * ears)])
 

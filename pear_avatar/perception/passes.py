@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pear_avatar.body.topology import LEFT_WRIST, RIGHT_WRIST
 from pear_avatar.io.video import read_frames
 from pear_avatar.perception.cleaning import (
     face_confidence,
@@ -26,13 +27,7 @@ from pear_avatar.perception.holistic import Detectors
 from pear_avatar.perception.identity import Lock, search_box, similarity
 from pear_avatar.perception.masks import PackedMask, masks_from_arrays, masks_to_arrays
 from pear_avatar.perception.matting import BodyHints, near_person, refine_mask
-from pear_avatar.perception.measure import (
-    LEFT_WRIST,
-    RIGHT_WRIST,
-    box_overlap,
-    person_boxes,
-    pixels_per_metre,
-)
+from pear_avatar.perception.measure import box_overlap, person_boxes, pixels_per_metre
 from pear_avatar.perception.parts import detect_in_box, face_search, hand_search, search_parts
 from pear_avatar.perception.plate import Plate, build_plate
 from pear_avatar.perception.raw import (

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pear_avatar.perception.measure import (
-    HEAD,
+from pear_avatar.body.topology import (
+    HEAD_POINTS,
+    LEFT_ANKLE,
     LEFT_HIP,
     LEFT_SHOULDER,
+    RIGHT_ANKLE,
     RIGHT_HIP,
     RIGHT_SHOULDER,
-    SEEN,
 )
+from pear_avatar.perception.measure import SEEN
 from pear_avatar.perception.raw import RawClip
 from pear_avatar.types import ClipDetections
 
@@ -64,7 +66,7 @@ def judge_frames(
     hips = confidence[:, [LEFT_HIP, RIGHT_HIP]]
     # One shoulder may be hidden in profile; then the hips or the face must carry the frame.
     carried = (hips.max(1) > SEEN) | (face_confidence > 0)
-    carried |= confidence[:, list(HEAD)].mean(1) > SEEN
+    carried |= confidence[:, list(HEAD_POINTS)].mean(1) > SEEN
     clear = (shoulders.min(1) > SEEN) | ((shoulders.max(1) > SEEN) & carried)
     clear |= face_confidence > SEEN
     mark(~clear, BODY_UNCLEAR)
@@ -116,7 +118,7 @@ class Quality:
 def summarise(detections: ClipDetections) -> Quality:
     """Count what a clip offers."""
     good = detections.trusted
-    ankles = detections.pose_confidence[:, [27, 28]].min(axis=1) > SEEN
+    ankles = detections.pose_confidence[:, [LEFT_ANKLE, RIGHT_ANKLE]].min(axis=1) > SEEN
     return Quality(
         frames=detections.num_frames,
         trusted=int(good.sum()),

@@ -10,18 +10,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pear_avatar.body.topology import (
+    CHEEKS,
+    CHIN,
+    LEFT_BROW_OUTLINE,
+    LEFT_EYE_OUTLINE,
+    LEFT_UPPER_LID,
+    NOSE_TIP,
+    OUTER_LIPS,
+    RIGHT_BROW_OUTLINE,
+    RIGHT_EYE_OUTLINE,
+    RIGHT_UPPER_LID,
+)
 from pear_avatar.synthesis.synthetic_person import Landmarks, Look, Material, Person
 
-_LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291,
-               409, 270, 269, 267, 0, 37, 39, 40, 185)  # fmt: skip
-_BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
-          (300, 293, 334, 296, 336, 285, 295, 282, 283, 276))  # fmt: skip
-_EYES = ((33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
-         (263, 249, 390, 373, 374, 380, 381, 382, 362,
-          398, 384, 385, 386, 387, 388, 466))  # fmt: skip
-_UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133),
-               (263, 466, 388, 387, 386, 385, 384, 398, 362))  # fmt: skip
-_NOSE_TIP, _CHEEKS, _CHIN = 1, (50, 280), 152
+_BROWS = (RIGHT_BROW_OUTLINE, LEFT_BROW_OUTLINE)
+_EYES = (RIGHT_EYE_OUTLINE, LEFT_EYE_OUTLINE)
+_UPPER_LIDS = (RIGHT_UPPER_LID, LEFT_UPPER_LID)
 
 
 @dataclass(frozen=True)
@@ -123,15 +128,15 @@ def _face(marks: Landmarks, look: Look, p: np.ndarray, color: np.ndarray) -> np.
     """Blush, lips, brows and lid lines, drawn in the frontal plane on the front of the head."""
     tone = np.asarray(look.skin, np.float32)
     ruddy = tone * np.array([1.0, 0.78, 0.76], np.float32)
-    for index, size in ((_NOSE_TIP, 0.022), (_CHEEKS[0], 0.028), (_CHEEKS[1], 0.028)):
+    for index, size in ((NOSE_TIP, 0.022), (CHEEKS[0], 0.028), (CHEEKS[1], 0.028)):
         d = p - marks.face[index]
         gap = np.einsum("mc,mc->m", d, d)
         color = _mix(color, 0.45 * np.exp(-gap / size**2), ruddy)
-    front = p[:, 2] > marks.face[_CHIN][2] - 0.055
+    front = p[:, 2] > marks.face[CHIN][2] - 0.055
     plane = p[:, :2]
     near = np.nonzero(front)[0]
     flat, local = plane[near], color[near]
-    lips = _polygon_distance(flat, marks.face[list(_LIPS_OUTER), :2])
+    lips = _polygon_distance(flat, marks.face[list(OUTER_LIPS), :2])
     local = _mix(local, 0.75 * np.clip(lips / 0.0025 + 0.5, 0, 1), tone * [0.86, 0.52, 0.54])
     for brow, eye, lid in zip(_BROWS, _EYES, _UPPER_LIDS, strict=True):
         inside = _polygon_distance(flat, marks.face[list(brow), :2])
@@ -154,7 +159,7 @@ def _eyes(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.
 
 
 def _mouth(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
-    depth = np.clip((marks.face[_NOSE_TIP][2] - 0.015 - p[:, 2]) / 0.04, 0, 1)
+    depth = np.clip((marks.face[NOSE_TIP][2] - 0.015 - p[:, 2]) / 0.04, 0, 1)
     return _mix(
         np.tile(np.array([0.55, 0.24, 0.24], np.float32), (len(p), 1)), depth, (0.22, 0.07, 0.07)
     )

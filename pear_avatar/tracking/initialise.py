@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pear_avatar.body.topology import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from pear_avatar.geometry.rotations import (
     matrix_to_axis_angle,
     matrix_to_quat_wxyz,
@@ -16,15 +17,7 @@ from pear_avatar.geometry.rotations import (
     rotation_between,
     slerp_wxyz,
 )
-from pear_avatar.tracking.observations import (
-    LEFT_HIP,
-    LEFT_SHOULDER,
-    OFFSET_LANDMARKS,
-    RIGHT_HIP,
-    RIGHT_SHOULDER,
-    Observations,
-    corrected_world,
-)
+from pear_avatar.tracking.observations import OFFSET_LANDMARKS, Observations, corrected_world
 from pear_avatar.tracking.priors import rest_pose
 from pear_avatar.tracking.problem import ClipCamera
 from pear_avatar.tracking.rig import PointRig

@@ -8,29 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.types import ClipDetections
-
-#: mediapipe pose landmarks by name
-NOSE, LEFT_EAR, RIGHT_EAR = 0, 7, 8
-LEFT_SHOULDER, RIGHT_SHOULDER = 11, 12
-LEFT_HIP, RIGHT_HIP = 23, 24
-NUM_POSE = 33
-NUM_HAND = 21
-
-#: Face-mesh points used: brows, nose, eyes, lips, oval. A hundred of 478 carry nearly all of
-#: what an expression basis can follow.
-FACE_POINTS: tuple[int, ...] = (
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 197, 5, 4, 75, 97, 2, 326, 305,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
-    127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356,
-    10, 151, 9,
-)  # fmt: skip
-#: the face's outline slides over the skin as the head turns
-FACE_OVAL: frozenset[int] = frozenset(
-    (127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356, 10)
+from pear_avatar.body.topology import (
+    FIRST_IRIS,
+    IRIS_POINTS,
+    LEFT_ANKLE,
+    NUM_HAND,
+    NUM_POSE,
+    TRACKED_FACE_POINTS,
+    TRACKED_OVAL,
 )
-IRIS_POINTS: tuple[int, ...] = tuple(range(468, 478))
+from pear_avatar.types import ClipDetections
 
 #: Pose landmarks whose place on the body may be shifted for a clip: limbs and trunk. The head's
 #: and fingers' have better models of their own.
@@ -115,12 +102,12 @@ def make_observations(
     """Turn detections into weighted measurements; nothing untrusted keeps any weight."""
     trusted = detections.trusted.astype(np.float32)
     pose_weight = _pose_weight(detections) * trusted[:, None]
-    face_index = [*FACE_POINTS, *IRIS_POINTS]
+    face_index = [*TRACKED_FACE_POINTS, *IRIS_POINTS]
     face_noise = [
-        _IRIS_NOISE if i >= 468 else _OVAL_NOISE if i in FACE_OVAL else _FACE_NOISE
+        _IRIS_NOISE if i >= FIRST_IRIS else _OVAL_NOISE if i in TRACKED_OVAL else _FACE_NOISE
         for i in face_index
     ]
-    pose_noise = [_FOOT_NOISE if i >= 27 else _POSE_NOISE for i in range(NUM_POSE)]
+    pose_noise = [_FOOT_NOISE if i >= LEFT_ANKLE else _POSE_NOISE for i in range(NUM_POSE)]
     direction, direction_weight = _directions(detections, pose_weight)
 
     def tensor(x: np.ndarray | list[float]) -> Tensor:

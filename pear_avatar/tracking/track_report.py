@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from pear_avatar.body import BodyModel
+from pear_avatar.body.topology import NUM_POSE
 from pear_avatar.geometry.cameras import project
-from pear_avatar.tracking.observations import NUM_POSE
 from pear_avatar.types import ClipDetections, Track
 
 #: a pose landmark counts from this confidence on, and only inside the picture

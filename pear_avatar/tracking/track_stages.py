@@ -9,17 +9,10 @@ from torch import Tensor
 
 from pear_avatar.body import BodyModel
 from pear_avatar.body.joints import JOINT_INDEX
+from pear_avatar.body.topology import IRIS_POINTS, NUM_HAND, NUM_POSE, TRACKED_FACE_POINTS
 from pear_avatar.tracking.groups import make_group
 from pear_avatar.tracking.initialise import viewing_turn
-from pear_avatar.tracking.observations import (
-    FACE_POINTS,
-    IRIS_POINTS,
-    NUM_HAND,
-    NUM_POSE,
-    OFFSET_LANDMARKS,
-    Observations,
-    make_observations,
-)
+from pear_avatar.tracking.observations import OFFSET_LANDMARKS, Observations, make_observations
 from pear_avatar.tracking.priors import (
     EXPRESSION_ACCELERATION,
     EXPRESSION_SPEED,
@@ -43,7 +36,7 @@ DTYPE = torch.float32
 _POSE = slice(0, NUM_POSE)
 _LEFT = slice(NUM_POSE, NUM_POSE + NUM_HAND)
 _RIGHT = slice(_LEFT.stop, _LEFT.stop + NUM_HAND)
-_FACE = slice(_RIGHT.stop, _RIGHT.stop + len(FACE_POINTS) + len(IRIS_POINTS))
+_FACE = slice(_RIGHT.stop, _RIGHT.stop + len(TRACKED_FACE_POINTS) + len(IRIS_POINTS))
 
 #: Energy shares. Many face points measure few unknowns with errors they have in common.
 _POSE_SHARE, _HAND_SHARE, _FACE_SHARE = 1.0, 0.5, 0.25
@@ -76,7 +69,7 @@ def make_rig(body: BodyModel, config: TrackConfig) -> PointRig:
         ("mediapipe_pose", range(NUM_POSE)),
         ("mediapipe_left_hand", range(NUM_HAND)),
         ("mediapipe_right_hand", range(NUM_HAND)),
-        ("mediapipe_face", [*FACE_POINTS, *IRIS_POINTS]),
+        ("mediapipe_face", [*TRACKED_FACE_POINTS, *IRIS_POINTS]),
     ]
     return build_rig(body, landmarks, config.num_betas, config.num_expression).to(DTYPE)
 

@@ -11,10 +11,11 @@ import torch
 
 from pear_avatar.body import load_body
 from pear_avatar.body.ehm import EhmModel, open_ehm
+from pear_avatar.body.topology import OPENPOSE_TO_COCO
 from pear_avatar.cli.bench import _table
 from pear_avatar.evaluation.datasets import Sample, read_stills
 from pear_avatar.evaluation.human_mesh.published import PROTOCOLS, PUBLISHED
-from pear_avatar.evaluation.recovery_benchmark import _OPENPOSE_TO_COCO, measure_recovery
+from pear_avatar.evaluation.recovery_benchmark import measure_recovery
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, project, to_camera
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.io.images import write_image
@@ -159,7 +160,7 @@ COCO_17 = "nose leye reye lear rear lsho rsho lelb relb lwri rwri lhip rhip lkne
 )
 def test_openpose_orders_name_the_same_points(layout: str, names: str) -> None:
     order = [*names.split(), "lear"]
-    assert [order[i] for i in _OPENPOSE_TO_COCO[layout]] == COCO_17.split()
+    assert [order[i] for i in OPENPOSE_TO_COCO[layout]] == COCO_17.split()
 
 
 def test_stills_with_and_without_labels(model: EhmModel, tmp_path: Path) -> None:

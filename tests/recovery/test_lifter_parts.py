@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body import BodyModel, load_body
+from pear_avatar.body.topology import LIFTED_FACE_POINTS
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.features import Seen, encode, person_box
@@ -54,7 +55,7 @@ def test_the_rig_agrees_with_the_body(body: BodyModel) -> None:
     names = ("pose", "left_hand", "right_hand", "face")
     for name, found in zip(names, points.split(rig.splits, 1), strict=True):
         true = posed.landmarks(f"mediapipe_{name}")
-        true = true[:, list(layout.FACE_POINTS)] if name == "face" else true
+        true = true[:, list(LIFTED_FACE_POINTS)] if name == "face" else true
         gap = (found - true).norm(dim=-1)
         # Joints that move a landmark by less than 2 % are left out of the rig.
         assert gap.mean() < 1e-3, name

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pear_avatar.body import BodyModel, load_body
+from pear_avatar.body.topology import MIRROR_POSE
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.features import person_box
 from pear_avatar.training.lifter.noise import fit_noise, seen_in, truth_of
@@ -80,7 +81,7 @@ def test_gross_failures_and_exchanged_sides_are_no_noise(
 ) -> None:
     px, world = staged.pose_px.copy(), staged.pose_world.copy()
     px[0] += 300
-    index = list(layout.MIRROR_POSE)
+    index = list(MIRROR_POSE)
     world[1:10] = world[1:10][:, index]
     bank = fit_noise(replace(staged, pose_px=px, pose_world=world), body)
     assert float(bank.failures) == pytest.approx(1 / COUNT, rel=1e-3)

@@ -8,26 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pear_avatar.body.topology import COCO_NAMES, FOOT_NAMES
 from tools.build_body.anny_source import Source
 from tools.build_body.regressor import farthest_points, solve_convex
-
-COCO_NAMES = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
-    "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
-FOOT_NAMES = (
-    "left_big_toe", "left_small_toe", "left_heel",
-    "right_big_toe", "right_small_toe", "right_heel",
-)  # fmt: skip
-
-#: The 68 iBUG face points as mediapipe face mesh indices: contour, then brows to inner lips.
-IBUG_FROM_MEDIAPIPE = (
-    127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356,
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 197, 5, 4, 75, 97, 2, 326, 305,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
-)  # fmt: skip
 
 _POINTS = 8
 _CANDIDATES = 60

@@ -17,31 +17,27 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from pear_avatar.body.joints import NUM_JOINTS
+from pear_avatar.body.topology import (
+    FIRST_IRIS,
+    INNER_LIPS,
+    IRIS_POINTS,
+    LEFT_EYE_OUTLINE,
+    NUM_FACE,
+    OUTER_LIPS,
+    OVAL,
+    RIGHT_EYE_OUTLINE,
+)
 from tools.build_body.appearance import Painter
 from tools.build_body.detect import Detectors
 from tools.build_body.posing import BodyArrays
 from tools.build_body.scenes import Shot, face_shot, random_betas
 
-NUM_FACE = 478
-FIRST_IRIS = 468
-INNER_LIPS = (
-    78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95,
-)  # fmt: skip
 GROUPS = {
-    "lips": (
-        61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
-        *INNER_LIPS,
-    ),
-    "eyes": (
-        33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7, 362, 398,
-        384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382,
-    ),
-    "iris": tuple(range(468, 478)),
-    "oval": (
-        10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-        152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-    ),
-}  # fmt: skip
+    "lips": (*OUTER_LIPS, *INNER_LIPS),
+    "eyes": (*RIGHT_EYE_OUTLINE, *LEFT_EYE_OUTLINE),
+    "iris": IRIS_POINTS,
+    "oval": OVAL,
+}
 
 #: What the learning renders show, by strength of ARKit actions; most are neutral.
 _EXPRESSIONS: tuple[dict[str, float], ...] = (

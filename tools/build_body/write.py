@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from pear_avatar.body.joints import NUM_JOINTS
+from pear_avatar.body.topology import COCO_NAMES, FOOT_NAMES, IBUG_FROM_FACE
 from tools.build_body.body_landmarks import POSE_NAMES, LandmarkFit
-from tools.build_body.coco import COCO_NAMES, FOOT_NAMES, IBUG_FROM_MEDIAPIPE
 from tools.build_body.expressions import ExpressionBasis
 from tools.build_body.face_landmarks import FaceLandmarks
 from tools.build_body.posing import BodyArrays
@@ -93,7 +93,7 @@ def landmark_arrays(
         (NUM_JOINTS + coco[n][0], coco[n][1], pose[_SIGMA_OF[n]].sigma)
         for n in (*COCO_NAMES, *FOOT_NAMES)
     ]
-    ibug = [face_rows[i] for i in IBUG_FROM_MEDIAPIPE]
+    ibug = [face_rows[i] for i in IBUG_FROM_FACE]
     sets = {
         "mediapipe_pose": pose_rows,
         "mediapipe_left_hand": left,

@@ -9,24 +9,23 @@ from pear_avatar.body.landmarks import LandmarkSet
 from pear_avatar.body.licensed.face_landmarks import CONTOUR_SET, STATIC_SET
 from pear_avatar.body.licensed.smplx_files import VERTEX_LANDMARKS
 from pear_avatar.body.model import BodyModel
+from pear_avatar.body.topology import COCO_NAMES, FOOT_NAMES, WHOLE_BODY_PARTS
 from pear_avatar.body.transfer import KnownSets
 
 __all__ = ["known_sets"]
 
-_WHOLEBODY_FACE, _CONTOUR, _STATIC = 23, 17, 51
+_CONTOUR, _STATIC = 17, 51
 #: The inner corners and rims of eyes and lips; the jaw line is only roughly the same.
-_COCO = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
-_FEET = (
-    "left_big_toe", "left_small_toe", "left_heel",
-    "right_big_toe", "right_small_toe", "right_heel",
-)  # fmt: skip
+_HEAD_NAMES = COCO_NAMES[:5]
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 
 
 def known_sets(source: BodyModel, smplx: BodyModel) -> KnownSets:
     """SMPL-X's known vertices and its iBUG points, and their like on the open body."""
-    pairs = [("coco17", i, n) for i, n in enumerate(_COCO)]
-    pairs += [("wholebody133", 17 + i, n) for i, n in enumerate(_FEET)]
+    pairs = [("coco17", i, n) for i, n in enumerate(_HEAD_NAMES)]
+    pairs += [
+        ("wholebody133", WHOLE_BODY_PARTS["feet"].start + i, n) for i, n in enumerate(FOOT_NAMES)
+    ]
     pairs += [
         (f"mediapipe_{side}_hand", 4 + 4 * i, f"{side}_{f}_tip")
         for side in ("left", "right")
@@ -34,7 +33,7 @@ def known_sets(source: BodyModel, smplx: BodyModel) -> KnownSets:
     ]
     names = [name for _, _, name in pairs if "eye" not in name]
     picked = [_row(source, s, i) for s, i, name in pairs if "eye" not in name]
-    first = _WHOLEBODY_FACE + _CONTOUR
+    first = WHOLE_BODY_PARTS["face"].start + _CONTOUR
     picked += [_row(source, "wholebody133", first + i) for i in range(_STATIC)]
     own = [VERTEX_LANDMARKS[n] + NUM_JOINTS for n in names]
     static = smplx.landmark_set(STATIC_SET)
@@ -47,7 +46,10 @@ def known_sets(source: BodyModel, smplx: BodyModel) -> KnownSets:
     if CONTOUR_SET in smplx.landmark_sets:  # row 0: the head looks straight ahead
         contour = smplx.landmark_set(CONTOUR_SET)
         target.append(LandmarkSet(*(v[:_CONTOUR] for v in vars(contour).values())))
-        picked += [_row(source, "wholebody133", _WHOLEBODY_FACE + i) for i in range(_CONTOUR)]
+        picked += [
+            _row(source, "wholebody133", WHOLE_BODY_PARTS["face"].start + i)
+            for i in range(_CONTOUR)
+        ]
     return KnownSets(_stack(picked), _stack(target))
 
 

@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from pear_avatar.body.topology import WHOLE_BODY_PARTS
 from pear_avatar.evaluation.datasets.sample import Sample, box_from_xywh, read_json
 
 __all__ = ["read_coco_wholebody", "wholebody_keypoints"]
 
-#: Parts in the order of the 133, with their numbers of keypoints.
+#: Parts by their names in the files, in the order of the 133.
 _PARTS = {
-    "keypoints": 17,
-    "foot_kpts": 6,
-    "face_kpts": 68,
-    "lefthand_kpts": 21,
-    "righthand_kpts": 21,
+    "keypoints": "body",
+    "foot_kpts": "feet",
+    "face_kpts": "face",
+    "lefthand_kpts": "left_hand",
+    "righthand_kpts": "right_hand",
 }
 
 
@@ -63,7 +64,8 @@ def read_coco_wholebody(annotations: str | Path, images: str | Path) -> Iterator
 def wholebody_keypoints(annotation: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """(133, 2) pixels and (133,) whether annotated, of one annotation."""
     parts = []
-    for part, count in _PARTS.items():
+    for part, rows in _PARTS.items():
+        count = WHOLE_BODY_PARTS[rows].stop - WHOLE_BODY_PARTS[rows].start
         values = np.asarray(annotation.get(part) or np.zeros(3 * count), dtype=np.float64)
         if values.size != 3 * count:
             raise ValueError(

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pear_avatar.body.topology import NUM_HAND
 from pear_avatar.geometry.rotations import rotation_between
-from pear_avatar.recovery.lifter import layout
 
 #: Pose landmarks with less confidence than this are not shown to the network.
 LEAST_CONFIDENCE = 0.25
@@ -71,8 +71,8 @@ def person_box(seen: Seen) -> Box:
     """The square around everything that was found."""
     shown = [
         (seen.pose, pose_mask(seen.pose_confidence) > 0),
-        (seen.left_hand, (seen.left_confidence > 0)[:, None].expand(-1, layout.NUM_HAND)),
-        (seen.right_hand, (seen.right_confidence > 0)[:, None].expand(-1, layout.NUM_HAND)),
+        (seen.left_hand, (seen.left_confidence > 0)[:, None].expand(-1, NUM_HAND)),
+        (seen.right_hand, (seen.right_confidence > 0)[:, None].expand(-1, NUM_HAND)),
         (seen.face, (seen.face_confidence > 0)[:, None].expand(-1, seen.face.shape[1])),
     ]
     points = torch.cat([p for p, _ in shown], 1)

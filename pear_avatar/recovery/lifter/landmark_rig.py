@@ -18,6 +18,7 @@ from torch import Tensor
 from pear_avatar.body.landmarks import LandmarkSet
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.skinning import KinematicTree
+from pear_avatar.body.topology import LIFTED_FACE_POINTS
 from pear_avatar.recovery.lifter import layout
 
 #: Joints that move a landmark less than this are left out.
@@ -139,7 +140,7 @@ def _chosen(body: BodyModel, name: str) -> LandmarkSet:
     marks = body.landmark_set(_SETS[name])
     if name != "face":
         return marks
-    index = torch.tensor(layout.FACE_POINTS)
+    index = torch.tensor(LIFTED_FACE_POINTS)
     return LandmarkSet(marks.index[index], marks.weight[index], marks.sigma[index])
 
 

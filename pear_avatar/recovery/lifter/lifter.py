@@ -13,6 +13,7 @@ from torch import Tensor
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.open_body import load_body
+from pear_avatar.body.topology import LIFTED_FACE_POINTS
 from pear_avatar.geometry.cameras import default_world_camera, invert_rigid
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.lens import guess_camera
@@ -216,7 +217,7 @@ def see(detections: ClipDetections, cameras: Camera) -> Seen:
         left_confidence=number(detections.left_hand_confidence),
         right_hand=rays(detections.right_hand_px),
         right_confidence=number(detections.right_hand_confidence),
-        face=rays(detections.face_px[:, list(layout.FACE_POINTS)]),
+        face=rays(detections.face_px[:, list(LIFTED_FACE_POINTS)]),
         face_confidence=number(detections.face_confidence),
         border=torch.cat([-center / focal, (size - center) / focal], -1),
     )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
+from pear_avatar.body.topology import NUM_POSE
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.decode import FaceBasis, decode
@@ -58,7 +59,9 @@ class Objective:
             (gap[:, 25:] * seen[:, 25:]).mean()
         )
         pose, face = points.split(self.rig.splits, 1)
-        losses["pose_2d"] = _reprojection(pose, target.rays[:, :33], target.in_sight[:, :33], box)
+        losses["pose_2d"] = _reprojection(
+            pose, target.rays[:, :NUM_POSE], target.in_sight[:, :NUM_POSE], box
+        )
         losses |= self._faces(face, lifted.actions, out.gaze.float(), target)
         losses["betas"] = (lifted.betas - target.betas).abs().mean()
         losses["scales"] = (out.scales.float() - target.scales).abs().mean()
@@ -78,7 +81,7 @@ class Objective:
         self, points: Tensor, actions: Tensor, gaze: Tensor, target: Target
     ) -> dict[str, Tensor]:
         found = target.face
-        true = target.rays[:, 33:]
+        true = target.rays[:, NUM_POSE:]
         low, high = true.amin(1), true.amax(1)
         size = (high - low).amax(-1).clamp_min(1e-3)
         error = (to_rays(points) - true) / size[:, None, None]

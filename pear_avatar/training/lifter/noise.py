@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
+from pear_avatar.body.topology import LIFTED_FACE_POINTS, NUM_POSE
 from pear_avatar.io.npz import load_npz, save_npz
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.features import LEAST_CONFIDENCE, Seen, person_box
@@ -114,7 +115,7 @@ def truth_of(renders: RenderSet, body: BodyModel) -> Truth:
     transl = torch.from_numpy(renders.transl).float()[:, None]
     pose, left, right, face = (points + transl).split(rig.splits, 1)
     half = torch.from_numpy(renders.size / renders.focal[:, None] / 2).float()
-    carrier = rig.landmark_joint[: layout.NUM_POSE]
+    carrier = rig.landmark_joint[:NUM_POSE]
     return Truth(pose, left, right, face, R, joints[:, 0] + transl[:, 0], half, carrier)
 
 
@@ -138,7 +139,7 @@ def seen_in(renders: RenderSet) -> Seen:
         left_confidence=number(renders.left_hand_confidence),
         right_hand=rays(renders.right_hand_px),
         right_confidence=number(renders.right_hand_confidence),
-        face=rays(renders.face_px[:, list(layout.FACE_POINTS)]),
+        face=rays(renders.face_px[:, list(LIFTED_FACE_POINTS)]),
         face_confidence=number(renders.face_confidence),
         border=torch.cat([-half, half], -1),
     )
@@ -148,7 +149,9 @@ def body_keys(R: Tensor, turn: Tensor, visible: Tensor) -> Tensor:
     """(B, 5) what errors depend on most: heading (x, z) of the pelvis towards the viewer, share
     of legs, hips and arms in sight. ``visible`` (B, 33)."""
     forward = (turn.transpose(1, 2) @ R[:, 0, :, 2:])[..., 0]
-    share = [visible[:, list(i)].float().mean(1) for i in (range(25, 33), (23, 24), range(13, 17))]
+    share = [
+        visible[:, list(i)].float().mean(1) for i in (range(25, NUM_POSE), (23, 24), range(13, 17))
+    ]
     return torch.stack([forward[:, 0], forward[:, 2], *share], -1)
 
 
@@ -220,7 +223,7 @@ def _fit_offsets(truth: Truth, seen: Seen, sure: Tensor) -> Tensor:
     error = (seen.pose - to_rays(truth.pose)) * depth
     flip = torch.tensor([1.0, -1.0])
     jacobian = truth.R[:, truth.carrier][..., :2, :] * flip[:, None]  # (M, 33, 2, 3)
-    offset = torch.zeros(layout.NUM_POSE, 3)
+    offset = torch.zeros(NUM_POSE, 3)
     for _ in range(_OFFSET_ROUNDS):
         left = error - (jacobian @ offset[..., None])[..., 0]
         weight = sure / (1 + (left.norm(dim=-1) / 0.03) ** 2)
@@ -232,7 +235,7 @@ def _fit_offsets(truth: Truth, seen: Seen, sure: Tensor) -> Tensor:
 
 def _fit_world(true: Tensor, found: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]:
     """Gain (3,) per axis and bias (33, 3) of the detector's 3D, outliers down-weighted."""
-    gain, bias = torch.ones(3), torch.zeros(layout.NUM_POSE, 3)
+    gain, bias = torch.ones(3), torch.zeros(NUM_POSE, 3)
     for _ in range(_OFFSET_ROUNDS):
         left = found - gain * true - bias
         weight = sure[..., None] / (1 + (left / 0.1) ** 2)

@@ -8,6 +8,14 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
+from pear_avatar.body.topology import (
+    LEFT_ARM_POINTS,
+    LEG_POINTS,
+    MIRROR_POSE,
+    NUM_HAND,
+    NUM_POSE,
+    RIGHT_ARM_POINTS,
+)
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.decode import FaceBasis
 from pear_avatar.recovery.lifter.features import Box, Seen, person_box, pose_mask
@@ -21,7 +29,7 @@ NUM_VARIED = 48
 #: Each pose is seen by this many cameras.
 VIEWS_PER_POSE = 2
 _CANDIDATES = 10
-_ARM_GROUPS = (layout.LEFT_ARM_POINTS, layout.RIGHT_ARM_POINTS)
+_ARM_GROUPS = (LEFT_ARM_POINTS, RIGHT_ARM_POINTS)
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ class SampleMaker:
         turned = turn.transpose(1, 2)
         joints, points = joints @ turned, points @ turned
         G = turn[:, None] @ G
-        views = sample_views(points[:, : layout.NUM_POSE], self._g)
+        views = sample_views(points[:, :NUM_POSE], self._g)
         placed = points + views.transl[:, None]
         # The assumed focal length is a guess: everything seen is stretched a little.
         stretch = (0.12 * torch.randn(len(R), generator=self._g)).exp()
@@ -110,7 +118,7 @@ class SampleMaker:
         visible = in_sight(placed, views.half)
         seen = self._detect(placed, rays, half, visible, G, stretch)
         box = person_box(seen)
-        pose, face = slice(0, layout.NUM_POSE), slice(layout.NUM_POSE + 2 * layout.NUM_HAND, None)
+        pose, face = slice(0, NUM_POSE), slice(NUM_POSE + 2 * NUM_HAND, None)
         mask = pose_mask(seen.pose_confidence)
 
         def any_of(*groups: tuple[int, ...]) -> Tensor:
@@ -149,7 +157,7 @@ class SampleMaker:
             flags = [s.all(1).float() for s in (left_shown, right_shown, face_shown)]
             return Seen(pose_ray, shown.float(), world, left_ray, flags[0], right_ray, flags[1],
                         face_ray, flags[2], border)  # fmt: skip
-        carrier = self._rig.landmark_joint[: layout.NUM_POSE]
+        carrier = self._rig.landmark_joint[:NUM_POSE]
         pose = pose + (G[:, carrier] @ self._bank.pose_offset[..., None])[..., 0]
         scale = stretch[:, None] / (-pose[..., 2]).clamp_min(0.1)
         pose_ray, confidence, world = self._noisy_pose(pose, stretch, scale, shown, G, turn)
@@ -183,26 +191,26 @@ class SampleMaker:
                 mine[swap[:, None], list(group)] = pool[other[swap]][:, list(group)]
         # A record of another crop says nothing of points it did not show.
         unknown = shown & (sure < 0.02)
-        guess = 0.5 + 0.5 * torch.rand(B, 33, generator=g)
+        guess = 0.5 + 0.5 * torch.rand(B, NUM_POSE, generator=g)
         sure = torch.where(unknown, guess, sure) * shown
         amount = (0.35 * torch.randn(B, 1, 1, generator=g)).exp()
-        jitter = 0.008 * torch.randn(B, 33, 2, generator=g)
+        jitter = 0.008 * torch.randn(B, NUM_POSE, 2, generator=g)
         ray = to_rays(pose) * stretch[:, None, None] + (error * amount + jitter) * scale[..., None]
         truth = (pose - pose[:, 23:25].mean(1, keepdim=True)) @ turn
         gain = bank.world_gain * (1 + 0.08 * torch.randn(B, 1, 3, generator=g))
         size = 1 + 0.06 * torch.randn(B, 1, 1, generator=g)
         world = (truth * gain + bank.world_bias) * size + world_error * amount
-        world = world + 0.01 * torch.randn(B, 33, 3, generator=g)
-        dropped = torch.rand(B, 33, generator=g) < 0.06 * torch.rand(B, 1, generator=g)
+        world = world + 0.01 * torch.randn(B, NUM_POSE, 3, generator=g)
+        dropped = torch.rand(B, NUM_POSE, generator=g) < 0.06 * torch.rand(B, 1, generator=g)
         sure = sure * ~dropped
         return self._confuse(ray, sure, world)
 
     def _confuse(self, ray: Tensor, sure: Tensor, world: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Exchange left and right of everything, of the legs, or turn the depth inside out."""
         chance = torch.rand(len(ray), generator=self._g)
-        mirror = torch.tensor(layout.MIRROR_POSE)
-        legs = torch.arange(layout.NUM_POSE)
-        legs[list(layout.LEG_POINTS)] = mirror[list(layout.LEG_POINTS)]
+        mirror = torch.tensor(MIRROR_POSE)
+        legs = torch.arange(NUM_POSE)
+        legs[list(LEG_POINTS)] = mirror[list(LEG_POINTS)]
         for rows, index in ((chance < 0.02, mirror), ((chance > 0.02) & (chance < 0.05), legs)):
             rows = torch.nonzero(rows).flatten()
             for values in (ray, sure, world):
@@ -258,7 +266,7 @@ class _Bank:
     @classmethod
     def of(cls, bank: NoiseBank) -> _Bank:
         t = torch.from_numpy
-        index = list(layout.MIRROR_POSE)
+        index = list(MIRROR_POSE)
         flip2, flip3 = torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0, 1.0])
 
         def both(x: Tensor, flip: Tensor) -> Tensor:
