@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     args.kept_on_interrupt = "No video was written; run the same command again."
 
     from pear_avatar.cli.progress import StageProgress
-    from pear_avatar.render.render_motion import render_motion_file
+    from pear_avatar.rendering.render_motion import render_motion_file
 
     print(f"avatar: {avatar}")
     with StageProgress() as progress:

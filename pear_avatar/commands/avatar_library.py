@@ -26,8 +26,8 @@ from pear_avatar.io.video import probe_video
 from pear_avatar.motion.formats.registry import load_motion
 from pear_avatar.motion.resample import resample_motion
 from pear_avatar.motion.track_file import load_track
-from pear_avatar.render.portrait import cached_portrait
-from pear_avatar.render.render_motion import fit_motion
+from pear_avatar.rendering.portrait import cached_portrait
+from pear_avatar.rendering.render_motion import fit_motion
 from pear_avatar.types import Motion, Track
 from pear_avatar.viewer.browser_video import plays_in_browsers, write_browser_video
 from pear_avatar.viewer.library import (

@@ -21,6 +21,7 @@ from pear_avatar.body import BodyModel, load_body
 from pear_avatar.body.licensed.find import named_folder
 from pear_avatar.body.licensed.hands import HandPca
 from pear_avatar.body.sources import BodySource, load_ehm, load_hands, load_licensed_body
+from pear_avatar.commands.write_motion import NPZ_WRITERS
 from pear_avatar.errors import (
     PearError,
     explain,
@@ -34,13 +35,7 @@ from pear_avatar.motion.resample import resample_motion
 from pear_avatar.motion.retarget.retarget import leg_length
 from pear_avatar.motion.track_file import load_track, save_track, track_pelvis
 from pear_avatar.motion.write_bvh import BvhUnit, EulerOrder, save_bvh
-from pear_avatar.motion.write_poses import (
-    save_joints_csv,
-    save_motion_amass,
-    save_motion_ehm,
-    save_motion_smplh,
-    save_motion_smplx,
-)
+from pear_avatar.motion.write_poses import save_joints_csv, save_motion_ehm
 from pear_avatar.types import BodyParams, Motion, Track
 
 __all__ = [
@@ -56,12 +51,6 @@ __all__ = [
 
 Layout = Literal["amass", "smplh", "smplx", "ehm", "track"]
 
-_NPZ_WRITERS: dict[str, Callable[..., None]] = {
-    "amass": save_motion_amass,
-    "smplh": save_motion_smplh,
-    "smplx": save_motion_smplx,
-    "ehm": save_motion_ehm,
-}
 _ENDINGS = ("npz", "bvh", "csv", "glb", "gltf")
 _MESHES = ("obj", "ply")
 
@@ -384,11 +373,11 @@ def _write(
 def _write_npz(
     target: str, motion: Motion, body: BodyModel, found: MotionFile, options: ConvertOptions
 ) -> None:
-    if options.layout not in _NPZ_WRITERS:
+    if options.layout not in NPZ_WRITERS:
         known = ", ".join(get_args(Layout))
         raise PearError(f"npz layouts are {known}; got {options.layout!r}")
     if options.body.name != "smplx":
-        _NPZ_WRITERS[options.layout](target, motion)
+        NPZ_WRITERS[options.layout](target, motion)
         return
     params = motion.params
     pelvis = params.transl + body.shape(params.betas if body.num_betas else None).joints[0]
@@ -396,7 +385,7 @@ def _write_npz(
     if options.layout == "ehm":
         save_motion_ehm(target, motion, found.proportions, shape="smplx")
     else:
-        _NPZ_WRITERS[options.layout](target, motion, shape="smplx")
+        NPZ_WRITERS[options.layout](target, motion, shape="smplx")
 
 
 def _write_one_mesh(target: str, motion: Motion, body: BodyModel) -> None:

@@ -19,7 +19,7 @@ from pear_avatar.evaluation.perceptual import load_perceptual
 from pear_avatar.io.images import write_image
 from pear_avatar.io.video import VideoWriter
 from pear_avatar.motion.choreography import UNSEEN, choreograph
-from pear_avatar.render.showcase import framing_cameras, novel_views, to_uint8
+from pear_avatar.rendering.showcase import framing_cameras, novel_views, to_uint8
 from pear_avatar.report.fit_report import write_report_json
 from pear_avatar.report.pictures import contact_sheet
 from pear_avatar.synthesis.synthetic_clip import (

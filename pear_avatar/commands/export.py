@@ -22,8 +22,8 @@ from pear_avatar.errors import PearError
 from pear_avatar.export import save_avatar_glb, save_splat_gltf, save_splat_ply, save_spz
 from pear_avatar.io.atomic import atomic_path, write_text_atomic
 from pear_avatar.io.video import probe_video
-from pear_avatar.render.render_motion import fit_motion, motion_for
-from pear_avatar.render.showcase import standard_pose
+from pear_avatar.rendering.render_motion import fit_motion, motion_for
+from pear_avatar.rendering.showcase import standard_pose
 from pear_avatar.splatting import Gaussians
 from pear_avatar.types import Motion
 from pear_avatar.viewer.browser_video import write_browser_video

@@ -22,7 +22,7 @@ from pear_avatar.geometry.cameras import project
 from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.io.npz import save_npz
 from pear_avatar.motion.track_file import save_track
-from pear_avatar.render.mesh_picture import COLORS, DrawnBody, draw_over, side_view
+from pear_avatar.rendering.mesh_picture import COLORS, DrawnBody, draw_over, side_view
 from pear_avatar.types import BodyParams, Track
 
 __all__ = ["MeshKind", "PersonResult", "draw_people", "write_person"]

@@ -13,7 +13,7 @@ import torch
 from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.fitting.run import FitOutcome
 from pear_avatar.io.video import VideoWriter
-from pear_avatar.render.showcase import framing_cameras, novel_views, standard_pose, to_uint8
+from pear_avatar.rendering.showcase import framing_cameras, novel_views, standard_pose, to_uint8
 from pear_avatar.report.fit_report import ReportImages
 
 _SHEET_ROWS = 6

@@ -34,7 +34,7 @@ from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.io.video import VideoWriter, probe_video, read_frames
 from pear_avatar.motion.formats.registry import save_motion_amass
 from pear_avatar.motion.track_file import save_track
-from pear_avatar.render.portrait import portrait_azimuth
+from pear_avatar.rendering.portrait import portrait_azimuth
 from pear_avatar.types import BodyParams, Camera, Motion, Track
 from pear_avatar.viewer.browser_video import plays_in_browsers, write_browser_video
 from pear_avatar.viewer.tensor_file import unpack

@@ -15,7 +15,7 @@ from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.geometry.cameras import camera_center, orbit_cameras
 from pear_avatar.io.atomic import atomic_path
-from pear_avatar.render.showcase import standard_pose, to_uint8
+from pear_avatar.rendering.showcase import standard_pose, to_uint8
 from pear_avatar.types import Track
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pear_avatar.geometry.cameras import camera_center, project
-from pear_avatar.render.camera_paths import fixed_path, orbit_path, resized_path, turntable_path
+from pear_avatar.rendering.camera_paths import fixed_path, orbit_path, resized_path, turntable_path
 from pear_avatar.types import Camera
 
 

@@ -22,7 +22,7 @@ from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.io.video import probe_video
 from pear_avatar.motion.formats.registry import save_motion_amass
 from pear_avatar.motion.track_file import save_track
-from pear_avatar.render.render_motion import (
+from pear_avatar.rendering.render_motion import (
     Background,
     camera_path,
     facing_azimuth,

@@ -27,9 +27,9 @@ from pear_avatar.motion.formats.registry import load_motion
 from pear_avatar.motion.resample import resample_motion
 from pear_avatar.motion.retarget.retarget import leg_length
 from pear_avatar.motion.track_file import is_track, load_track
-from pear_avatar.render.camera_paths import fixed_path, orbit_path, resized_path, turntable_path
-from pear_avatar.render.showcase import to_uint8
-from pear_avatar.types import Camera, Motion
+from pear_avatar.rendering.camera_paths import fixed_path, orbit_path, resized_path, turntable_path
+from pear_avatar.rendering.showcase import to_uint8
+from pear_avatar.types import Camera, Motion, Track
 
 CameraName = Literal["clip", "orbit", "fixed", "turntable"]
 ProgressFn = Callable[[str, int, int], None]
@@ -80,8 +80,8 @@ def parse_background(text: str) -> Background:
 
 
 def render_motion_file(
-    avatar: str | Path,
-    pose: str | Path,
+    avatar: str | Path | Avatar,
+    pose: str | Path | Motion | Track,
     out: str | Path,
     *,
     camera: CameraName = "fixed",
@@ -92,11 +92,12 @@ def render_motion_file(
     device: str = "auto",
     progress: ProgressFn | None = None,
 ) -> Path:
-    """Render an avatar file in the motion of a pose file.
+    """Render an avatar in a motion, each from a file or as it was loaded.
 
     Args:
-        avatar: ``avatar.safetensors``.
-        pose: anything :func:`pear_avatar.motion.formats.registry.load_motion` reads.
+        avatar: ``avatar.safetensors``, or the avatar itself.
+        pose: anything :func:`pear_avatar.motion.formats.registry.load_motion` reads, or a motion
+            or track itself.
         out: an ``.mp4`` file, or a folder (no ending) for ``frame_00000.png`` and so on.
         camera: ``clip``, the cameras that a track holds; ``fixed``, one that sees all of the
             motion; ``orbit``, one circle round the moving person; ``turntable``, one circle
@@ -121,8 +122,9 @@ def render_motion_file(
         raise PearError(f"the size must be 16 to {_MAX_SIDE} px a side, got {size[0]}x{size[1]}")
     behind = parse_background(background)
     _check_output(Path(out), behind)
-    person = load_avatar(avatar).to(_device(device))
-    motion, cameras = _motion_and_clip_cameras(person, Path(pose), camera)
+    person = avatar if isinstance(avatar, Avatar) else load_avatar(avatar)
+    person = person.to(_device(device))
+    motion, cameras = _motion_and_clip_cameras(person, pose, camera)
     try:
         motion, rows = resample_motion(motion, fps or min(motion.fps, _MAX_DEFAULT_FPS))
     except ValueError as error:
@@ -283,9 +285,16 @@ def motion_for(avatar: Avatar, pose: str | Path) -> Motion:
 
 
 def _motion_and_clip_cameras(
-    avatar: Avatar, pose: Path, camera: CameraName
+    avatar: Avatar, pose: str | Path | Motion | Track, camera: CameraName
 ) -> tuple[Motion, Camera | None]:
     """The motion, and for ``clip`` the cameras beside it."""
+    if isinstance(pose, Track):
+        return pose.motion, pose.camera.to(torch.float32) if camera == "clip" else None
+    if isinstance(pose, Motion):
+        if camera == "clip":
+            raise PearError("a motion holds no cameras: give the track, or another camera")
+        return pose, None
+    pose = Path(pose)
     if camera != "clip":
         return motion_for(avatar, pose), None
     try:
