@@ -1,18 +1,19 @@
-"""What goes wrong at the package's boundaries, and how to say it in one line.
+"""The errors that the user can put right, and how the program words any error in one line.
 
-Public functions raise :class:`PearError` (a ``ValueError``) or ``FileNotFoundError`` where the
-input is at fault; :func:`explain` turns any exception into an exit code and one line of text.
+A function raises a kind of :class:`PearError` where it knows that the input is at fault; the
+command line and the viewer's server catch it, once each. Any other exception is a defect of the
+program, and :func:`explain` reports it as one.
 """
 
 from __future__ import annotations
 
-import dis
 import errno
 import os
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+#: The exit codes of the command line, stated here only.
 EXIT_OK = 0
 EXIT_UNEXPECTED = 1
 EXIT_USER_ERROR = 2
@@ -22,23 +23,38 @@ EXIT_INTERRUPTED = 130
 
 _PACKAGE = __name__.partition(".")[0]
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_RAISE = dis.opmap["RAISE_VARARGS"]
 
 
 class PearError(ValueError):
-    """The input is at fault; the message says what was found and what to do about it."""
+    """The input is at fault; the message states what was found and the remedy."""
 
 
 class ConfigError(PearError):
-    """A configuration key or value is wrong; the message names it and the nearest right one."""
+    """A setting is wrong; the message names it and the values or the nearest key that exist."""
+
+
+class MissingFileError(PearError, FileNotFoundError):
+    """A file or folder that the input names does not exist."""
+
+
+class MissingPackageError(PearError, ModuleNotFoundError):
+    """An optional Python package is not installed; the message states the command for it."""
 
 
 class MediaError(PearError):
-    """A picture or video cannot be used; the message says why and what to do."""
+    """A picture or video cannot be used; the message states why and the remedy."""
 
 
 class MotionFileError(PearError):
-    """A motion file cannot be used; the message says why and what to do."""
+    """A motion file cannot be used; the message states why and the remedy."""
+
+
+class DataFileError(PearError):
+    """A file of calibration, detections or ground truth cannot be used; the message states why."""
+
+
+class DatasetError(DataFileError):
+    """A data set's file is not as its distributor describes it; the message names the file."""
 
 
 class ModelFileError(PearError):
@@ -46,7 +62,7 @@ class ModelFileError(PearError):
 
 
 class RefusedPickleError(ModelFileError):
-    """A pickle that asks for something other than plain arrays; nothing of it was run."""
+    """A pickle asks for something other than plain arrays; nothing of it was run."""
 
 
 class CheckpointError(ModelFileError):
@@ -54,26 +70,32 @@ class CheckpointError(ModelFileError):
 
 
 class AvatarFileError(PearError):
-    """An avatar file cannot be used; the message says why and what to do."""
+    """An avatar file cannot be used; the message states why and the remedy."""
 
 
 class ViewerFileError(PearError):
-    """A file of the viewer is not as its schema says; the message names the entry."""
+    """A file of the viewer does not match its schema; the message names the entry."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception put into words: the process's exit code and one line without a newline."""
+    """An exception in words: the process's exit code and one line without a newline."""
 
     exit_code: int
     message: str
 
+    @property
+    def is_defect(self) -> bool:
+        """Whether the program is at fault, not the input."""
+        return self.exit_code == EXIT_UNEXPECTED
+
 
 def explain(error: BaseException) -> Failure:
-    """Say what an exception means to the person who ran the command.
+    """Word an exception for the person who ran the command.
 
-    Exit code 2 is for what the user can put right: wrong input, a missing file, a full disk,
-    too little memory. Everything else is a fault of the program, exit code 1.
+    Exit code 2 is for what the user can put right: a :class:`PearError`, a file that is missing
+    or may not be read, a full disk, too little memory. Everything else is a defect of the
+    program, exit code 1; a ``ValueError`` from NumPy or from a wrong call in the package is one.
     """
     if _is_disk_full(error):
         return Failure(
@@ -86,18 +108,23 @@ def explain(error: BaseException) -> Failure:
             EXIT_USER_ERROR,
             "not enough memory: try --preset fast, or --device cpu if the GPU ran out",
         )
+    if isinstance(error, PearError):
+        return Failure(EXIT_USER_ERROR, one_line(error))
     if isinstance(error, OSError) and error.filename is not None:
         reason = (error.strerror or type(error).__name__).lower()
         return Failure(EXIT_USER_ERROR, f"{reason}: {error.filename}")
-    if isinstance(error, (ValueError, FileNotFoundError, ImportError)) and _raised_on_purpose(
-        error
-    ):
-        return Failure(EXIT_USER_ERROR, _one_line(str(error)))
+    if isinstance(error, (FileNotFoundError, PermissionError)):
+        return Failure(EXIT_USER_ERROR, one_line(error))
     return Failure(
         EXIT_UNEXPECTED,
-        f"unexpected {type(error).__name__}: {_one_line(str(error))} "
+        f"unexpected {type(error).__name__}: {one_line(error)} "
         f"[{_where(error)}] (PEAR_AVATAR_DEBUG=1 shows the traceback)",
     )
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message without newlines; its type's name where it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def require_file(path: str | Path, what: str) -> Path:
@@ -108,11 +135,12 @@ def require_file(path: str | Path, what: str) -> Path:
         what: its role in the message, such as ``"video"``.
 
     Raises:
-        PearError: it does not exist, is a directory, is empty or may not be read.
+        MissingFileError: it does not exist.
+        PearError: it is a directory, is empty or may not be read.
     """
     path = Path(path)
     if not path.exists():
-        raise PearError(f"no such {what}: {path} (looked in {path.absolute().parent})")
+        raise MissingFileError(f"no such {what}: {path} (looked in {path.absolute().parent})")
     if path.is_dir():
         raise PearError(f"{path} is a directory: name a {what} file inside it")
     if not os.access(path, os.R_OK):
@@ -120,10 +148,6 @@ def require_file(path: str | Path, what: str) -> Path:
     if path.is_file() and path.stat().st_size == 0:
         raise PearError(f"{path} is an empty file: name another {what}")
     return path
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _is_disk_full(error: BaseException) -> bool:
@@ -146,29 +170,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def _of_file(error: BaseException) -> str:
     filename = getattr(error, "filename", None)
     return f" ({filename})" if filename else ""
-
-
-def _raised_on_purpose(error: BaseException) -> bool:
-    """Whether a ``raise`` statement of this package made the exception.
-
-    A ValueError that our code raises is about the input. One that fell out of NumPy or torch
-    under our feet is a bug, and blaming the user for it would hide it.
-    """
-    frames = list(traceback.walk_tb(error.__traceback__))
-    if not frames:
-        return isinstance(error, PearError)
-    frame = frames[-1][0]
-    module = str(frame.f_globals.get("__name__", ""))
-    instruction = frame.f_code.co_code[_last_instruction(error)]
-    return module.partition(".")[0] == _PACKAGE and instruction == _RAISE
-
-
-def _last_instruction(error: BaseException) -> int:
-    tb = error.__traceback__
-    assert tb is not None
-    while tb.tb_next is not None:
-        tb = tb.tb_next
-    return tb.tb_lasti
 
 
 def _where(error: BaseException) -> str:

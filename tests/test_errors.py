@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pear_avatar.errors import (
-    PearError,
-    explain,
-    require_file,
-)
+import pear_avatar._native  # noqa: F401  (defines a kind of its own)
+from pear_avatar.errors import PearError, explain, require_file
 from pear_avatar.geometry.cameras import intrinsics
+
+
+def kinds(of: type[PearError] = PearError) -> list[type[PearError]]:
+    """A class of errors and all below it."""
+    return [of, *(kind for below in of.__subclasses__() for kind in kinds(below))]
 
 
 def caught(call: object) -> BaseException:
@@ -24,9 +26,22 @@ def caught(call: object) -> BaseException:
     raise AssertionError("nothing was raised")
 
 
-def test_a_value_error_that_the_package_raises_is_the_users() -> None:
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
+def test_every_kind_is_the_users_and_keeps_its_message(kind: type[PearError]) -> None:
+    failure = explain(kind("clip.mp4 is damaged:\ncopy it again"))
+    assert (failure.exit_code, failure.message) == (2, "clip.mp4 is damaged: copy it again")
+
+
+def test_a_missing_file_and_package_are_also_pythons_own_kinds() -> None:
+    by_name = {kind.__name__: kind for kind in kinds()}
+    assert issubclass(by_name["MissingFileError"], FileNotFoundError)
+    assert issubclass(by_name["MissingPackageError"], ImportError)
+
+
+def test_a_wrong_call_in_the_package_is_a_defect() -> None:
     failure = explain(caught(lambda: intrinsics(-1.0, 10, 10)))
-    assert failure.exit_code == 2
+    assert failure.exit_code == 1
+    assert failure.is_defect
     assert "focal must be positive" in failure.message
 
 

@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
     "machine": {"_native"},
-    "_native": set(),
+    "_native": {"errors"},
     "io": _BASE,
     "geometry": _FILES,
     "body": _MATHS | {"_native"},

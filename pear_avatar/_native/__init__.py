@@ -17,6 +17,8 @@ import os
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_void_p
 from pathlib import Path
 
+from pear_avatar.errors import PearError
+
 _LIBRARY_PATH = Path(__file__).with_name("pear_native.so")
 _ABI_VERSION = 4
 _REMEDY = "build it with `make install`, or with `pip install .` in the repository's root"
@@ -46,7 +48,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
 }
 
 
-class NativeLibraryError(ImportError):
+class NativeLibraryError(PearError, ImportError):
     """The C++ core is missing, stale, or cannot run on this processor."""
 
 

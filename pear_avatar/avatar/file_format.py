@@ -54,7 +54,7 @@ from pear_avatar.avatar.binding import SplatBinding
 from pear_avatar.body.joints import JOINT_NAMES, NUM_JOINTS, PARENTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.skinning import KinematicTree
-from pear_avatar.errors import AvatarFileError
+from pear_avatar.errors import AvatarFileError, MissingFileError
 from pear_avatar.io.atomic import atomic_path
 
 FORMAT = "pear-avatar"
@@ -129,7 +129,7 @@ def load_avatar(path: str | Path) -> Avatar:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no avatar file at {path}")
+        raise MissingFileError(f"no avatar file at {path}")
     if path.stat().st_size > _MAX_BYTES:
         raise AvatarFileError(f"{path.name}: larger than {_MAX_BYTES >> 20} MiB, not an avatar")
     try:

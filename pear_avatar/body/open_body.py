@@ -20,6 +20,7 @@ from pear_avatar.body.joints import NUM_JOINTS, PARENTS
 from pear_avatar.body.landmarks import LandmarkSet
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.skinning import KinematicTree
+from pear_avatar.errors import MissingFileError, ModelFileError
 
 __all__ = ["load_body", "load_open_body", "open_body_meta"]
 
@@ -57,8 +58,8 @@ def load_open_body(path: Path | str | None = None) -> BodyModel:
     """Read an open-body file; ``None`` means the one that ships with the package.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not an open body; the message says which array is wrong.
+        MissingFileError: there is no such file.
+        ModelFileError: the file is not an open body; the message says which array is wrong.
     """
     arrays = _read(path)
     name = str(path) if path is not None else _ASSET
@@ -83,17 +84,17 @@ def _read(path: Path | str | None) -> dict[str, np.ndarray]:
             return {key: archive[key] for key in archive.files}
     except FileNotFoundError:
         where = path if path is not None else f"the package's {_ASSET}"
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"open body not found: {where}; reinstall the package or rebuild the body"
         ) from None
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path or _ASSET} is not a readable npz file: {error}") from error
+        raise ModelFileError(f"{path or _ASSET} is not a readable npz file: {error}") from error
 
 
 def _check_layout(arrays: dict[str, np.ndarray], name: str) -> dict[str, int]:
     missing = sorted(set(_LAYOUT) - set(arrays))
     if missing:
-        raise ValueError(f"{name} is not an open body: it lacks {', '.join(missing)}")
+        raise ModelFileError(f"{name} is not an open body: it lacks {', '.join(missing)}")
     sizes: dict[str, int] = {}
     for key, layout in _LAYOUT.items():
         shape = arrays[key].shape
@@ -101,9 +102,9 @@ def _check_layout(arrays: dict[str, np.ndarray], name: str) -> dict[str, int]:
                        for n, m in zip(layout, shape, strict=False))  # fmt: skip
         if len(shape) != len(layout) or shape != wanted:
             text = ", ".join(str(sizes.get(str(n), n)) for n in layout)
-            raise ValueError(f"{name}: {key} must have shape ({text}), got {shape}")
+            raise ModelFileError(f"{name}: {key} must have shape ({text}), got {shape}")
         if arrays[key].dtype.kind == "f" and not np.isfinite(arrays[key]).all():
-            raise ValueError(f"{name}: {key} contains NaN or infinity")
+            raise ModelFileError(f"{name}: {key} contains NaN or infinity")
     return sizes
 
 
@@ -121,9 +122,9 @@ def _check_ranges(arrays: dict[str, np.ndarray], sizes: dict[str, int], name: st
             arrays.get(f"landmark_{set_name}_{kind}") for kind in ("index", "weight", "sigma")
         )
         if weight is None or sigma is None or index is None:
-            raise ValueError(f"{name}: landmark set {set_name} lacks its weight or sigma")
+            raise ModelFileError(f"{name}: landmark set {set_name} lacks its weight or sigma")
         if index.ndim != 2 or weight.shape != index.shape or sigma.shape != index.shape[:1]:
-            raise ValueError(
+            raise ModelFileError(
                 f"{name}: landmark set {set_name} has index {index.shape}, weight "
                 f"{weight.shape}, sigma {sigma.shape}; they must be (L, K), (L, K), (L,)"
             )
@@ -132,11 +133,11 @@ def _check_ranges(arrays: dict[str, np.ndarray], sizes: dict[str, int], name: st
     for key, limit in limits.items():
         low, high = int(arrays[key].min()), int(arrays[key].max())
         if low < 0 or high >= limit:
-            raise ValueError(f"{name}: {key} must lie in [0, {limit}), got [{low}, {high}]")
+            raise ModelFileError(f"{name}: {key} must lie in [0, {limit}), got [{low}, {high}]")
     for key in weights:
         sums = arrays[key].astype(np.float64).sum(-1)
         if arrays[key].min() < 0 or np.abs(sums - 1).max() > 1e-3:
-            raise ValueError(
+            raise ModelFileError(
                 f"{name}: rows of {key} must be >= 0 and sum to 1, got sums in "
                 f"[{sums.min():.4g}, {sums.max():.4g}]"
             )

@@ -25,6 +25,7 @@ from pear_avatar.body.licensed.smplx_files import load_smplx
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.open_body import load_body
 from pear_avatar.body.transfer import Transfer, complete_body, complete_head
+from pear_avatar.errors import ConfigError
 
 __all__ = [
     "BodyName",
@@ -58,10 +59,10 @@ class BodySource:
     def __post_init__(self) -> None:
         if self.name not in get_args(BodyName):
             known = ", ".join(get_args(BodyName))
-            raise ValueError(f"unknown body {self.name!r}: choose from {known}")
+            raise ConfigError(f"unknown body {self.name!r}: choose from {known}")
         if self.gender not in get_args(Gender):
             known = ", ".join(get_args(Gender))
-            raise ValueError(f"unknown gender {self.gender!r}: choose from {known}")
+            raise ConfigError(f"unknown gender {self.gender!r}: choose from {known}")
 
     def folder(self) -> Path:
         """The folder of licensed files; raises where none is named or it does not exist."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pear_avatar.cli.options import Subparsers, add_body_options, add_command, positive_float
 from pear_avatar.errors import (
     EXIT_OK,
-    EXIT_USER_ERROR,
+    EXIT_SKIPPED,
     PearError,
 )
 
@@ -158,7 +158,7 @@ def _convert_many(
     skipped = sum(outcome.result is None for outcome in outcomes)
     if skipped:
         print(f"{skipped} of {len(outcomes)} files were skipped")
-    return EXIT_USER_ERROR if skipped else EXIT_OK
+    return EXIT_SKIPPED if skipped else EXIT_OK
 
 
 def _paths(args: argparse.Namespace) -> tuple[list[Path], str]:
@@ -222,10 +222,7 @@ def _betas(text: str) -> Tensor:
 def _announce_stream(output: str, loop: bool) -> None:
     from pear_avatar.motion.osc import OscTarget
 
-    try:
-        target = OscTarget.parse(output)
-    except ValueError as error:
-        raise PearError(str(error)) from None
+    target = OscTarget.parse(output)
     if not target.is_loopback:
         print(f"warning: the motion goes over the network, unencrypted, to {target.host}")
     until = ", again and again until Ctrl-C" if loop else ""

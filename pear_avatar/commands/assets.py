@@ -16,6 +16,7 @@ from pear_avatar.body.licensed import (
 )
 from pear_avatar.body.licensed.find import ASSETS, AssetKind, find_asset
 from pear_avatar.body.licensed.flame_files import check_flame_table
+from pear_avatar.errors import PearError, one_line
 
 __all__ = ["Asset", "check_assets", "missing_assets"]
 
@@ -66,8 +67,8 @@ def _check(kind: AssetKind, path: Path | None) -> Asset:
     if path is not None:
         try:
             status, detail = "ok", _describer(kind.name)(path)
-        except (ValueError, OSError) as error:
-            status, detail = "problem", " ".join(str(error).split())
+        except (PearError, OSError) as error:
+            status, detail = "problem", one_line(error)
     where = "" if path is None else str(path)
     return Asset(
         kind.name, kind.purpose, status, kind.files[0], where, detail, kind.owner, kind.needed

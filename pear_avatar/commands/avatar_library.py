@@ -150,7 +150,7 @@ def open_library(
             beside the avatar and in the folder above.
 
     Raises:
-        PearError, ValueError, FileNotFoundError: nothing can be shown, or an input is at fault.
+        PearError, FileNotFoundError: nothing can be shown, or an input is at fault.
     """
     paths = find_avatars(target)
     if video is not None and len(paths) > 1:
@@ -196,7 +196,7 @@ def convert_motion(avatar: Avatar, name: str, data: bytes) -> bytes:
             _check_npz(path, name)
         try:
             motion = shortened(load_motion(path))
-        except ValueError as error:
+        except PearError as error:
             raise MotionFileError(str(error).replace(path.name, name)) from error
     return motion_payload(fit_motion(avatar, motion), Path(name).stem, source=name)
 
@@ -241,7 +241,7 @@ def own_track(header: AvatarHeader) -> Track | None:
         return None
     try:
         return load_track(path)
-    except ValueError as error:
+    except (PearError, OSError) as error:
         logger.warning("%s cannot be used: %s", path, error)
         return None
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import pear_avatar
-from pear_avatar.errors import ConfigError
+from pear_avatar.errors import ConfigError, one_line
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.tracking.track_config import TrackConfig
@@ -170,7 +171,7 @@ def _preset_path(preset: str | Path) -> Path:
 def _read_yaml(path: Path) -> DictConfig:
     try:
         loaded = OmegaConf.load(path)
-    except Exception as error:
+    except (yaml.YAMLError, OmegaConfBaseException, OSError, UnicodeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{path} is not YAML that can be read ({first})") from error
     if not isinstance(loaded, DictConfig):
@@ -184,8 +185,8 @@ def _parse_override(item: str) -> DictConfig:
         raise ConfigError(f"{item!r} is not key=value, such as fitting.joint_steps=3000")
     try:
         return OmegaConf.from_dotlist([item])
-    except Exception as error:
-        reason = " ".join(str(error).split())
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        reason = one_line(error)
         raise ConfigError(f"{item!r} cannot be read as key=value ({reason})") from error
 
 

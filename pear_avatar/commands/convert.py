@@ -187,7 +187,7 @@ def convert_all(
         target = folder / (f"{name}.{ending}" if ending in _ENDINGS else f"{name}/*.{ending}")
         try:
             outcome = Outcome(source, convert_file(source, target, options, report=reports))
-        except Exception as error:
+        except (PearError, FileNotFoundError, PermissionError) as error:
             outcome = Outcome(source, None, explain(error).message)
         outcomes.append(outcome)
         if on_done is not None:

@@ -14,6 +14,7 @@ from pear_avatar.body import load_body
 from pear_avatar.body.sources import load_ehm
 from pear_avatar.commands.configuration import load_fit_config
 from pear_avatar.commands.fit import FitResult, fit_video, person_body
+from pear_avatar.errors import PearError
 from pear_avatar.evaluation.avatar_truth import TruthFigures, measure_truth, unseen_frames
 from pear_avatar.evaluation.perceptual import load_perceptual
 from pear_avatar.io.images import write_image
@@ -97,7 +98,7 @@ def _synthetic_clip(folder: Path, progress: ProgressFn | None) -> SyntheticClip:
     """The clip that lies in the folder, or a new one."""
     try:
         return load_synthetic_clip(folder)
-    except (FileNotFoundError, ValueError):
+    except PearError:
         return make_synthetic_clip(folder, load_body(), progress=progress)
 
 

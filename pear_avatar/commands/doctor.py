@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import pear_avatar
+from pear_avatar.errors import one_line
 from pear_avatar.machine import available_cores, total_memory_gib
 
 Status = Literal["ok", "optional", "problem"]
@@ -72,7 +73,7 @@ def _guarded(name: str, check: Callable[[], Check]) -> Check:
         return check()
     except Exception as error:
         # A broken installation can fail in any way at all; the doctor must still report the rest.
-        reason = " ".join(str(error).split()) or "no message"
+        reason = one_line(error)
         return Check(name, "problem", f"{type(error).__name__}: {reason}", _REINSTALL)
 
 
@@ -167,7 +168,7 @@ def _mediapipe() -> Check:
         remedy = _REINSTALL
         if "libGL" in str(error) or "libgthread" in str(error):
             remedy = "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0"
-        return Check("mediapipe", "problem", " ".join(str(error).split()), remedy)
+        return Check("mediapipe", "problem", one_line(error), remedy)
     if version != "0.10.21":
         remedy = "pip install mediapipe==0.10.21: others lack the holistic model"
         return Check("mediapipe", "problem", version, remedy)

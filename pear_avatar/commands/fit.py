@@ -30,7 +30,7 @@ from pear_avatar.commands.configuration import (
     config_to_dict,
     save_fit_config,
 )
-from pear_avatar.errors import PearError
+from pear_avatar.errors import ConfigError, MissingFileError, PearError
 from pear_avatar.evaluation.metrics import EVALUATOR_VERSION
 from pear_avatar.evaluation.perceptual import load_perceptual
 from pear_avatar.fitting.frames import (
@@ -125,7 +125,8 @@ def fit_video(
     unseen_tail: keep the last fifth of the clip out of the fit and measure on it.
     progress:    called with (stage, done, total).
 
-    Raises FileNotFoundError, or ValueError with one clear line where the video cannot be used.
+    Raises:
+        PearError: the video, the camera or a setting cannot be used.
     """
     config = config or FitConfig()
     report_progress = progress or (lambda *_: None)
@@ -133,7 +134,7 @@ def fit_video(
     if out.exists() and not out.is_dir():
         raise PearError(f"{out} is a file: name a folder with -o")
     if not Path(video).is_file():
-        raise FileNotFoundError(f"no video at {video}")
+        raise MissingFileError(f"no video at {video}")
     cache = out / "cache"
     key = _fit_key(video, config, camera, unseen_tail)
     out.mkdir(parents=True, exist_ok=True)
@@ -193,8 +194,8 @@ def body_source(config: BodyConfig, models: str | Path | None) -> BodySource:
             None if models is None else Path(models),
             cast(Gender, config.gender),
         )
-    except ValueError as error:
-        raise PearError(f"body: {error}") from error
+    except PearError as error:
+        raise ConfigError(f"body: {error}") from error
 
 
 def person_body(body: EhmModel, track: Track) -> BodyModel:
@@ -268,7 +269,7 @@ def _tracked(
     if named.is_file():
         try:
             return load_track(named)
-        except ValueError as error:
+        except PearError as error:
             logger.warning("%s: tracking again", error)
     guess = None
     if config.clip.start == "recovered":

@@ -19,7 +19,7 @@ from pear_avatar.commands.recover_outputs import (
     draw_people,
     write_person,
 )
-from pear_avatar.errors import MediaError, PearError
+from pear_avatar.errors import MediaError, PearError, one_line
 from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.io.images import is_image_path, read_image, write_image
 from pear_avatar.recovery.recovered import RecoveredPerson
@@ -107,10 +107,10 @@ def recover_pictures(
         stem = _stem(out, root, path)
         try:
             drawn, count = _recover_picture(path, stem, options, recoverer)
-        except ValueError as error:  # MediaError and what readers say of broken files
+        except PearError as error:
             if source.kind == "picture":
                 raise
-            skipped.append(Skipped(path, " ".join(str(error).split())))
+            skipped.append(Skipped(path, one_line(error)))
         else:
             people += count
             if drawn is not None and len(cells) < _SHEET_MOST:

@@ -23,6 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pear_avatar.errors import ModelFileError, PearError
+
 logger = logging.getLogger(__name__)
 
 _STLPIPS_FILE = Path("weights/vST0.0/alex_shift_tolerant.pth")
@@ -90,7 +92,7 @@ class ShiftTolerantLpips(torch.nn.Module):
         expected += [f"lin{i}.model.1.weight" for i in range(5)]
         missing = [key for key in expected if key not in weights]
         if missing:
-            raise ValueError(f"not a shift-tolerant LPIPS weight file: {missing[0]} is missing")
+            raise ModelFileError(f"not a shift-tolerant LPIPS weight file: {missing[0]} is missing")
         for i, (key, padding) in enumerate(_CONVOLUTIONS):
             weight, bias = (weights[f"{key}.{part}"].float() for part in ("weight", "bias"))
             if i == 0:
@@ -229,7 +231,7 @@ def _planar(images: Tensor) -> Tensor:
     if images.dim() < 3 or images.shape[-1] != 3:
         raise ValueError(f"expected images (*B, H, W, 3), got {tuple(images.shape)}")
     if min(images.shape[-3], images.shape[-2]) < _MIN_SIDE:
-        raise ValueError(
+        raise PearError(
             f"the perceptual metric needs at least {_MIN_SIDE} px a side, "
             f"got {images.shape[-2]}x{images.shape[-3]}: enlarge the crop"
         )

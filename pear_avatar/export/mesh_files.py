@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
+from pear_avatar.errors import PearError
 from pear_avatar.io.atomic import atomic_folder, atomic_path
 from pear_avatar.motion.resample import resample_motion
 from pear_avatar.types import Motion
@@ -94,7 +95,7 @@ def save_mesh_sequence(
 def _encoder(kind: str, body: BodyModel, colors: Tensor | np.ndarray | None) -> Encoder:
     """What turns vertices (V, 3) into a file's bytes; everything else is prepared once."""
     if kind not in get_args(MeshKind):
-        raise ValueError(f"meshes are written as {' or '.join(get_args(MeshKind))}, got {kind!r}")
+        raise PearError(f"meshes are written as {' or '.join(get_args(MeshKind))}, got {kind!r}")
     count = body.num_vertices
     rgb = None if colors is None else np.clip(_array(colors), 0, 1)
     if rgb is not None and rgb.shape != (count, 3):

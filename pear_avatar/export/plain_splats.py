@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from pear_avatar.errors import PearError
 from pear_avatar.splatting import Gaussians
 
 __all__ = ["SH_C0", "Axes", "PlainSplats", "plain_splats"]
@@ -63,7 +64,7 @@ def plain_splats(gaussians: Gaussians, axes: Axes = "y-up") -> PlainSplats:
     if axes not in get_args(Axes):
         raise ValueError(f"axes must be one of {get_args(Axes)}, got {axes!r}")
     if gaussians.colors.shape[-1:] != (3,):
-        raise ValueError(f"only RGB splats can be written, got {tuple(gaussians.colors.shape)}")
+        raise PearError(f"only RGB splats can be written, got {tuple(gaussians.colors.shape)}")
     means, quats, scales, opacities, colors = (
         t.detach().float().cpu().numpy()
         for t in (
@@ -75,7 +76,7 @@ def plain_splats(gaussians: Gaussians, axes: Axes = "y-up") -> PlainSplats:
     rows = np.concatenate([means, quats, scales, opacities[:, None], colors], axis=1)
     keep = np.isfinite(rows).all(axis=1) & (lengths > 0)
     if not keep.any():
-        raise ValueError(f"there is nothing to write: none of {len(means)} splats is finite")
+        raise PearError(f"there is nothing to write: none of {len(means)} splats is finite")
     if not keep.all():
         logger.warning("left out %d splats that hold NaN or infinity", int((~keep).sum()))
     means, quats = means[keep], quats[keep] / lengths[keep, None]

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from pear_avatar.errors import PearError
 from pear_avatar.export.plain_splats import PlainSplats, plain_splats
 from pear_avatar.io.atomic import atomic_path
 from pear_avatar.splatting import Gaussians
@@ -41,16 +42,16 @@ def save_spz(path: str | Path, gaussians: Gaussians, *, version: Literal[2, 3] =
         version: 3 by default; 2 for old readers.
     """
     if version not in (2, 3):
-        raise ValueError(f"SPZ is written in version 2 or 3, got {version}")
+        raise PearError(f"SPZ is written in version 2 or 3, got {version}")
     splats = plain_splats(gaussians)
     if splats.count > _MAX_SPLATS:
-        raise ValueError(f"SPZ files hold up to {_MAX_SPLATS} splats, got {splats.count}")
+        raise PearError(f"SPZ files hold up to {_MAX_SPLATS} splats, got {splats.count}")
     farthest = float(np.abs(splats.means).max())
     bits = _MOST_FRACTIONAL_BITS
     while bits > 0 and farthest * (1 << bits) >= (1 << 23) - 1:
         bits -= 1
     if bits == 0:
-        raise ValueError(f"splats lie up to {farthest:.3g} m away; SPZ reaches 4194 km")
+        raise PearError(f"splats lie up to {farthest:.3g} m away; SPZ reaches 4194 km")
     header = struct.pack("<IIIBBBB", _MAGIC, version, splats.count, 0, bits, 0, 0)
     rotations = _smallest_three(splats) if version == 3 else _first_three(splats)
     body = [

@@ -20,6 +20,7 @@ from torch import Tensor
 from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
+from pear_avatar.errors import PearError
 from pear_avatar.geometry.cameras import orbit_cameras, project
 from pear_avatar.geometry.mesh_raster import rasterise_mesh
 from pear_avatar.geometry.meshes import face_normals, vertex_normals
@@ -71,13 +72,13 @@ def bake_texture(avatar: Avatar, size: int = 1024) -> np.ndarray:
     Colours run on beyond the islands of the texture, so that smaller copies do not bleed.
 
     Raises:
-        ValueError: the body has no texture coordinates, or a size out of [16, 8192].
+        PearError: the body has no texture coordinates, or a size out of [16, 8192].
     """
     if not 16 <= size <= 8192:
-        raise ValueError(f"a texture is 16 to 8192 pixels wide, got {size}")
+        raise PearError(f"a texture is 16 to 8192 pixels wide, got {size}")
     body = avatar.body
     if body.uv.shape[0] == 0:
-        raise ValueError("this body has no texture coordinates; use vertex_colors instead")
+        raise PearError("this body has no texture coordinates; use vertex_colors instead")
     uv = body.uv.cpu().numpy()
     pixels = np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1) * size
     seen = rasterise_mesh(pixels, np.ones(len(uv)), body.uv_faces.cpu().numpy(), size, size)

@@ -17,6 +17,8 @@ from pear_avatar.fitting.frame_poses import interpolated_pose, refit_pose, zero_
 
 #: pixels of a crop whose ``valid`` is below this were left out
 _VALID = 127
+#: a crop whose mask nowhere exceeds this shows no person to measure
+_IN_MASK = 127
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,12 @@ class Evaluator:
         )
 
     def mean(self, indices: list[int], pose_of: Callable[[int], Pose]) -> MetricDict | None:
-        """Mean figures over crops; None without any.
+        """Mean figures over crops in which the person's mask is not empty; None without any.
 
         The perceptual metric costs as much as fifty renderings, so at most
         ``config.perceptual_frames`` of the crops, evenly spread, get it.
         """
+        indices = [i for i in indices if self.scene.frames.masks[i].max() > _IN_MASK]
         if not indices:
             return None
         chosen = set(_spread(indices, self.config.perceptual_frames))

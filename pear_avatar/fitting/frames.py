@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pear_avatar.errors import MediaError, PearError
 from pear_avatar.geometry.cameras import crop_camera
 from pear_avatar.io.npz import load_npz, save_npz
 from pear_avatar.types import Camera, ClipDetections, Track
@@ -183,7 +184,7 @@ def build_frames(
         if found == n:
             break
     if found < n:
-        raise ValueError(f"the video gave {found} of the {n} frames the track names")
+        raise MediaError(f"the video gave {found} of the {n} frames the track names")
     cameras = [
         crop_camera(track.camera[int(r)], scale, offsets[k, 0], offsets[k, 1], width, height)
         for k, r in enumerate(rows)
@@ -226,7 +227,7 @@ def load_frames(path: Path) -> FrameSet | None:
     """Crops written by :func:`save_frames`; None where absent, damaged or of another version."""
     try:
         z = load_npz(path)
-    except (OSError, ValueError):
+    except (OSError, PearError):
         return None
     if int(z.get("version", -1)) != FRAMES_VERSION:
         return None

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pear_avatar.errors import PearError
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -51,14 +53,14 @@ def atomic_folder(path: str | Path, replaceable: Callable[[str], bool]) -> Itera
     files never vanish. On any error the new folder is removed and the old one stays.
 
     Raises:
-        ValueError: ``path`` is a file, or a folder that holds other things.
+        PearError: ``path`` is a file, or a folder that holds other things.
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file; name a folder")
+        raise PearError(f"{path} is a file; name a folder")
     foreign = [p.name for p in path.iterdir() if not replaceable(p.name)] if path.exists() else []
     if foreign:
-        raise ValueError(
+        raise PearError(
             f"{path} holds other files ({sorted(foreign)[0]} for one); name a new folder"
         )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pear_avatar.errors import DataFileError, MissingFileError
 from pear_avatar.io.atomic import atomic_path
 
 
@@ -20,19 +21,19 @@ def load_npz(path: str | Path) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise MissingFileError(f"{path}: no such file")
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except ValueError as error:
         if "pickle" in str(error).lower():
-            raise ValueError(
+            raise DataFileError(
                 f"{path.name}: contains pickled objects, which could run code; save it again "
                 "with plain arrays only"
             ) from error
-        raise ValueError(f"{path.name}: not a readable npz file ({error})") from error
+        raise DataFileError(f"{path.name}: not a readable npz file ({error})") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError) as error:
-        raise ValueError(f"{path.name}: broken or truncated npz file ({error})") from error
+        raise DataFileError(f"{path.name}: broken or truncated npz file ({error})") from error
 
 
 def save_npz(

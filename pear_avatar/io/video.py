@@ -19,7 +19,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from pear_avatar.errors import MediaError
+from pear_avatar.errors import MediaError, PearError
 from pear_avatar.io.images import (
     check_media_file,
     is_image_path,
@@ -118,7 +118,7 @@ def pick_frames(num_frames: int, max_frames: int | None) -> np.ndarray:
     if max_frames is None or num_frames <= max_frames:
         return np.arange(num_frames, dtype=np.int64)
     if max_frames < 1:
-        raise ValueError(f"max_frames must be at least 1, got {max_frames}")
+        raise PearError(f"max_frames must be at least 1, got {max_frames}")
     return np.arange(0, num_frames, -(-num_frames // max_frames), dtype=np.int64)
 
 
@@ -148,7 +148,7 @@ def read_frames(
     if max_frames is not None and indices is not None:
         raise ValueError("give max_frames or indices, not both")
     if max_side is not None and max_side < 2:
-        raise ValueError(f"max_side must be at least 2 pixels, got {max_side}")
+        raise PearError(f"max_side must be at least 2 pixels, got {max_side}")
     file = check_media_file(path)
     if is_image_path(file):
         wanted = _wanted_frames(file, 1, max_frames, indices)
@@ -172,7 +172,7 @@ class VideoWriter:
 
     def __init__(self, path: str | os.PathLike[str], fps: float, *, crf: int = 18) -> None:
         if not (np.isfinite(fps) and fps > 0):
-            raise ValueError(f"fps must be a positive number, got {fps}")
+            raise PearError(f"fps must be a positive number, got {fps}")
         self.path = Path(path)
         self._fps = Fraction(fps).limit_denominator(1001)
         self._crf = crf

@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from pear_avatar.body.joints import JOINT_NAMES
+from pear_avatar.errors import PearError
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz
 from pear_avatar.types import Motion
 
@@ -52,7 +53,8 @@ class OscTarget:
     def parse(cls, url: str) -> OscTarget:
         """From ``osc://HOST:PORT``; host 127.0.0.1 and port 9000 where they are left out.
 
-        Raises ValueError for anything else.
+        Raises:
+            PearError: anything else.
         """
         parts = urlsplit(url)
         try:
@@ -60,7 +62,7 @@ class OscTarget:
         except ValueError:
             port = 0
         if parts.scheme != "osc" or port == 0 or parts.path.strip("/") or parts.query:
-            raise ValueError(f"{url!r} is no OSC address such as osc://127.0.0.1:9000")
+            raise PearError(f"{url!r} is no OSC address such as osc://127.0.0.1:9000")
         return cls(parts.hostname or "127.0.0.1", port or 9000)
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from pear_avatar.errors import PearError
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz, quat_wxyz_to_matrix, slerp_wxyz
 from pear_avatar.types import BodyParams, Motion
 
@@ -20,10 +21,10 @@ def resample_motion(motion: Motion, fps: float) -> tuple[Motion, np.ndarray]:
     Rotations go along the shortest arc, everything else linearly.
 
     Raises:
-        ValueError: ``fps`` is not positive, or so high that nothing useful can come of it.
+        PearError: ``fps`` is not positive, or so high that nothing useful can come of it.
     """
     if not (math.isfinite(fps) and 0 < fps <= 1000):
-        raise ValueError(f"the frame rate must lie in (0, 1000], got {fps}")
+        raise PearError(f"the frame rate must lie in (0, 1000], got {fps}")
     count = motion.params.num_frames
     if count == 1:
         return motion, np.zeros(1, np.int64)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from pear_avatar.body.joints import NUM_JOINTS
-from pear_avatar.errors import MotionFileError
+from pear_avatar.errors import MotionFileError, PearError
 from pear_avatar.io.npz import save_npz
 from pear_avatar.motion.formats.arrays import (
     PoseArrays,
@@ -116,7 +116,7 @@ def is_track(path: str | Path) -> bool:
     """Whether a file is a track; False also where it cannot be read."""
     try:
         return "pear_track_version" in read_pose_arrays(path)
-    except (OSError, ValueError):
+    except (OSError, PearError):
         return False
 
 

@@ -10,6 +10,7 @@ import torch
 
 from pear_avatar.body.joints import JOINT_NAMES, PARENTS
 from pear_avatar.body.model import BodyModel
+from pear_avatar.errors import PearError
 from pear_avatar.io.atomic import atomic_path
 from pear_avatar.types import Motion
 
@@ -47,14 +48,14 @@ def save_bvh(
         order: in which Euler angles are multiplied, leftmost first, as in BVH's channel lists.
         unit: of offsets and positions; most programs take BVH for centimetres.
 
-    Raises ValueError for another order or unit, or a body without the 55 joints.
+    Raises PearError for another order or unit, or a body without the 55 joints.
     """
     if order not in get_args(EulerOrder):
-        raise ValueError(f"order must be one of {', '.join(get_args(EulerOrder))}; got {order!r}")
+        raise PearError(f"order must be one of {', '.join(get_args(EulerOrder))}; got {order!r}")
     if unit not in get_args(BvhUnit):
-        raise ValueError(f"unit must be cm or m, got {unit!r}")
+        raise PearError(f"unit must be cm or m, got {unit!r}")
     if body.parents != PARENTS:
-        raise ValueError(
+        raise PearError(
             f"BVH is written for the 55 joints of SMPL-X, this body has {body.num_joints}"
         )
     scale = 100.0 if unit == "cm" else 1.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pear_avatar.errors import MediaError
+from pear_avatar.errors import DataFileError, MediaError
 from pear_avatar.io.npz import load_npz, save_npz
 from pear_avatar.io.video import (
     pick_frames,
@@ -183,7 +183,7 @@ def load_detections(path: str | os.PathLike[str]) -> tuple[ClipDetections, Perso
     try:
         return _from_arrays(load_npz(Path(path)))
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} does not hold detections ({error}): detect again") from None
+        raise DataFileError(f"{path} does not hold detections ({error}): detect again") from None
 
 
 def _to_arrays(detections: ClipDetections, masks: PersonMasks) -> dict[str, np.ndarray]:

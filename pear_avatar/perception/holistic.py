@@ -18,6 +18,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pear_avatar.errors import MissingPackageError
+
 _log = logging.getLogger(__name__)
 
 NUM_POSE, NUM_HAND, NUM_FACE = 33, 21, 478
@@ -216,7 +218,7 @@ def import_mediapipe() -> Any:
     """mediapipe, without the log lines of its C++ parts.
 
     Raises:
-        ModuleNotFoundError: with the command that installs it.
+        MissingPackageError: with the command that installs it.
     """
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -224,7 +226,7 @@ def import_mediapipe() -> Any:
         with silent_stderr():
             import mediapipe
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingPackageError(
             f"{error.name} is not installed: pip install 'mediapipe==0.10.21'"
         ) from error
     return mediapipe

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pear_avatar.errors import PearError
 from pear_avatar.io.npz import load_npz, save_npz
 
 _log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Store:
             return None
         try:
             return load_npz(file)
-        except (OSError, ValueError) as error:
+        except (OSError, PearError) as error:
             _log.warning("%s is damaged (%s): it is made again", file, error)
             return None
 

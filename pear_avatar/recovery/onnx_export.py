@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pear_avatar.errors import MissingPackageError, PearError
 from pear_avatar.recovery.pear.output import PearOutput
 from pear_avatar.recovery.pear.pear_config import CROP_SIZE
 from pear_avatar.recovery.pear.pear_network import PearNetwork
@@ -119,7 +120,7 @@ def export_network(
         with torch.no_grad():
             difference = _difference(file, module, arguments, inputs)
         if difference > TOLERANCE:
-            raise RuntimeError(
+            raise PearError(
                 f"the exported {file.name} differs from torch by {difference:.3g}, more than "
                 f"{TOLERANCE:g}: try another version of onnxscript or onnxruntime"
             )
@@ -178,6 +179,6 @@ def _require_packages() -> None:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"{error.name} is needed to write ONNX files: pip install 'pear-avatar[onnx]'"
         ) from error

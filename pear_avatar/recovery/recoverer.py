@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.ehm import EhmModel
+from pear_avatar.errors import PearError
 from pear_avatar.geometry.cameras import default_world_camera
 from pear_avatar.io.images import read_image
 from pear_avatar.perception.measure import SEEN
@@ -201,14 +202,14 @@ def _check_picture(rgb: np.ndarray, box: Sequence[float] | None, camera: Camera 
         )
     height, width = rgb.shape[:2]
     if camera is not None and (camera.width, camera.height) != (width, height):
-        raise ValueError(
+        raise PearError(
             f"the camera is for {camera.width} x {camera.height} pixels, the picture has "
             f"{width} x {height}"
         )
     if box is not None:
         x0, y0, x1, y1 = (float(v) for v in box)
         if not (x0 < x1 and y0 < y1 and x0 < width and y0 < height and x1 > 0 and y1 > 0):
-            raise ValueError(
+            raise PearError(
                 f"the box {tuple(box)} must be x0, y0, x1, y1 in pixels and overlap the picture "
                 f"({width} x {height})"
             )

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from pear_avatar.errors import PearError
 from pear_avatar.geometry.cameras import crop_camera, intrinsics, look_at
 from pear_avatar.types import Camera
 
@@ -101,7 +102,7 @@ def turntable_path(
     """
     _check(points, 2)
     if num_frames < 1:
-        raise ValueError(f"a turntable needs at least 1 frame, got {num_frames}")
+        raise PearError(f"a turntable needs at least 1 frame, got {num_frames}")
     still = points.expand(num_frames, *points.shape)
     azimuth = _circle(still, start_azimuth, turns)
     return _framed(still, _middle(still), azimuth, elevation, width, height)
@@ -123,7 +124,7 @@ def _check(points: Tensor, dims: int) -> None:
         wanted = "(N, P, 3)" if dims == 3 else "(P, 3)"
         raise ValueError(f"points must have shape {wanted}, got {tuple(points.shape)}")
     if not bool(torch.isfinite(points).all()):
-        raise ValueError("points hold NaN or infinity: there is nothing to frame")
+        raise PearError("points hold NaN or infinity: there is nothing to frame")
 
 
 def _middle(points: Tensor) -> Tensor:

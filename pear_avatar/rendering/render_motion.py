@@ -125,10 +125,7 @@ def render_motion_file(
     person = avatar if isinstance(avatar, Avatar) else load_avatar(avatar)
     person = person.to(_device(device))
     motion, cameras = _motion_and_clip_cameras(person, pose, camera)
-    try:
-        motion, rows = resample_motion(motion, fps or min(motion.fps, _MAX_DEFAULT_FPS))
-    except ValueError as error:
-        raise PearError(str(error)) from error
+    motion, rows = resample_motion(motion, fps or min(motion.fps, _MAX_DEFAULT_FPS))
     if max_frames is not None:
         motion, rows = _cut(motion, max_frames), rows[:max_frames]
     if cameras is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pear_avatar.errors import MissingPackageError
 from pear_avatar.splatting.splat_scene import Images, Splats, View
 
 
@@ -9,12 +10,12 @@ def draw(splats: Splats, view: View) -> Images:
     """Draw with gsplat's CUDA kernels.
 
     Raises:
-        ImportError: gsplat is not installed.
+        MissingPackageError: gsplat is not installed.
     """
     try:
         from gsplat import rasterization
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "splats on CUDA are drawn by gsplat, which is not installed: "
             'pip install "pear-avatar[gpu]", or pass backend="torch" (slow)'
         ) from error

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from pear_avatar.body.model import BodyModel
+from pear_avatar.errors import DataFileError, MissingFileError, PearError
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from pear_avatar.io.npz import load_npz, save_npz
@@ -87,15 +88,15 @@ def make_synthetic_clip(
         progress: called with ("filming", done, total).
 
     Raises:
-        ValueError: a number is out of its range.
+        DataFileError: a number is out of its range.
     """
     width, height = size
     if min(num_frames, num_unseen) < 2:
-        raise ValueError(f"a clip needs at least 2 frames, got {num_frames} and {num_unseen}")
+        raise PearError(f"a clip needs at least 2 frames, got {num_frames} and {num_unseen}")
     if min(size) < 64 or width % 2 or height % 2:
-        raise ValueError(f"the size must be even and at least 64 px a side, got {width}x{height}")
+        raise PearError(f"the size must be even and at least 64 px a side, got {width}x{height}")
     if not fps > 0:
-        raise ValueError(f"fps must be positive, got {fps}")
+        raise PearError(f"fps must be positive, got {fps}")
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     person = make_person(body, seed)
@@ -131,13 +132,13 @@ def load_synthetic_clip(folder: str | Path) -> SyntheticClip:
     """Read back what :func:`make_synthetic_clip` left in a folder.
 
     Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: a file is damaged or of another kind.
+        MissingFileError: a file is missing.
+        DataFileError: a file is damaged or of another kind.
     """
     folder = Path(folder)
     video = folder / VIDEO_NAME
     if not video.is_file():
-        raise FileNotFoundError(f"{video}: no such file; make the clip again")
+        raise MissingFileError(f"{video}: no such file; make the clip again")
     return SyntheticClip(video, load_truth(folder / TRUTH_NAME), load_truth(folder / UNSEEN_NAME))
 
 
@@ -168,14 +169,16 @@ def load_truth(path: str | Path) -> SceneTruth:
     """Read what :func:`save_truth` wrote.
 
     Raises:
-        FileNotFoundError: nothing there.
-        ValueError: damaged, or not a truth file.
+        MissingFileError: nothing there.
+        DataFileError: damaged, or not a truth file.
     """
     data = load_npz(path)
     try:
         meta = json.loads(str(data["meta"]))
         if meta["format"] != _FORMAT:
-            raise ValueError(f"{path}: written as {meta['format']}, this version reads {_FORMAT}")
+            raise DataFileError(
+                f"{path}: written as {meta['format']}, this version reads {_FORMAT}"
+            )
         width, height = (int(v) for v in data["size"])
         aa = torch.from_numpy(data["poses"]).double().unflatten(-1, (-1, 3))
         params = BodyParams(
@@ -190,7 +193,11 @@ def load_truth(path: str | Path) -> SceneTruth:
         motion = Motion(params, data["time"], meta["name"])
         return SceneTruth(motion, camera, data["joints"], data["alpha"], data.get("images"))
     except KeyError as error:
-        raise ValueError(f"{path}: {error} is missing; this is not a truth file") from error
+        raise DataFileError(f"{path}: {error} is missing; this is not a truth file") from error
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DataFileError):
+            raise
+        raise DataFileError(f"{path} is damaged ({error}); make the clip again") from error
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pear_avatar.errors import DataFileError, MissingFileError
 from pear_avatar.geometry.cameras import invert_rigid
 from pear_avatar.types import Camera
 
@@ -42,22 +43,22 @@ def load_camera(
         One camera. Where the file's up axis is y its world is kept as it is.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not such a calibration, or has no camera of that name.
+        MissingFileError: there is no such file.
+        DataFileError: the file is not such a calibration, or has no camera of that name.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such calibration file")
+        raise MissingFileError(f"{path}: no such calibration file")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}): give a calibration file") from None
+        raise DataFileError(f"{path} is not JSON ({error}): give a calibration file") from None
     entry = _pick(content, name, path)
     K = _matrix(entry, ("K",), (3, 3), path)
     R = _matrix(entry, ("R_w2c", "R"), (3, 3), path)
     t = _matrix(entry, ("t_w2c_m", "t_w2c", "t"), (3,), path)
     if np.abs(R @ R.T - np.eye(3)).max() > 1e-3 or np.linalg.det(R) < 0:
-        raise ValueError(f"{path}: the camera's R is not a rotation: check the calibration")
+        raise DataFileError(f"{path}: the camera's R is not a rotation: check the calibration")
     width, height = _size(entry, path)
     _warn_of_distortion(entry, K, width, height, path)
     T_camera_file = torch.eye(4, dtype=torch.float64)
@@ -73,12 +74,12 @@ def _pick(content: Any, name: str | None, path: Path) -> dict[str, Any]:
     entries = content if isinstance(content, dict) else {}
     entries = {k: v for k, v in entries.items() if isinstance(v, dict) and "K" in v}
     if not entries:
-        raise ValueError(f"{path} holds no camera: each needs K, R, t and image_wh")
+        raise DataFileError(f"{path} holds no camera: each needs K, R, t and image_wh")
     if name is None and len(entries) == 1:
         return next(iter(entries.values()))
     if name not in entries:
         known = ", ".join(sorted(entries))
-        raise ValueError(f"{path} has no camera {name!r}: name one of {known}")
+        raise DataFileError(f"{path} has no camera {name!r}: name one of {known}")
     return entries[name]
 
 
@@ -89,15 +90,15 @@ def _matrix(
         if name in entry:
             value = np.asarray(entry[name], dtype=np.float64)
             if value.size != np.prod(shape) or not np.isfinite(value).all():
-                raise ValueError(f"{path}: {name} must be finite and of shape {shape}")
+                raise DataFileError(f"{path}: {name} must be finite and of shape {shape}")
             return value.reshape(shape)
-    raise ValueError(f"{path}: the camera lacks {names[0]!r}")
+    raise DataFileError(f"{path}: the camera lacks {names[0]!r}")
 
 
 def _size(entry: dict[str, Any], path: Path) -> tuple[int, int]:
     width, height = entry.get("image_wh") or (entry.get("width"), entry.get("height"))
     if not width or not height:
-        raise ValueError(f"{path}: the camera lacks image_wh, its picture's width and height")
+        raise DataFileError(f"{path}: the camera lacks image_wh, its picture's width and height")
     return int(width), int(height)
 
 
@@ -112,7 +113,7 @@ def _turn_upright(up: str, path: Path) -> torch.Tensor:
     """(4, 4) quarter turn that brings the file's up axis to y."""
     axis = up.removeprefix("-")
     if axis not in _AXES:
-        raise ValueError(f"{path}: up must be x, y or z, or one with a minus; got {up!r}")
+        raise DataFileError(f"{path}: up must be x, y or z, or one with a minus; got {up!r}")
     source = np.zeros(3)
     source[_AXES[axis]] = -1.0 if up.startswith("-") else 1.0
     y = np.array([0.0, 1.0, 0.0])

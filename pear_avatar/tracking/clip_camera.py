@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pear_avatar.errors import PearError
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, invert_rigid
 from pear_avatar.tracking.problem import ClipCamera
 from pear_avatar.tracking.track_config import TrackConfig
@@ -25,15 +26,15 @@ def guess_camera(detections: ClipDetections, config: TrackConfig) -> Camera:
 
 
 def check_camera(camera: Camera, detections: ClipDetections) -> None:
-    """Raise ``ValueError`` where a given camera does not belong to the clip."""
+    """Raise ``PearError`` where a given camera does not belong to the clip."""
     if (camera.width, camera.height) != (detections.width, detections.height):
-        raise ValueError(
+        raise PearError(
             f"the camera is for {camera.width} x {camera.height} pixels, the clip has "
             f"{detections.width} x {detections.height}: give the camera of this clip"
         )
     batch = tuple(camera.T_camera_world.shape[:-2])
     if batch not in {(), (1,), (detections.num_frames,)}:
-        raise ValueError(
+        raise PearError(
             f"the camera has batch shape {batch}; give one camera or one per frame "
             f"({detections.num_frames})"
         )

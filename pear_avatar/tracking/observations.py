@@ -17,6 +17,7 @@ from pear_avatar.body.topology import (
     TRACKED_FACE_POINTS,
     TRACKED_OVAL,
 )
+from pear_avatar.errors import MediaError
 from pear_avatar.types import ClipDetections
 
 #: Pose landmarks whose place on the body may be shifted for a clip: limbs and trunk. The head's
@@ -82,18 +83,18 @@ class Observations:
 
 
 def check_detections(detections: ClipDetections) -> None:
-    """Raise ``ValueError`` where a clip cannot be tracked at all."""
+    """Raise ``MediaError`` where a clip cannot be tracked at all."""
     n = detections.num_frames
     if n == 0:
-        raise ValueError("the clip has no frames: nothing to track")
+        raise MediaError("the clip has no frames: nothing to track")
     if not detections.trusted.any():
         reasons = sorted({str(r) for r in detections.reason if r}) or ["no person found"]
-        raise ValueError(
+        raise MediaError(
             f"none of the clip's {n} frames can be trusted ({', '.join(reasons[:3])}): "
             "use a clip in which one person is clearly seen"
         )
     if n > 1 and not (np.diff(detections.time) > 0).all():
-        raise ValueError("the clip's time stamps must increase from frame to frame")
+        raise MediaError("the clip's time stamps must increase from frame to frame")
 
 
 def make_observations(

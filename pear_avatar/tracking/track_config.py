@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pear_avatar.errors import ConfigError
+
 
 @dataclass
 class TrackConfig:
@@ -43,13 +45,13 @@ class TrackConfig:
     min_part_confidence: float = 0.3
 
     def validate(self) -> None:
-        """Raise ``ValueError`` where a setting makes no sense."""
+        """Raise ``ConfigError`` where a setting makes no sense."""
         for name in ("num_betas", "num_expression", "coarse_steps", "fine_steps"):
             if getattr(self, name) < 0:
-                raise ValueError(f"tracking.{name} must be at least 0, got {getattr(self, name)}")
+                raise ConfigError(f"tracking.{name} must be at least 0, got {getattr(self, name)}")
         for name in ("head_scale_sigma", "hand_scale_sigma"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"tracking.{name} must lie in [0, 1], got {getattr(self, name)}")
+                raise ConfigError(f"tracking.{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in ("focal_guess", "height_mean", "height_sigma", "coarse_frames"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"tracking.{name} must be positive, got {getattr(self, name)}")
+                raise ConfigError(f"tracking.{name} must be positive, got {getattr(self, name)}")

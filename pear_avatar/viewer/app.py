@@ -9,9 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -21,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from pear_avatar.errors import MissingFileError, PearError, explain
 from pear_avatar.viewer.library import (
     MAX_UPLOAD_BYTES,
     UPLOAD_SUFFIXES,
@@ -31,8 +30,6 @@ from pear_avatar.viewer.library import (
 )
 
 logger = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 _KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -59,10 +56,10 @@ def read_pages(folder: Path) -> dict[str, bytes]:
     """The built web files by their path in the folder.
 
     Raises:
-        FileNotFoundError: the folder does not hold the built page.
+        MissingFileError: the folder does not hold the built page.
     """
     if not (folder / INDEX).is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"the viewer's web files are not in {folder}: in a source checkout run "
             "`npm ci && npm run build` in viewer/, otherwise install pear-avatar again"
         )
@@ -88,7 +85,13 @@ def create_app(library: Library, pages: dict[str, bytes]) -> Starlette:
             Route("/api/convert-motion", handlers.convert, methods=["POST"]),
             Route("/{path:path}", handlers.page),
         ],
-        exception_handlers={HTTPException: _told, Exception: _unexpected},
+        exception_handlers={
+            HTTPException: _refused,
+            PearError: _failed,
+            OSError: _failed,
+            MemoryError: _failed,
+            Exception: _failed,
+        },
     )
 
 
@@ -114,16 +117,16 @@ class _Handlers:
         )
 
     async def payload(self, request: Request) -> Response:
-        return _packed(request, await _made(self._avatar(request).load))
+        return _packed(request, await run_sync(self._avatar(request).load))
 
     async def motion(self, request: Request) -> Response:
         motion = self._avatar(request).motion(request.path_params["motion"])
         if motion is None:
             raise HTTPException(404, "there is no such motion")
-        return _packed(request, await _made(motion.load))
+        return _packed(request, await run_sync(motion.load))
 
     async def thumbnail(self, request: Request) -> Response:
-        picture = await _made(self._avatar(request).thumbnail)
+        picture = await run_sync(self._avatar(request).thumbnail)
         headers = {"Content-Type": "image/webp", "Cache-Control": "private, max-age=300"}
         return Response(picture, headers=headers)
 
@@ -131,7 +134,7 @@ class _Handlers:
         video = self._avatar(request).video
         if video is None:
             raise HTTPException(404, "the input video of this avatar was not found")
-        path = await _made(video.load)
+        path = await run_sync(video.load)
         kind = _VIDEO_KINDS.get(path.suffix.lower(), _BINARY)
         return FileResponse(path, media_type=kind, headers={"Cache-Control": "private"})
 
@@ -145,7 +148,7 @@ class _Handlers:
             raise HTTPException(404, "there is no such avatar")
         data = await _body(request)
         work = lambda: self._library.convert(avatar, name, data)  # noqa: E731
-        motion = await _made(work, 422, self._converting)
+        motion = await run_sync(work, limiter=self._converting)
         return Response(motion, headers={"Content-Type": _BINARY, "Cache-Control": "no-store"})
 
     def _avatar(self, request: Request) -> ShownAvatar:
@@ -153,18 +156,6 @@ class _Handlers:
         if avatar is None:
             raise HTTPException(404, "there is no such avatar")
         return avatar
-
-
-async def _made(
-    make: Callable[[], _T], status: int = 500, limiter: anyio.CapacityLimiter | None = None
-) -> _T:
-    """Run work off the event loop; what is wrong with a file is told with ``status``."""
-    try:
-        return await run_sync(make, limiter=limiter)
-    except (ValueError, OSError, MemoryError) as error:
-        logger.warning("%s", error)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise HTTPException(status, reason) from error
 
 
 async def _body(request: Request) -> bytes:
@@ -203,11 +194,17 @@ def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> R
     return Response(body, status, headers=headers, media_type="application/json")
 
 
-async def _told(request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers) if error.headers else None
     return _error(error.status_code, error.detail, headers)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    return _error(500, f"unexpected {type(error).__name__}; the terminal says more")
+async def _failed(request: Request, error: Exception) -> Response:
+    """404 or 422 and the reason where a file is at fault, 500 where the program is."""
+    failure = explain(error)
+    if failure.is_defect:
+        logger.error("%s: %s", request.url.path.rpartition("/api/")[2], failure.message)
+        return _error(500, f"unexpected {type(error).__name__}; the terminal says more")
+    logger.warning("%s", failure.message)
+    return _error(404 if isinstance(error, FileNotFoundError) else 422, failure.message)

@@ -100,7 +100,7 @@ class ShownAvatar:
 class Library:
     """All that one viewer shows.
 
-    convert: (avatar, file name, its bytes) -> a motion file for that avatar; ValueError says in
+    convert: (avatar, file name, its bytes) -> a motion file for that avatar; a PearError says in
         one sentence what is wrong with the file.
     """
 

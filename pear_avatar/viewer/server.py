@@ -14,6 +14,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from pear_avatar.errors import PearError
 from pear_avatar.viewer.app import create_app, read_pages
 from pear_avatar.viewer.guard import Guard, HostPolicy
 from pear_avatar.viewer.library import Library
@@ -55,7 +56,7 @@ def serve(
         on_ready: called with the page's address once requests are answered.
 
     Raises:
-        ValueError: the host is none of this machine's, or the port is taken.
+        PearError: the host is none of this machine's, or the port is taken.
         FileNotFoundError: the web files were not built.
     """
     pages = read_pages(static_folder())
@@ -123,7 +124,7 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         listening = socket.socket(family, kind, proto)
     except (OSError, UnicodeError) as error:
-        raise ValueError(f"{host!r} is not an address of this machine ({error})") from error
+        raise PearError(f"{host!r} is not an address of this machine ({error})") from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
@@ -131,10 +132,10 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise ValueError(
+            raise PearError(
                 f"port {port} is taken: choose another with --port, or leave it out"
             ) from error
         if error.errno == errno.EACCES:
-            raise ValueError(f"port {port} may not be used: choose one above 1024") from error
-        raise ValueError(f"{host!r} is not an address of this machine ({error})") from error
+            raise PearError(f"port {port} may not be used: choose one above 1024") from error
+        raise PearError(f"{host!r} is not an address of this machine ({error})") from error
     return listening

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from pear_avatar.errors import MissingFileError, ViewerFileError
 from pear_avatar.viewer.app import TEMPLATE
 from pear_avatar.viewer.library import MAX_UPLOAD_BYTES, Packed, ShownAvatar
 from pear_avatar.viewer.schema import (
@@ -40,17 +41,17 @@ def single_file_html(avatar: ShownAvatar, video: EmbeddedVideo | None, static: P
         static: the folder of the built web files.
 
     Raises:
-        FileNotFoundError: the web files were not built.
+        MissingFileError: the web files were not built.
     """
     template = static / TEMPLATE
     if not template.is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"the viewer's web files are not in {static}: in a source checkout run "
             "`npm ci && npm run build` in viewer/, otherwise install pear-avatar again"
         )
     page = template.read_text("utf-8")
     if page.count(MARKER) != 1:
-        raise ValueError(f"{template} must hold {MARKER} once, found {page.count(MARKER)}")
+        raise ViewerFileError(f"{template} must hold {MARKER} once, found {page.count(MARKER)}")
     elements = [_session_element(avatar, video), _packed_element("avatar", avatar.load())]
     elements += [_packed_element(f"motion-{m.id}", m.load()) for m in avatar.motions]
     if video is not None:

@@ -148,6 +148,23 @@ def run_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
     return main.main(["fit", "clip.mp4"])
 
 
+def test_a_defect_is_never_the_users_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NumPy's own ValueError inside a command, for one input and inside a batch."""
+    monkeypatch.setattr(
+        "pear_avatar.commands.convert.read_motion", lambda *_: np.zeros(3) + np.zeros(4)
+    )
+    (tmp_path / "a.npz").touch()
+    (tmp_path / "b.npz").touch()
+    assert main.main(["convert", str(tmp_path / "a.npz"), str(tmp_path / "a.bvh")]) == 1
+    batch = [str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "--to", "bvh", "-o"]
+    assert main.main(["convert", *batch, str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    assert "skipped" not in captured.out
+    assert captured.err.count("unexpected ValueError") == 2
+
+
 def test_ctrl_c_says_what_is_kept(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -235,6 +235,21 @@ def test_two_pictures_of_one_name_do_not_overwrite_each_other(
     assert box_of(out / "a_png.npz")[0] < box_of(out / "a_jpg.npz")[0]
 
 
+def test_a_defect_is_not_a_skipped_picture(
+    tmp_path: Path, recoverer: Recoverer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr("pear_avatar.commands.recover.write_person", fail)
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name, scene())
+    with pytest.raises(ValueError, match="broadcast"):
+        recover_pictures(
+            resolve_input(str(tmp_path)), tmp_path / "out", RecoverOptions(mesh="none"), recoverer
+        )
+
+
 def test_the_only_picture_raises(tmp_path: Path, recoverer: Recoverer) -> None:
     picture = save(tmp_path / "nobody.png", scene(red=None))
     with pytest.raises(MediaError, match="no person found"):

@@ -10,6 +10,7 @@ import pickle
 import random
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -407,9 +408,24 @@ def test_an_avatar_that_vanishes_is_told(person_file: Path, tmp_path: Path) -> N
     (tmp_path / "one" / "avatar.safetensors").unlink()
     with running(library) as live:
         answer = live.get("api/avatar/one/payload")
-        assert answer.status == 500
+        assert answer.status == 404
         assert "no avatar file" in answer.json["error"]
         assert live.get("api/avatar/two/payload").status == 200
+
+
+def test_a_defect_is_answered_with_500_and_logged(
+    person_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    library = open_library(person_file)
+
+    def fail(*_: object) -> bytes:
+        raise ValueError("operands could not be broadcast together")
+
+    with running(replace(library, convert=fail)) as live:
+        answer = live.post("api/convert-motion?name=a.bvh", b"x")
+    assert answer.status == 500
+    assert "broadcast" not in answer.json["error"]
+    assert "unexpected ValueError: operands could not be broadcast" in caplog.text
 
 
 def test_lazy_tries_again_after_a_failure() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pear_avatar.body.licensed import flame_files, smplx_files
+from pear_avatar.errors import MissingFileError, PearError
 
 __all__ = [
     "ASSETS",
@@ -99,7 +100,7 @@ def named_folder(given: Path | str | None = None) -> Path | None:
     folder = Path(name).expanduser()
     if not folder.is_dir():
         origin = "" if given else f" (from {MODELS_VARIABLE})"
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"no folder of body models at {folder}{origin}; name the folder that holds "
             "the files or their sub-folders"
         )
@@ -107,10 +108,10 @@ def named_folder(given: Path | str | None = None) -> Path | None:
 
 
 def models_folder(given: Path | str | None = None) -> Path:
-    """As :func:`named_folder`, but one must be named; ValueError where none is."""
+    """As :func:`named_folder`, but one must be named; PearError where none is."""
     folder = named_folder(given)
     if folder is None:
-        raise ValueError(
+        raise PearError(
             "no folder of body models named: give --body-models DIR or set "
             f"{MODELS_VARIABLE}; `pear-avatar assets` says which files belong there"
         )
@@ -131,11 +132,11 @@ def find_asset(folder: Path, kind: AssetKind | str) -> Path | None:
 
 
 def require_asset(folder: Path, name: str) -> Path:
-    """The best file of a kind; FileNotFoundError says who distributes it where there is none."""
+    """The best file of a kind; MissingFileError says who distributes it where there is none."""
     kind = next(a for a in ASSETS if a.name == name)
     path = find_asset(folder, kind)
     if path is None:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"no {name} in {folder} ({kind.files[0]} or the like, in it or a sub-folder); "
             f"get it from its owner, {kind.owner}"
         )

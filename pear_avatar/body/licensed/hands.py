@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.licensed.model_files import ModelFile, open_model_file
+from pear_avatar.errors import PearError
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 
 __all__ = ["HandPca", "hand_from_table", "load_mano_hand"]
@@ -38,7 +39,7 @@ class HandPca:
         """
         count = coefficients.shape[-1]
         if count > len(self.components):
-            raise ValueError(
+            raise PearError(
                 f"{count} hand coefficients given, this hand has {len(self.components)}; "
                 f"cut them to the first {len(self.components)}"
             )

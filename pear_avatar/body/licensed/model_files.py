@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from scipy import sparse
 
-from pear_avatar.errors import ModelFileError
+from pear_avatar.errors import MissingFileError, ModelFileError
 from pear_avatar.io.safe_pickle import RecordDecoder, read_pickle, unpickle
 
 __all__ = ["ModelFile", "Shape", "open_model_file"]
@@ -129,12 +129,12 @@ def open_model_file(path: Path | str, remedy: str) -> ModelFile:
     """A file of named arrays; npz and npy by their ending, everything else is a pickle.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        MissingFileError: there is no such file.
         ModelFileError: it cannot be read, or asks for code to be run.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no model file at {path}; {remedy}")
+        raise MissingFileError(f"no model file at {path}; {remedy}")
     if path.suffix == ".npz":
         return ModelFile(path, _npz_members(path, remedy), remedy)
     if path.suffix == ".npy":

@@ -23,6 +23,7 @@ from pear_avatar.body.joints import JOINT_NAMES
 from pear_avatar.body.landmarks import LandmarkSet
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.transfer.regions import BodySurface, nearest_in_region
+from pear_avatar.errors import ModelFileError
 from pear_avatar.geometry.rotations import rotation_between
 
 __all__ = ["KnownSets", "register"]
@@ -57,7 +58,7 @@ def register(body: BodyModel, target: BodyModel, known: KnownSets, skin: np.ndar
         skin: (V,) bool, the vertices to be pulled onto the target; the others follow.
 
     Raises:
-        ValueError: the target's joints do not lie as SMPL-X's in a T-pose.
+        ModelFileError: the target's joints do not lie as SMPL-X's in a T-pose.
     """
     _check_same_joints(body, target)
     marks = known.target.gather(target.joint_template, target.v_template)
@@ -101,7 +102,7 @@ def _check_same_joints(body: BodyModel, target: BodyModel) -> None:
     worst = int(cosine.argmin())
     if float(cosine[worst]) < _SAME_WAY:
         angle = float(torch.rad2deg(torch.arccos(cosine[worst].clamp(-1, 1))))
-        raise ValueError(
+        raise ModelFileError(
             f"the joints do not lie as SMPL-X's in a T-pose (y up, facing +z): the bone to "
             f"{JOINT_NAMES[worst + 1]} points {angle:.0f} degrees away from the open body's; "
             "use the model file as its owner distributes it"

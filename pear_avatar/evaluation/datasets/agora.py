@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pear_avatar.errors import DatasetError
 from pear_avatar.evaluation.datasets.sample import Sample, box_from_xywh, read_json, require_folder
 
 __all__ = ["read_agora"]
@@ -36,10 +37,10 @@ def read_agora(
 
     Raises:
         FileNotFoundError: not that layout.
-        ValueError: unknown picture size, or damaged files.
+        DatasetError: unknown picture size, or damaged files.
     """
     if pictures not in _WIDTHS:
-        raise ValueError(f"pictures must be one of {', '.join(_WIDTHS)}, got {pictures!r}")
+        raise DatasetError(f"pictures must be one of {', '.join(_WIDTHS)}, got {pictures!r}")
     table = f"AGORA_{split}.json"
     folder = require_folder(root, (table,), "AGORA with JSON annotations")
     content = read_json(folder / table)
@@ -68,5 +69,5 @@ def read_agora(
 def _points(path: Path, width: int) -> np.ndarray:
     values = np.asarray(read_json(path), dtype=np.float64)
     if values.size % width:
-        raise ValueError(f"{path} holds {values.shape} numbers, not rows of {width}")
+        raise DatasetError(f"{path} holds {values.shape} numbers, not rows of {width}")
     return values.reshape(-1, width)

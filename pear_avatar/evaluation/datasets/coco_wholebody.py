@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pear_avatar.body.topology import WHOLE_BODY_PARTS
+from pear_avatar.errors import DatasetError
 from pear_avatar.evaluation.datasets.sample import Sample, box_from_xywh, read_json
 
 __all__ = ["read_coco_wholebody", "wholebody_keypoints"]
@@ -35,12 +36,12 @@ def read_coco_wholebody(annotations: str | Path, images: str | Path) -> Iterator
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not COCO-WholeBody.
+        DatasetError: not COCO-WholeBody.
     """
     path = Path(annotations).expanduser()
     content = read_json(path)
     if not isinstance(content, dict) or not {"images", "annotations"} <= set(content):
-        raise ValueError(f"{path} is not COCO-WholeBody: it lacks images or annotations")
+        raise DatasetError(f"{path} is not COCO-WholeBody: it lacks images or annotations")
     pictures = {image["id"]: image for image in content["images"]}
     seen: dict[int, int] = {}
     for annotation in content["annotations"]:
@@ -68,7 +69,7 @@ def wholebody_keypoints(annotation: Mapping[str, Any]) -> tuple[np.ndarray, np.n
         count = WHOLE_BODY_PARTS[rows].stop - WHOLE_BODY_PARTS[rows].start
         values = np.asarray(annotation.get(part) or np.zeros(3 * count), dtype=np.float64)
         if values.size != 3 * count:
-            raise ValueError(
+            raise DatasetError(
                 f"annotation {annotation.get('id')}: {part} holds {values.size} numbers instead "
                 f"of {3 * count}"
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pear_avatar.errors import MissingFileError
 from pear_avatar.evaluation.datasets.ply import read_ply_vertices
 from pear_avatar.evaluation.datasets.sample import Sample, box_about, read_json
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
@@ -40,7 +41,7 @@ def read_ehf(root: str | Path) -> Iterator[Sample]:
     Keypoints are OpenPose's 25, detected, not annotated; the box holds the projected mesh.
 
     Raises:
-        FileNotFoundError: no EHF pictures there, or one lacks its mesh.
+        MissingFileError: no EHF pictures there, or one lacks its mesh.
         ValueError: a damaged file.
     """
     folder = Path(root).expanduser()
@@ -48,7 +49,7 @@ def read_ehf(root: str | Path) -> Iterator[Sample]:
     # Both kinds lie side by side in some copies.
     by_number = {p.name.split("_")[0]: p for p in reversed(pictures)}
     if not by_number:
-        raise FileNotFoundError(f"{folder} is not EHF: no pictures such as 01_img.jpg in it")
+        raise MissingFileError(f"{folder} is not EHF: no pictures such as 01_img.jpg in it")
     for number, picture in sorted(by_number.items()):
         yield _sample(folder, number, picture)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from pear_avatar.errors import DatasetError, MissingFileError
+
 __all__ = ["Sample", "box_about", "box_from_xywh", "read_json", "require_folder"]
 
 
@@ -66,12 +68,12 @@ def require_folder(root: str | Path, parts: tuple[str, ...], what: str) -> Path:
     """``root``, if it holds these files or folders.
 
     Raises:
-        FileNotFoundError: it does not; the message says what the layout is.
+        MissingFileError: it does not; the message says what the layout is.
     """
     folder = Path(root).expanduser()
     missing = [part for part in parts if not (folder / part).exists()]
     if missing:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{folder} is not {what}: {', '.join(missing)} not found in it; name the folder that "
             "its owners' archives unpack to"
         )
@@ -82,12 +84,12 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is damaged.
+        MissingFileError: there is none.
+        DatasetError: it is damaged.
     """
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such annotation file") from None
+        raise MissingFileError(f"{path}: no such annotation file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a readable JSON file: {error}") from error
+        raise DatasetError(f"{path} is not a readable JSON file: {error}") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pear_avatar.errors import MissingFileError
 from pear_avatar.evaluation.datasets.sample import Sample, box_from_xywh, read_json
 from pear_avatar.io.images import is_image_path, read_image
 
@@ -22,13 +23,13 @@ def read_stills(root: str | Path) -> Iterator[Sample]:
     whose box is the whole picture. Files whose name holds ``mask`` are not pictures.
 
     Raises:
-        FileNotFoundError: no such folder, or no pictures in it.
+        MissingFileError: no such folder, or no pictures in it.
         ValueError: a damaged file.
     """
     folder = Path(root).expanduser()
     pictures = [p for p in sorted(folder.glob("*")) if is_image_path(p) and "mask" not in p.stem]
     if not pictures:
-        raise FileNotFoundError(f"{folder} holds no pictures")
+        raise MissingFileError(f"{folder} holds no pictures")
     for picture in pictures:
         labels = picture.with_suffix(".json")
         if labels.is_file():

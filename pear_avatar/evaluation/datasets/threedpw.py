@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pear_avatar.errors import DatasetError, MissingFileError
 from pear_avatar.evaluation.datasets.sample import Sample, box_about, require_folder
 from pear_avatar.io.safe_pickle import RecordDecoder, read_pickle
 
@@ -33,13 +34,13 @@ def read_3dpw(root: str | Path, split: str = "test") -> Iterator[Sample]:
     T_camera_world (4, 4), and gender as a 0-d string array.
 
     Raises:
-        FileNotFoundError: not 3DPW's layout, or no such split.
-        ValueError: a sequence file that is not what it should be.
+        MissingFileError: not 3DPW's layout, or no such split.
+        DatasetError: a sequence file that is not what it should be.
     """
     folder = require_folder(root, ("sequenceFiles", "imageFiles"), "3DPW")
     files = sorted((folder / "sequenceFiles" / split).glob("*.pkl"))
     if not files:
-        raise FileNotFoundError(f"{folder / 'sequenceFiles' / split} holds no sequences (*.pkl)")
+        raise MissingFileError(f"{folder / 'sequenceFiles' / split} holds no sequences (*.pkl)")
     for file in files:
         yield from _read_sequence(file, folder / "imageFiles")
 
@@ -48,7 +49,7 @@ def _read_sequence(file: Path, images: Path) -> Iterator[Sample]:
     sequence = RecordDecoder(str(file))(read_pickle(file))
     if not isinstance(sequence, dict) or not set(_KEYS) <= set(sequence):
         missing = sorted(set(_KEYS) - set(sequence if isinstance(sequence, dict) else ()))
-        raise ValueError(f"{file} is no 3DPW sequence: it lacks {', '.join(missing)}")
+        raise DatasetError(f"{file} is no 3DPW sequence: it lacks {', '.join(missing)}")
     name = str(sequence["sequence"])
     cameras = np.asarray(sequence["cam_poses"], dtype=np.float64)
     for frame in range(len(cameras)):

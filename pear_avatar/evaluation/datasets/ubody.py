@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pear_avatar.errors import DatasetError
 from pear_avatar.evaluation.datasets.coco_wholebody import wholebody_keypoints
 from pear_avatar.evaluation.datasets.sample import Sample, box_from_xywh, read_json, require_folder
 
@@ -40,10 +41,10 @@ def read_ubody(
 
     Raises:
         FileNotFoundError: not UBody's layout.
-        ValueError: unknown protocol or split, or damaged files.
+        DatasetError: unknown protocol or split, or damaged files.
     """
     if protocol not in _SPLITS or split not in ("test", "train"):
-        raise ValueError(f"protocol {protocol!r} and split {split!r} are not UBody's")
+        raise DatasetError(f"protocol {protocol!r} and split {split!r} are not UBody's")
     list_name = f"splits/{protocol}_scene_test_list.npy"
     folder = require_folder(root, ("annotations", "images", list_name), "UBody")
     test_videos = {str(v) for v in np.load(folder / list_name, allow_pickle=False).ravel()}

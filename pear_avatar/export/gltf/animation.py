@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pear_avatar.body.joints import JOINT_NAMES, NUM_JOINTS
 from pear_avatar.body.model import BodyModel
+from pear_avatar.errors import MotionFileError
 from pear_avatar.export.gltf.document import GltfDocument
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz
 from pear_avatar.types import Motion
@@ -68,7 +69,7 @@ def write_animation(
     """
     time = (np.asarray(motion.time, np.float64) - motion.time[0]).astype(np.float32)
     if len(time) > 1 and not (np.diff(time) > 0).all():
-        raise ValueError(f"times of {motion.name or 'the motion'} must increase at each frame")
+        raise MotionFileError(f"times of {motion.name or 'the motion'} must increase at each frame")
     keys = _Keys(document, time)
     quats = _continuous_xyzw(motion.params.rotations)
     moves = _local_translations(body, betas, motion)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pear_avatar.errors import PearError
 from pear_avatar.io.atomic import atomic_path
 
 __all__ = ["GltfDocument"]
@@ -124,9 +125,9 @@ class GltfDocument:
         path = Path(path)
         ending = path.suffix.lower()
         if ending not in (".glb", ".gltf"):
-            raise ValueError(f"a glTF file ends in .glb or .gltf, got {path.name!r}")
+            raise PearError(f"a glTF file ends in .glb or .gltf, got {path.name!r}")
         if len(self._binary) > _MAX_BYTES // 2:
-            raise ValueError(
+            raise PearError(
                 f"{path.name} would take {len(self._binary) >> 20} MiB; write fewer frames or "
                 "morph targets"
             )
@@ -138,7 +139,7 @@ class GltfDocument:
         if values.dtype not in _COMPONENTS or values.ndim < 1 or len(values) == 0:
             raise ValueError(f"glTF cannot hold {values.dtype} of shape {values.shape}")
         if values.dtype == np.float32 and not np.isfinite(values).all():
-            raise ValueError("glTF cannot hold NaN or infinite numbers; clean the data first")
+            raise PearError("glTF cannot hold NaN or infinite numbers; clean the data first")
         rows = np.ascontiguousarray(values.reshape(len(values), -1))
         return rows, {
             "componentType": _COMPONENTS[values.dtype],

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pear_avatar.body.expressions import face_from_arkit
 from pear_avatar.body.model import BodyModel
+from pear_avatar.errors import PearError
 
 __all__ = ["SKIN_SUFFIX", "FaceMorphs", "MorphTargets", "Morphs", "build_morphs"]
 
@@ -53,9 +54,9 @@ class Morphs:
 
     def __post_init__(self) -> None:
         if self.shape < 0:
-            raise ValueError(f"the number of shape morphs must not be negative, got {self.shape}")
+            raise PearError(f"the number of shape morphs must not be negative, got {self.shape}")
         if self.face not in get_args(FaceMorphs):
-            raise ValueError(f"face must be one of {get_args(FaceMorphs)}, got {self.face!r}")
+            raise PearError(f"face must be one of {get_args(FaceMorphs)}, got {self.face!r}")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
+from pear_avatar.errors import PearError
 from pear_avatar.export.gltf.animation import write_animation, write_skeleton
 from pear_avatar.export.gltf.correctives import influence_correctives, pose_correctives
 from pear_avatar.export.gltf.document import VERTICES, GltfDocument
@@ -78,7 +79,7 @@ def save_glb(
     if influences is None:
         influences = 8 if motion is None else 4
     if influences not in (4, 8):
-        raise ValueError(f"influences must be 4 or 8, got {influences}")
+        raise PearError(f"influences must be 4 or 8, got {influences}")
     if motion is not None and fps is not None:
         motion = resample_motion(motion, fps)[0]
     if texture is not None:
@@ -194,7 +195,7 @@ def _material(
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": _ROUGHNESS}
     if texture is not None:
         if layout.uv is None:
-            raise ValueError("this body has no texture coordinates; give colors instead")
+            raise PearError("this body has no texture coordinates; give colors instead")
         # Linear filtering with mipmaps; repeating is never wanted on a body.
         sampler = {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}
         source = {"source": document.png(texture), "sampler": document.add("samplers", sampler)}

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pear_avatar.errors import PearError
+
 __all__ = [
     "PELVIS_SMPLH",
     "PELVIS_SMPLX",
@@ -43,7 +45,7 @@ def check_up_axis(up: str) -> UpAxis:
         if up == axis:
             known: UpAxis = axis
             return known
-    raise ValueError(f"up_axis must be one of y, z, -y; got {up!r}")
+    raise PearError(f"up_axis must be one of y, z, -y; got {up!r}")
 
 
 def seen_up_axis(root: Tensor | np.ndarray) -> UpAxis:

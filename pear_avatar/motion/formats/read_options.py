@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pear_avatar.body.licensed.hands import HandPca
+from pear_avatar.errors import PearError
 from pear_avatar.motion.formats.axes import UpAxis, check_up_axis
 
 __all__ = ["ReadOptions"]
@@ -46,4 +47,4 @@ class ReadOptions:
         if self.up_axis is not None:
             check_up_axis(self.up_axis)
         if self.frame_rate is not None and not 0.1 <= self.frame_rate <= 10_000:
-            raise ValueError(f"frame_rate must lie in [0.1, 10000], got {self.frame_rate}")
+            raise PearError(f"frame_rate must lie in [0.1, 10000], got {self.frame_rate}")

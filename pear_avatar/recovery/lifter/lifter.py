@@ -14,6 +14,7 @@ from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.open_body import load_body
 from pear_avatar.body.topology import LIFTED_FACE_POINTS
+from pear_avatar.errors import PearError
 from pear_avatar.geometry.cameras import default_world_camera, invert_rigid
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.lens import guess_camera
@@ -86,7 +87,7 @@ class Lifter:
         """Read weights; ``None`` means those that ship with the package.
 
         Raises:
-            FileNotFoundError: no such file. ValueError: not a lifter.
+            FileNotFoundError: no such file. PearError: not a lifter.
         """
         network, recipe = load_network(path)
         return cls(network, load_body(), recipe)
@@ -100,7 +101,7 @@ class Lifter:
             camera: the clip's camera, one or one per frame; a usual field of view if unknown.
 
         Raises:
-            ValueError: the camera is for pictures of another size or for other frames.
+            PearError: the camera is for pictures of another size or for other frames.
         """
         cameras = _cameras(detections, camera)
         seen = see(detections, cameras)
@@ -241,13 +242,13 @@ def _cameras(detections: ClipDetections, camera: Camera | None) -> Camera:
     if camera is None:
         camera = guess_camera(width, height)
     if (camera.width, camera.height) != (width, height):
-        raise ValueError(
+        raise PearError(
             f"the camera is for {camera.width} x {camera.height} pixels, the pictures have "
             f"{width} x {height}: give the camera of these pictures"
         )
     batch = tuple(camera.K.shape[:-2])
     if batch not in {(), (1,), (N,)}:
-        raise ValueError(f"the camera has batch shape {batch}; give one or one per frame ({N})")
+        raise PearError(f"the camera has batch shape {batch}; give one or one per frame ({N})")
     K, T = camera.K.float(), camera.T_camera_world.float()
     return replace(camera, K=K.expand(N, 3, 3), T_camera_world=T.expand(N, 4, 4))
 

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from pear_avatar.errors import CheckpointError, MissingFileError
 from pear_avatar.io.atomic import atomic_path
 from pear_avatar.recovery.lifter.lifter_network import LifterNetwork, NetworkSize
 
@@ -40,8 +41,8 @@ def load_network(path: str | Path | None = None) -> tuple[LifterNetwork, dict[st
     """Read a network and its recipe; ``None`` means the weights that ship with the package.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not a lifter, or a damaged one.
+        MissingFileError: there is no such file.
+        CheckpointError: the file is not a lifter, or a damaged one.
     """
     if path is None:
         with resources.as_file(resources.files("pear_avatar.recovery").joinpath(_ASSET)) as asset:
@@ -51,18 +52,20 @@ def load_network(path: str | Path | None = None) -> tuple[LifterNetwork, dict[st
 
 def _load(path: Path) -> tuple[LifterNetwork, dict[str, Any]]:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights; reinstall the package or train a lifter")
+        raise MissingFileError(f"{path}: no such weights; reinstall the package or train a lifter")
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
     if metadata.get("format") != _FORMAT:
-        raise ValueError(f"{path} holds {metadata.get('format')!r}, not {_FORMAT}: train again")
+        raise CheckpointError(
+            f"{path} holds {metadata.get('format')!r}, not {_FORMAT}: train again"
+        )
     network = LifterNetwork(NetworkSize(**json.loads(metadata["size"])))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ValueError(f"{path} does not fit its own size: {error}") from error
+        raise CheckpointError(f"{path} does not fit its own size: {error}") from error
     return network.eval(), json.loads(metadata["recipe"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from pear_avatar.errors import CheckpointError
+from pear_avatar.errors import CheckpointError, MissingFileError
 from pear_avatar.io.atomic import atomic_path
 from pear_avatar.recovery.pear.checkpoint_files import (
     StateDict,
@@ -57,16 +57,16 @@ def find_checkpoint(path: str | Path | None = None) -> Path:
     """The checkpoint to use: the path, else what ``PEAR_AVATAR_PEAR_CHECKPOINT`` names.
 
     Raises:
-        FileNotFoundError: neither names a file; the message says where weights can be had and
+        MissingFileError: neither names a file; the message says where weights can be had and
             under which licence.
     """
     given = path if path is not None else os.environ.get(CHECKPOINT_VARIABLE)
     if not given:
-        raise FileNotFoundError(f"no PEAR checkpoint was named. {_HOW_TO_GET}")
+        raise MissingFileError(f"no PEAR checkpoint was named. {_HOW_TO_GET}")
     found = Path(given).expanduser()
     if not found.is_file():
         source = "" if path is not None else f" ({CHECKPOINT_VARIABLE})"
-        raise FileNotFoundError(f"no PEAR checkpoint at {found}{source}. {_HOW_TO_GET}")
+        raise MissingFileError(f"no PEAR checkpoint at {found}{source}. {_HOW_TO_GET}")
     return found
 
 
@@ -83,7 +83,7 @@ def load_checkpoint(
         the network in evaluation mode, on the CPU.
 
     Raises:
-        FileNotFoundError: no such file.
+        MissingFileError: no such file.
         CheckpointError: not a PEAR network, or its weights are not exactly those of the network
             that their shapes describe; missing, unknown and misshapen ones are listed.
     """
@@ -129,7 +129,7 @@ def network_from_backbone(
         expert: of a ViTPose+ file, which data set's part to take.
 
     Raises:
-        FileNotFoundError: no such file.
+        MissingFileError: no such file.
         CheckpointError: no backbone in it, or an incomplete one.
     """
     file = Path(path).expanduser()

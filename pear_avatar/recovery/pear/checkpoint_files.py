@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pear_avatar.errors import CheckpointError
+from pear_avatar.errors import CheckpointError, MissingFileError
 
 __all__ = ["CheckpointError", "StateDict", "listed", "read_weights"]
 
@@ -45,11 +45,11 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """The content of a weight file, on the CPU, and its metadata (of safetensors files only).
 
     Raises:
-        FileNotFoundError: nothing there.
+        MissingFileError: nothing there.
         CheckpointError: damaged, not a weight file, or with content that could run code.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weight file")
+        raise MissingFileError(f"{path}: no such weight file")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     content = _read_pickle(path)

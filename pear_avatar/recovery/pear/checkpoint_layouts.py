@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pear_avatar.errors import CheckpointError
+from pear_avatar.errors import CheckpointError, PearError
 from pear_avatar.recovery.pear.checkpoint_files import (
     StateDict,
     listed,
@@ -131,7 +131,7 @@ def merge_experts(weights: StateDict, expert: str) -> StateDict:
     if not any(_EXPERT.search(key) for key in weights):
         return weights
     if expert not in VITPOSE_PLUS_EXPERTS:
-        raise ValueError(f"no expert {expert!r}; there are: {', '.join(VITPOSE_PLUS_EXPERTS)}")
+        raise PearError(f"no expert {expert!r}; there are: {', '.join(VITPOSE_PLUS_EXPERTS)}")
     number = VITPOSE_PLUS_EXPERTS.index(expert)
     merged = {key: value for key, value in weights.items() if not _EXPERT.search(key)}
     for key in [k for k in merged if ".mlp.fc2." in k]:

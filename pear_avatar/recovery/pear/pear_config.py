@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pear_avatar.errors import CheckpointError, PearError
+
 #: Side of the square crop the network is shown, in pixels.
 CROP_SIZE = 256
 #: Columns dropped at either side of the crop, which leaves 256 x 192 (height x width).
@@ -99,10 +101,10 @@ class PearConfig:
         """One of :data:`BACKBONES` with the published decoder.
 
         Raises:
-            ValueError: an unknown name.
+            CheckpointError: an unknown name.
         """
         if name not in BACKBONES:
-            raise ValueError(f"no backbone {name!r}; there are: {', '.join(BACKBONES)}")
+            raise PearError(f"no backbone {name!r}; there are: {', '.join(BACKBONES)}")
         return cls(BACKBONES[name], outputs=outputs or OutputSizes())
 
     @property
@@ -123,7 +125,7 @@ def backbone_heads(width: int, depth: int) -> int:
         if (size.width, size.depth) == (width, depth):
             return size.heads
     if width % 64:
-        raise ValueError(
+        raise CheckpointError(
             f"a backbone {width} wide and {depth} deep is none of {', '.join(BACKBONES)}, and "
             "its width is no multiple of 64 to guess the attention heads from"
         )

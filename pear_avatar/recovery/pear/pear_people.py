@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.ehm import EhmModel, PosedEhm, ShapedEhm
+from pear_avatar.errors import CheckpointError
 from pear_avatar.recovery.pear.engine import CapturedGraph, PearEngine
 from pear_avatar.recovery.pear.output import PearOutput, body_params, proportions
 from pear_avatar.recovery.pear.pear_config import OutputSizes, PearConfig
@@ -55,7 +56,7 @@ class PearRecovery:
                 apply it.
 
         Raises:
-            ValueError: the body has fewer coefficients than the network predicts.
+            CheckpointError: the body has fewer coefficients than the network predicts.
         """
         _check_sizes(engine.config, output_sizes(model))
         self.engine = engine
@@ -119,7 +120,7 @@ def _check_sizes(config: PearConfig, body: OutputSizes) -> None:
         predicted, known = getattr(config.outputs, name), getattr(body, name)
         # The body's own expression is not used: the head that has one replaces its face.
         if name != "expression" and predicted > known:
-            raise ValueError(
+            raise CheckpointError(
                 f"this network predicts {predicted} {name}, but the body has {known}: it was "
                 "trained for another body (the released network needs SMPL-X and FLAME)"
             )

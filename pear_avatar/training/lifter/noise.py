@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.topology import LIFTED_FACE_POINTS, NUM_POSE
+from pear_avatar.errors import ModelFileError
 from pear_avatar.io.npz import load_npz, save_npz
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.features import LEAST_CONFIDENCE, Seen, person_box
@@ -76,7 +77,9 @@ class NoiseBank:
             arrays = load_npz(Path(path))
         missing = [f.name for f in fields(cls) if f.name not in arrays]
         if missing:
-            raise ValueError(f"{path or _ASSET} is not a noise bank: it lacks {', '.join(missing)}")
+            raise ModelFileError(
+                f"{path or _ASSET} is not a noise bank: it lacks {', '.join(missing)}"
+            )
         return cls(**{
             f.name: arrays[f.name].astype(np.float32) if arrays[f.name].dtype.kind == "f"
             else arrays[f.name]

@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 
 from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS
 from pear_avatar.body.model import BodyModel
-from pear_avatar.errors import MotionFileError
+from pear_avatar.errors import PearError
 from pear_avatar.geometry.rotations import (
     axis_angle_to_matrix,
     quat_wxyz_to_matrix,
@@ -74,7 +74,7 @@ def load_pool(body: BodyModel, folder: Path | None, *, held_out: bool) -> PosePo
         try:
             clips.append(_read(path, body))
             names.append(path.stem)
-        except (MotionFileError, ValueError) as error:
+        except (PearError, OSError) as error:
             _log.warning("%s is left out: %s", path, error)
     if not held_out:
         betas = np.zeros(body.num_betas, np.float32)
@@ -159,7 +159,7 @@ class PoseSampler:
     def recorded(self, count: int) -> Tensor:
         """(B, 55, 3, 3) recorded poses just as they are."""
         if self._pool is None:
-            raise ValueError("there are no recorded poses to draw from")
+            raise PearError("there are no recorded poses to draw from")
         R = torch.eye(3).repeat(count, NUM_JOINTS, 1, 1)
         pick = torch.randint(self._pool.count, (count,), generator=self._g)
         R[:, :22] = self._pool.rotations[pick]
