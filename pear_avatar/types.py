@@ -22,6 +22,7 @@ Confidence     in [0, 1]; 0 means "not observed", whatever the coordinates besid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -186,6 +187,31 @@ class ClipDetections:
     def num_frames(self) -> int:
         """Number of processed frames N."""
         return int(self.pose_px.shape[0])
+
+    def __getitem__(self, index: slice | np.ndarray) -> ClipDetections:
+        """Some of the frames: a slice, row numbers or a mask."""
+        rows: dict[str, Any] = {name: getattr(self, name)[index] for name in self._per_frame()}
+        return replace(self, **rows)
+
+    @classmethod
+    def concat(cls, parts: Sequence[ClipDetections]) -> ClipDetections:
+        """The frames of several detections, one after another.
+
+        Raises:
+            ValueError: no parts, or parts in pictures of different sizes.
+        """
+        sizes = {(part.width, part.height) for part in parts}
+        if len(sizes) != 1:
+            raise ValueError(f"detections to join must be of one picture size, got {sorted(sizes)}")
+        rows: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in cls._per_frame()
+        }
+        return replace(parts[0], **rows)
+
+    @classmethod
+    def _per_frame(cls) -> list[str]:
+        return [f.name for f in fields(cls) if f.name not in {"width", "height"}]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pear_avatar.cli.options import (
     Subparsers,
     add_body_options,
     add_command,
+    add_detector_option,
     add_machine_options,
     positive_int,
 )
@@ -75,6 +76,7 @@ def add_parser(commands: Subparsers) -> None:
         metavar="N",
         help="use at most N frames, evenly over the whole clip",
     )
+    add_detector_option(parser)
     add_body_options(parser)
     add_machine_options(parser)
     parser.set_defaults(run=run)
@@ -113,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
         overrides.append(f"clip.max_frames={args.max_frames}")
     if args.device != "auto":
         overrides.append(f"device={args.device}")
+    if args.detector:
+        overrides.append(f"perception.detector={args.detector}")
     if args.body:
         overrides.append(f"body.name={args.body}")
     if args.gender:

@@ -39,6 +39,16 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_detector_option(parser: argparse.ArgumentParser) -> None:
+    """``--detector``, which the configuration knows as ``perception.detector``."""
+    parser.add_argument(
+        "--detector",
+        metavar="NAME",
+        help="networks that detect people: mediapipe, or those of an installed package that "
+        "registers some (entry points pear_avatar.detectors)",
+    )
+
+
 def add_body_options(parser: argparse.ArgumentParser) -> None:
     """``--body``, ``--gender`` and ``--body-models``."""
     parser.add_argument(

@@ -9,6 +9,7 @@ from pathlib import Path
 from pear_avatar.cli.options import (
     Subparsers,
     add_command,
+    add_detector_option,
     add_machine_options,
     positive_float,
     positive_int,
@@ -90,6 +91,7 @@ def add_parser(commands: Subparsers) -> None:
         "--gender", choices=("neutral", "male", "female"),
         help="which SMPL-X file (default: neutral)",
     )  # fmt: skip
+    add_detector_option(parser)
     live = parser.add_argument_group("live input (camera or stream)")
     live.add_argument("--window", action="store_true", help="show it in a window, not on a page")
     live.add_argument(
@@ -144,12 +146,15 @@ def run(args: argparse.Namespace) -> int:
 
     from pear_avatar.commands.recover_live import recover_live
     from pear_avatar.commands.recover_video import recover_video
+    from pear_avatar.perception.detectors import DEFAULT_DETECTOR, load_detectors
+    from pear_avatar.perception.picture import PictureDetector
     from pear_avatar.recovery.recoverer import Recoverer
     from pear_avatar.recovery.sources import pose_source
 
     found: RecoverSummary
     network = pose_source(args.checkpoint, args.device, args.body_models, args.gender or "neutral")
-    with Recoverer(network) as recoverer:
+    detector = PictureDetector(load_detectors(args.detector or DEFAULT_DETECTOR))
+    with Recoverer(network, detector) as recoverer:
         if source.is_live:
             found = recover_live(
                 source, out, options, recoverer,

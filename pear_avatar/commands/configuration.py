@@ -20,6 +20,7 @@ import pear_avatar
 from pear_avatar.errors import ConfigError, one_line
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.io.atomic import write_text_atomic
+from pear_avatar.perception.detectors import DEFAULT_DETECTOR
 from pear_avatar.tracking.track_config import TrackConfig
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -35,6 +36,14 @@ class ClipConfig:
     #: where tracking starts: "recovered" from what the landmark lifter says of each frame, or
     #: "search" from several guesses of the tracker's own
     start: str = "recovered"
+
+
+@dataclass
+class PerceptionConfig:
+    """How people are detected."""
+
+    #: name of the detectors: see pear_avatar.perception.detectors
+    detector: str = DEFAULT_DETECTOR
 
 
 @dataclass
@@ -65,6 +74,7 @@ class FitConfig:
     device: str = "auto"
     body: BodyConfig = field(default_factory=BodyConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
+    perception: PerceptionConfig = field(default_factory=PerceptionConfig)
     tracking: TrackConfig = field(default_factory=TrackConfig)
     fitting: FittingConfig = field(default_factory=FittingConfig)
     output: OutputConfig = field(default_factory=OutputConfig)

@@ -160,7 +160,7 @@ def _gpu() -> Check:
 
 
 def _mediapipe() -> Check:
-    from pear_avatar.perception.holistic import import_mediapipe
+    from pear_avatar.perception.detectors.mediapipe import import_mediapipe
 
     try:
         version = import_mediapipe().__version__

@@ -46,6 +46,7 @@ from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.io.video import read_frames
 from pear_avatar.motion.track_file import load_track, save_track
 from pear_avatar.perception.clip import detect_clip
+from pear_avatar.perception.detectors import Detectors, load_detectors
 from pear_avatar.perception.masks import PersonMasks
 from pear_avatar.perception.overlay import write_overlay
 from pear_avatar.perception.store import content_key
@@ -111,6 +112,7 @@ def fit_video(
     *,
     camera: Camera | None = None,
     body_models: str | Path | None = None,
+    detectors: Detectors | None = None,
     unseen_tail: bool = False,
     progress: ProgressFn | None = None,
 ) -> FitResult:
@@ -122,6 +124,7 @@ def fit_video(
     camera:      the clip's calibrated camera (unbatched); None guesses one.
     body_models: folder of licensed model files, for ``config.body.name = "smplx"``; None looks
                  where the environment says.
+    detectors:   the networks that detect the person; None takes ``config.perception.detector``.
     unseen_tail: keep the last fifth of the clip out of the fit and measure on it.
     progress:    called with (stage, done, total).
 
@@ -136,7 +139,8 @@ def fit_video(
     if not Path(video).is_file():
         raise MissingFileError(f"no video at {video}")
     cache = out / "cache"
-    key = _fit_key(video, config, camera, unseen_tail)
+    detectors = detectors or load_detectors(config.perception.detector)
+    key = _fit_key(video, config, detectors, camera, unseen_tail)
     out.mkdir(parents=True, exist_ok=True)
     save_fit_config(config, out / "config.yaml")
     clock = _Clock(cache / "seconds.json", key)
@@ -144,7 +148,11 @@ def fit_video(
 
     with clock.stage("perception"):
         detections, masks = detect_clip(
-            video, cache_dir=cache, max_frames=config.clip.max_frames, progress=progress
+            video,
+            cache_dir=cache,
+            max_frames=config.clip.max_frames,
+            progress=progress,
+            detectors=detectors,
         )
     overlay = None
     if config.output.overlay:
@@ -214,12 +222,19 @@ def fit_device(name: str) -> torch.device:
     return torch.device("cuda" if ready and name != "cpu" else "cpu")
 
 
-def _fit_key(video: str | Path, config: FitConfig, camera: Camera | None, unseen_tail: bool) -> str:
+def _fit_key(
+    video: str | Path,
+    config: FitConfig,
+    detectors: Detectors,
+    camera: Camera | None,
+    unseen_tail: bool,
+) -> str:
     settings = config_to_dict(config)
     settings.pop("output", None)
     settings.pop("device", None)
     settings |= {
         "unseen_tail": unseen_tail,
+        "detectors": detectors.name,
         "version": pear_avatar.__version__,
         "frames_version": FRAMES_VERSION,
         "camera": None

@@ -74,7 +74,7 @@ def recover_live(
     if source.kind == "stream":
         tell(f"reading {source.source} over the network")
     with ExitStack() as stack:
-        detector = stack.enter_context(LiveDetector())
+        detector = stack.enter_context(LiveDetector(recoverer.detector.detectors))
         show = _preview(stack, window, browser, tell)
         started = time.monotonic()
         try:

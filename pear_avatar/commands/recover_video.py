@@ -24,7 +24,7 @@ from pear_avatar.perception.following import Follower
 from pear_avatar.perception.measure import box_overlap
 from pear_avatar.perception.picture import at_time
 from pear_avatar.recovery.lens import guess_camera
-from pear_avatar.recovery.recoverer import Recoverer, stack_people, visibility
+from pear_avatar.recovery.recoverer import Recoverer, visibility
 from pear_avatar.recovery.smoothing import gaussian_body, one_euro_both_ways
 from pear_avatar.tracking.clip_camera import clip_cameras
 from pear_avatar.tracking.track_report import frame_errors
@@ -56,7 +56,12 @@ def recover_video(
     if options.everybody_is_needed or options.box is not None:
         clips = _chosen(_follow(path, options, recoverer, report), options, path)
     else:
-        one = detect_landmarks(path, max_frames=options.max_frames, progress=report)
+        one = detect_landmarks(
+            path,
+            max_frames=options.max_frames,
+            progress=report,
+            detectors=recoverer.detector.detectors,
+        )
         clips = {0: one}
     if not clips:
         raise MediaError(f"no person found in {path}: is one well lit and large enough?")
@@ -90,7 +95,7 @@ def _follow(
             found.setdefault(seen.identity, []).append(moved.detections)
         report("follow", done, len(wanted))
     fewest = min(len(wanted), max(_FEWEST_FRAMES, round(_FEWEST_SHARE * len(wanted))))
-    return {i: stack_people(rows) for i, rows in found.items() if len(rows) >= fewest}
+    return {i: ClipDetections.concat(rows) for i, rows in found.items() if len(rows) >= fewest}
 
 
 def _chosen(

@@ -1,7 +1,7 @@
-"""Removing what detectors are known to get wrong: swapped sides, invented hands, stray faces.
+"""Correcting known errors of detectors: swapped sides, false hands, false faces.
 
-All functions work on whole clips and are pure. Lengths are judged in metres of the person, by
-the image scale (pixels per metre) of each frame, so that cropped bodies are judged alike.
+All functions are pure and take whole clips. Lengths are compared in metres of the person, by the
+image scale (pixels per metre) of each frame, so that cropped bodies are treated alike.
 """
 
 from __future__ import annotations
@@ -167,20 +167,18 @@ def undo_flips(raw: RawClip, flips: FlipReport) -> RawClip:
     )
 
 
-def pose_confidence(raw: RawClip, width: int, height: int) -> np.ndarray:
+def pose_confidence(raw: RawClip) -> np.ndarray:
     """(N, 33) visibility, 0 outside the picture, where the network only extrapolates.
 
     A rim of 2 % counts as inside: a shoulder on the picture's edge wavers across it.
     """
-    rim = 0.02 * max(width, height)
-    inside = inside_image(raw.pose[..., :2] + rim, width + 2 * rim, height + 2 * rim)
+    rim = 0.02 * max(raw.width, raw.height)
+    inside = inside_image(raw.pose[..., :2] + rim, raw.width + 2 * rim, raw.height + 2 * rim)
     visible = raw.pose[..., 2] * inside
     return np.where(raw.found[:, None], np.clip(visible, 0.0, 1.0), 0.0).astype(np.float32)
 
 
-def hand_confidence(
-    raw: RawClip, scale: np.ndarray, width: int, height: int
-) -> tuple[np.ndarray, np.ndarray]:
+def hand_confidence(raw: RawClip, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(N,) confidence of the left and of the right hand; 0 where the hand cannot be real.
 
     Rejected: wrist away from the body's wrist, a size no hand has, mostly outside the picture,
@@ -195,7 +193,7 @@ def hand_confidence(
     for hand, found, wrist in sides:
         gap = np.linalg.norm(hand[:, 0] - raw.pose[:, wrist, :2], axis=1) / scale
         size = (hand.max(1) - hand.min(1)).max(1) / scale
-        inside = inside_image(hand, width, height).mean(1)
+        inside = inside_image(hand, raw.width, raw.height).mean(1)
         good = found & raw.found & (gap < _WRIST_GAP_M) & (inside >= 0.6)
         good &= (size > _HAND_SIZE_M[0]) & (size < _HAND_SIZE_M[1])
         good &= ~_lone_jumps(hand, good, scale)
@@ -227,11 +225,11 @@ def _lone_jumps(hand: np.ndarray, good: np.ndarray, scale: np.ndarray) -> np.nda
     return jump
 
 
-def face_confidence(raw: RawClip, scale: np.ndarray, width: int, height: int) -> np.ndarray:
+def face_confidence(raw: RawClip, scale: np.ndarray) -> np.ndarray:
     """(N,) confidence of the face mesh: 0 away from the head, wrongly sized or out of sight."""
     nose = np.linalg.norm(raw.face[:, NOSE_TIP] - raw.pose[:, NOSE, :2], axis=1) / scale
     length = np.linalg.norm(raw.face[:, FOREHEAD] - raw.face[:, CHIN], axis=1) / scale
-    inside = inside_image(raw.face, width, height).mean(1)
+    inside = inside_image(raw.face, raw.width, raw.height).mean(1)
     good = raw.face_found & raw.found & (nose < _FACE_GAP_M) & (inside > 0.7)
     good &= (length > _FACE_SIZE_M[0]) & (length < _FACE_SIZE_M[1])
     good &= ~_strays(good)

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
-from pear_avatar.errors import DataFileError, MediaError
-from pear_avatar.io.npz import load_npz, save_npz
+from pear_avatar.errors import MediaError
 from pear_avatar.io.video import (
     pick_frames,
     probe_video,
 )
-from pear_avatar.perception.assemble import body_hints, image_scale, judged_detections
+from pear_avatar.perception.assemble import judged_detections
 from pear_avatar.perception.cleaning import find_flips, undo_flips
-from pear_avatar.perception.holistic import Detectors
-from pear_avatar.perception.identity import lock_person
+from pear_avatar.perception.detectors import Detectors, load_detectors
+from pear_avatar.perception.frames import Frames
+from pear_avatar.perception.identity import find_main_person
+from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.masks import PersonMasks, masks_from_arrays, masks_to_arrays
-from pear_avatar.perception.measure import person_boxes
 from pear_avatar.perception.passes import (
-    Frames,
+    PassContext,
     Progress,
     detect_all,
     find_again,
@@ -52,7 +51,7 @@ def detect_clip(
     progress: Progress | None = None,
     detectors: Detectors | None = None,
 ) -> tuple[ClipDetections, PersonMasks]:
-    """Find one person in a clip: landmarks, hands, face, masks and which frames to trust.
+    """Detect one person in a clip: landmarks, hands, face, masks, and which frames to trust.
 
     Args:
         video_path: a video or a still picture.
@@ -61,23 +60,22 @@ def detect_clip(
         max_frames: at most so many frames, at an even stride over the whole clip.
         max_side: scale frames down to this longer side; results are in scaled pixels.
         progress: called with (stage, done, total).
-        detectors: the networks to use; mediapipe's by default.
+        detectors: the networks to use; those of ``load_detectors()`` by default.
 
     Raises:
         MediaError: the file cannot be used, or nobody is in it.
     """
-    search = _Search.of(video_path, cache_dir, max_frames, max_side, progress, detectors)
-    cached = search.cached()
+    context = _context(video_path, cache_dir, max_frames, max_side, progress, detectors)
+    cached = _load_result(context.store)
     if cached is not None:
         return cached
-    raw, is_other = search.one_person()
-    detections, masks = _assemble(
-        raw, is_other, search.frames, search.store, *search.size, search.report
-    )
-    _tell_quality(video_path, detections)
-    search.store.save("person", _to_arrays(detections, masks))
+    clip, is_other = _one_person(context)
+    detections = judged_detections(clip, is_other)
+    masks = PersonMasks(clip.raw.height, clip.raw.width, tuple(refine_masks(context, clip)))
+    _log_quality(video_path, detections)
+    context.store.save("person", _to_arrays(detections, masks))
     for unfinished in ("raw-", "mask-", "checked"):
-        search.store.remove(unfinished)
+        context.store.remove(unfinished)
     return detections, masks
 
 
@@ -91,99 +89,55 @@ def detect_landmarks(
     detectors: Detectors | None = None,
 ) -> ClipDetections:
     """As :func:`detect_clip` without the masks, which take about half of its time."""
-    search = _Search.of(video_path, cache_dir, max_frames, max_side, progress, detectors)
-    cached = search.cached()
+    context = _context(video_path, cache_dir, max_frames, max_side, progress, detectors)
+    cached = _load_result(context.store)
     if cached is not None:
         return cached[0]
-    raw, is_other = search.one_person()
-    detections = judged_detections(raw, is_other, *search.size)
-    _tell_quality(video_path, detections)
+    detections = judged_detections(*_one_person(context))
+    _log_quality(video_path, detections)
     return detections
 
 
-@dataclass(frozen=True)
-class _Search:
-    """What looking for the one person of a clip needs."""
-
-    path: str | os.PathLike[str]
-    frames: Frames
-    store: Store
-    detectors: Detectors
-    size: tuple[int, int]
-    report: Progress
-
-    @classmethod
-    def of(
-        cls,
-        path: str | os.PathLike[str],
-        cache_dir: str | os.PathLike[str] | None,
-        max_frames: int | None,
-        max_side: int | None,
-        progress: Progress | None,
-        detectors: Detectors | None,
-    ) -> _Search:
-        info = probe_video(path)
-        networks = detectors or Detectors()
-        settings = {
-            "version": VERSION,
-            "networks": networks.name,
-            "max_frames": max_frames,
-            "max_side": max_side,
-        }
-        return cls(
-            path,
-            Frames(path, pick_frames(info.num_frames, max_frames), max_side),
-            Store(cache_dir, content_key(path, settings)),
-            networks,
-            info.scaled_size(max_side),
-            progress or _no_progress,
-        )
-
-    def cached(self) -> tuple[ClipDetections, PersonMasks] | None:
-        """Results of an earlier run, None where there are none that can be read."""
-        arrays = self.store.load("person")
-        if arrays is None:
-            return None
-        try:
-            return _from_arrays(arrays)
-        except (KeyError, ValueError) as error:
-            _log.warning("the cached detections are damaged (%s): made again", error)
-            return None
-
-    def one_person(self) -> tuple[RawClip, np.ndarray]:
-        """The person's cleaned finds, and (N,) bool frames that show somebody else."""
-        raw = detect_all(self.frames, self.store, self.detectors, self.report)
-        if not raw.found.any():
-            raise MediaError(
-                f"no person found in {raw.num_frames} frames of {self.path}: "
-                "one person should be well lit and fill a good part of the picture"
-            )
-        return _one_person(raw, self.frames, self.store, self.detectors, *self.size, self.report)
+def _context(
+    path: str | os.PathLike[str],
+    cache_dir: str | os.PathLike[str] | None,
+    max_frames: int | None,
+    max_side: int | None,
+    progress: Progress | None,
+    detectors: Detectors | None,
+) -> PassContext:
+    info = probe_video(path)
+    networks = detectors or load_detectors()
+    settings = {
+        "version": VERSION,
+        "networks": networks.name,
+        "max_frames": max_frames,
+        "max_side": max_side,
+    }
+    return PassContext(
+        Frames(path, pick_frames(info.num_frames, max_frames), max_side),
+        Store(cache_dir, content_key(path, settings)),
+        networks,
+        progress or _no_progress,
+    )
 
 
-def _tell_quality(path: str | os.PathLike[str], detections: ClipDetections) -> None:
+def _load_result(store: Store) -> tuple[ClipDetections, PersonMasks] | None:
+    """Results of an earlier run, None where there are none that can be read."""
+    arrays = store.load("person")
+    if arrays is None:
+        return None
+    try:
+        return _from_arrays(arrays)
+    except (KeyError, ValueError) as error:
+        _log.warning("the cached detections are damaged (%s): detecting again", error)
+        return None
+
+
+def _log_quality(path: str | os.PathLike[str], detections: ClipDetections) -> None:
     quality = summarise(detections)
     level = logging.WARNING if quality.trusted < _FEW_TRUSTED * quality.frames else logging.INFO
     _log.log(level, "%s: %s", path, quality)
-
-
-def save_detections(
-    path: str | os.PathLike[str], detections: ClipDetections, masks: PersonMasks
-) -> None:
-    """Write detections and masks to one npz (plain arrays, no pickle)."""
-    save_npz(Path(path), _to_arrays(detections, masks))
-
-
-def load_detections(path: str | os.PathLike[str]) -> tuple[ClipDetections, PersonMasks]:
-    """Read what :func:`save_detections` wrote.
-
-    Raises:
-        FileNotFoundError: no such file. ValueError: not a file of detections.
-    """
-    try:
-        return _from_arrays(load_npz(Path(path)))
-    except (KeyError, ValueError) as error:
-        raise DataFileError(f"{path} does not hold detections ({error}): detect again") from None
 
 
 def _to_arrays(detections: ClipDetections, masks: PersonMasks) -> dict[str, np.ndarray]:
@@ -205,50 +159,34 @@ def _no_progress(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
 
-def _one_person(
-    raw: RawClip,
-    frames: Frames,
-    store: Store,
-    detectors: Detectors,
-    width: int,
-    height: int,
-    progress: Progress,
-) -> tuple[RawClip, np.ndarray]:
-    """Keep one person, put left and right in order, look again for what was missed.
+def _one_person(context: PassContext) -> tuple[JudgedClip, np.ndarray]:
+    """The main person's cleaned detections, and (N,) bool frames that show another person.
 
-    Returns the clip, in which ``found`` now means "the locked person was found", and (N,) bool
-    frames that show somebody else instead.
+    In the clip that is returned ``found`` means that the main person was found.
+
+    Raises:
+        MediaError: there is no person in the clip.
     """
-    saved = store.load("checked")
+    raw = detect_all(context)
+    if not raw.found.any():
+        raise MediaError(
+            f"no person found in {raw.num_frames} frames of {context.frames.path}: "
+            "one person should be well lit and fill a good part of the picture"
+        )
+    saved = context.store.load("checked")
     if saved is not None and "is_other" in saved:
         try:
-            return RawClip.from_arrays(saved), saved["is_other"]
+            return JudgedClip(RawClip.from_arrays(saved)), saved["is_other"]
         except (KeyError, ValueError) as error:
-            _log.warning("cached second look is damaged (%s): made again", error)
-    boxes = person_boxes(raw.pose, raw.found, width, height)
-    lock = lock_person(raw, boxes, image_scale(raw, width, height), width, height)
-    if lock.others:
-        _log.info("%d stretches of the clip show somebody else", lock.others)
-    raw, is_person = find_again(raw, lock, frames, detectors, width, height, progress)
+            _log.warning("cached second look is damaged (%s): searching again", error)
+    clip = JudgedClip(raw)
+    main = find_main_person(raw, clip.boxes, clip.scale)
+    if main.others:
+        _log.info("%d stretches of the clip show another person", main.others)
+    raw, is_person = find_again(context, clip, main)
     is_other = raw.found & ~is_person
-    raw = replace(raw, found=is_person)
-    raw = undo_flips(raw, find_flips(raw, image_scale(raw, width, height)))
-    raw = search_missing_parts(raw, frames, detectors, width, height, progress)
-    store.save("checked", raw.to_arrays() | {"is_other": is_other})
-    return raw, is_other
-
-
-def _assemble(
-    raw: RawClip,
-    is_other: np.ndarray,
-    frames: Frames,
-    store: Store,
-    width: int,
-    height: int,
-    progress: Progress,
-) -> tuple[ClipDetections, PersonMasks]:
-    """Confidences, trust and refined masks."""
-    detections = judged_detections(raw, is_other, width, height)
-    hints = body_hints(raw, detections)
-    packed = refine_masks(raw, hints, frames, store, (height, width), progress)
-    return detections, PersonMasks(height, width, tuple(packed))
+    clip = JudgedClip(replace(raw, found=is_person))
+    clip = JudgedClip(undo_flips(clip.raw, find_flips(clip.raw, clip.scale)))
+    clip = JudgedClip(search_missing_parts(context, clip))
+    context.store.save("checked", clip.raw.to_arrays() | {"is_other": is_other})
+    return clip, is_other

@@ -13,7 +13,7 @@ import numpy as np
 
 from pear_avatar.perception.identity import similarity
 from pear_avatar.perception.measure import box_overlap
-from pear_avatar.perception.picture import PictureDetector, SeenPerson
+from pear_avatar.perception.picture import DetectedPerson, PictureDetector
 
 __all__ = ["Follower", "Identified"]
 
@@ -33,7 +33,7 @@ class Identified:
     """A person seen in this frame; identity is a small number that stays theirs."""
 
     identity: int
-    person: SeenPerson
+    person: DetectedPerson
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class Follower:
         ]
         return sorted(seen, key=lambda s: s.identity)
 
-    def _near(self, rgb: np.ndarray, known: list[_Known]) -> list[SeenPerson]:
+    def _near(self, rgb: np.ndarray, known: list[_Known]) -> list[DetectedPerson]:
         """Each known person in a crop around where they were; nobody twice."""
-        people: list[SeenPerson] = []
+        people: list[DetectedPerson] = []
         for k in known:
             side = max(k.box[2] - k.box[0], k.box[3] - k.box[1])
             margin = _SEARCH_MARGIN * side * (1.0 + 0.1 * k.lost)
@@ -95,7 +95,7 @@ class Follower:
                 people.append(person)
         return people
 
-    def _match(self, people: list[SeenPerson]) -> list[_Known | None]:
+    def _match(self, people: list[DetectedPerson]) -> list[_Known | None]:
         """For each find the known person it is; best pairs first, each known person once."""
         pairs = []
         for i, person in enumerate(people):
@@ -112,7 +112,7 @@ class Follower:
                 taken.add(k.identity)
         return result
 
-    def _remember(self, identity: int, person: SeenPerson, known: _Known | None) -> None:
+    def _remember(self, identity: int, person: DetectedPerson, known: _Known | None) -> None:
         if known is None:
             self._known.append(_Known(identity, person.box_xyxy, person.colors))
             return

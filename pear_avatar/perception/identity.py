@@ -26,12 +26,12 @@ SEARCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Lock:
-    """Who is kept.
+class MainPerson:
+    """The person a clip is about.
 
-    is_person: (N,) bool frames that show the locked person.
+    is_person: (N,) bool frames that show this person.
     colors: (256,) the person's mean colour histogram.
-    others: number of stretches that show somebody else.
+    others: number of stretches of frames that show another person.
     """
 
     is_person: np.ndarray
@@ -53,19 +53,16 @@ def similarity(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sqrt(np.maximum(a, 0) * np.maximum(b, 0)).sum())
 
 
-def lock_person(
-    raw: RawClip, boxes: np.ndarray, scale: np.ndarray, width: int, height: int
-) -> Lock:
+def find_main_person(raw: RawClip, boxes: np.ndarray, scale: np.ndarray) -> MainPerson:
     """Find the frames of the one person that the clip is about.
 
     Args:
         raw: the clip. boxes: (N, 4) px. scale: (N,) pixels per metre.
-        width, height: of the picture, pixels.
     """
-    stretches = _cut(raw, boxes, scale, width, height)
+    stretches = _cut(raw, boxes, scale)
     is_person = np.zeros(raw.num_frames, bool)
     if not stretches:
-        return Lock(is_person, np.zeros(raw.colors.shape[1], np.float32), 0)
+        return MainPerson(is_person, np.zeros(raw.colors.shape[1], np.float32), 0)
     groups = _group(stretches)
     weights = [sum(s.weight for s in group) for group in groups]
     kept = groups[int(np.argmax(weights))]
@@ -80,12 +77,10 @@ def lock_person(
             mine.append(stretch)
     for stretch in mine:
         is_person[stretch.rows] = True
-    return Lock(is_person, colors.astype(np.float32), len(stretches) - len(mine))
+    return MainPerson(is_person, colors.astype(np.float32), len(stretches) - len(mine))
 
 
-def _cut(
-    raw: RawClip, boxes: np.ndarray, scale: np.ndarray, width: int, height: int
-) -> list[_Stretch]:
+def _cut(raw: RawClip, boxes: np.ndarray, scale: np.ndarray) -> list[_Stretch]:
     """Stretches between jumps and gaps; each remembers its weight as a candidate."""
     rows = np.flatnonzero(raw.found)
     if len(rows) == 0:
@@ -98,12 +93,13 @@ def _cut(
         if j - i > 1 or _is_jump(centre, scale, i, j) or alike < _CUT_COLORS:
             cuts.append(k)
     cuts.append(len(rows))
-    middle = np.array([width, height]) / 2
+    size = np.array([raw.width, raw.height])
+    middle = size / 2
     stretches = []
     for a, b in pairwise(cuts):
         part = rows[a:b]
-        share = ((boxes[part, 2:] - boxes[part, :2]) / (width, height)).clip(0, 1).prod(1)
-        off = np.linalg.norm((centre[part] - middle) / (width, height), axis=1)
+        share = ((boxes[part, 2:] - boxes[part, :2]) / size).clip(0, 1).prod(1)
+        off = np.linalg.norm((centre[part] - middle) / size, axis=1)
         weight = float((np.sqrt(share) * (1.0 - off)).sum())
         stretches.append(_Stretch(part, raw.colors[part].mean(0), weight))
     return stretches

@@ -7,7 +7,8 @@ from types import TracebackType
 import numpy as np
 
 from pear_avatar.perception.assemble import judged_detections
-from pear_avatar.perception.holistic import Detectors
+from pear_avatar.perception.detectors import Detectors, load_detectors
+from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.raw import raw_frame, stack_frames
 from pear_avatar.types import ClipDetections
 
@@ -18,7 +19,7 @@ class LiveDetector:
     """Follows the person in front of a camera; a ``with`` block frees the networks."""
 
     def __init__(self, detectors: Detectors | None = None) -> None:
-        self._person = (detectors or Detectors()).person(True)
+        self._person = (detectors or load_detectors()).person(True)
         self._frame = 0
 
     def __enter__(self) -> LiveDetector:
@@ -46,5 +47,4 @@ class LiveDetector:
         if found.pose is None:
             return None
         raw = stack_frames([raw_frame(index, time, rgb, found)])
-        height, width = rgb.shape[:2]
-        return judged_detections(raw, np.zeros(1, bool), width, height)
+        return judged_detections(JudgedClip(raw))

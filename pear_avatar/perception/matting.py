@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from pear_avatar.body.topology import BONES, FOOT_POINTS, HAND_POINTS, THIN_BONES
+from pear_avatar.perception.background import Background
 from pear_avatar.perception.masks import keep_person
 from pear_avatar.perception.measure import SEEN
-from pear_avatar.perception.plate import Plate
 
 #: Half width of the band judged anew, and the reach around hands and feet, metres.
 _BAND_M, _HAND_REACH_M, _FOOT_REACH_M, _LIMB_REACH_M = 0.035, 0.07, 0.09, 0.05
@@ -26,9 +26,9 @@ _BAND_M, _HAND_REACH_M, _FOOT_REACH_M, _LIMB_REACH_M = 0.035, 0.07, 0.09, 0.05
 _LOCAL_M = 0.14
 #: Smallest spread a colour is given, grey levels: sensor and codec noise.
 _COLOR_NOISE = 7.0
-_PLATE_NOISE = 5.0
+_BACKGROUND_NOISE = 5.0
 #: Limits of the three votes (log-likelihood ratios).
-_PRIOR_LIMIT, _LOCAL_LIMIT, _PLATE_LIMIT = 4.0, 1.5, 5.0
+_PRIOR_LIMIT, _LOCAL_LIMIT, _BACKGROUND_LIMIT = 4.0, 1.5, 5.0
 #: log-density of a colour about which nothing is known: uniform over 256^3.
 _UNIFORM = -3.0 * float(np.log(256.0))
 #: A shadow keeps the colour and darkens it to no less than this share.
@@ -74,13 +74,13 @@ def near_person(mask: np.ndarray, hints: BodyHints | None, reach_m: float = 0.04
 
 
 def refine_mask(
-    rgb: np.ndarray, mask: np.ndarray, hints: BodyHints, plate: Plate | None
+    rgb: np.ndarray, mask: np.ndarray, hints: BodyHints, background: Background | None
 ) -> np.ndarray:
     """A sharper soft mask of the same person.
 
     Args:
         rgb: (H, W, 3) uint8. mask: (H, W) uint8 from the network.
-        hints: landmarks of the person. plate: the empty scene, None for a moving camera.
+        hints: landmarks of the person. background: the empty scene, None for a moving camera.
 
     Returns (H, W) uint8.
     """
@@ -90,26 +90,26 @@ def refine_mask(
         return mask
     rows, columns = region
     local = hints.moved(np.array([columns.start, rows.start], np.float32), 1.0)
-    crop_plate = None if plate is None else plate.cut(region)
-    refined = _refine_crop(np.ascontiguousarray(rgb[region]), mask[region], local, crop_plate)
+    crop_background = None if background is None else background.cut(region)
+    refined = _refine_crop(np.ascontiguousarray(rgb[region]), mask[region], local, crop_background)
     out = np.zeros((height, width), np.uint8)
     out[region] = keep_person(refined, _sure_points(local))
     return out
 
 
 def _refine_crop(
-    rgb: np.ndarray, mask: np.ndarray, hints: BodyHints, plate: Plate | None
+    rgb: np.ndarray, mask: np.ndarray, hints: BodyHints, background: Background | None
 ) -> np.ndarray:
     zoom = min(1.0, _JUDGE_SCALE / hints.scale)
     if zoom > 0.8:
-        alpha = _judge_pixels(rgb, mask, hints, plate)
+        alpha = _judge_pixels(rgb, mask, hints, background)
     else:  # a person this large is judged on a smaller picture; the filter restores the edge
         size = (max(8, round(rgb.shape[1] * zoom)), max(8, round(rgb.shape[0] * zoom)))
         small = _judge_pixels(
             cv2.resize(rgb, size, interpolation=cv2.INTER_AREA),
             cv2.resize(mask, size, interpolation=cv2.INTER_AREA),
             hints.moved(np.zeros(2, np.float32), zoom),
-            None if plate is None else plate.resized(size),
+            None if background is None else background.resized(size),
         )
         alpha = cv2.resize(small, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
     radius = max(2, round(0.008 * hints.scale))
@@ -119,7 +119,7 @@ def _refine_crop(
 
 
 def _judge_pixels(
-    rgb: np.ndarray, mask: np.ndarray, hints: BodyHints, plate: Plate | None
+    rgb: np.ndarray, mask: np.ndarray, hints: BodyHints, background: Background | None
 ) -> np.ndarray:
     """(H, W) float32 probability that each pixel is the person."""
     sure_in, sure_out, ends = _sure_regions(mask, hints)
@@ -135,9 +135,9 @@ def _judge_pixels(
     inside = _local_log_density(pixels, sure_in, open_, reach)
     outside = _local_log_density(pixels, sure_out, open_, reach)
     odds += np.clip(0.5 * (inside - outside), -_LOCAL_LIMIT, _LOCAL_LIMIT)
-    if plate is not None:
+    if background is not None:
         shadows = _below_knees(hints, mask.shape)[open_] & (prior < 0.6)
-        odds += _plate_votes(pixels[open_], plate, open_, inside, shadows)
+        odds += _background_votes(pixels[open_], background, open_, inside, shadows)
     alpha[open_] = 1.0 / (1.0 + np.exp(-odds))
     return alpha
 
@@ -197,12 +197,16 @@ def _local_log_density(
     return np.where(here[:, 7] > 0.004, mixed, np.float32(_UNIFORM))
 
 
-def _plate_votes(
-    colors: np.ndarray, plate: Plate, asked: np.ndarray, person: np.ndarray, shadows: np.ndarray
+def _background_votes(
+    colors: np.ndarray,
+    background: Background,
+    asked: np.ndarray,
+    person: np.ndarray,
+    shadows: np.ndarray,
 ) -> np.ndarray:
     """(P,) log-likelihood ratio of "person" against "the empty scene, perhaps in shadow"."""
-    empty, known = plate.color[asked], plate.known[asked]
-    variance = (_PLATE_NOISE + 1.5 * plate.noise[asked]) ** 2
+    empty, known = background.color[asked], background.known[asked]
+    variance = (_BACKGROUND_NOISE + 1.5 * background.noise[asked]) ** 2
     distance = ((colors - empty) ** 2).sum(-1) / variance
     gain = (colors * empty).sum(-1) / np.maximum((empty**2).sum(-1), 1.0)
     tint = ((colors - gain[:, None] * empty) ** 2).sum(-1) / variance
@@ -210,7 +214,7 @@ def _plate_votes(
     distance = np.where(shadow, np.minimum(distance, 1.5 * tint + 2.0), distance)
     density = -0.5 * distance - 1.5 * np.log(2 * np.pi * variance)
     density = np.logaddexp(density, _UNIFORM + np.log(0.02))
-    votes = np.clip(person - density, -_PLATE_LIMIT, _PLATE_LIMIT)
+    votes = np.clip(person - density, -_BACKGROUND_LIMIT, _BACKGROUND_LIMIT)
     return np.where(known, votes, 0.0).astype(np.float32)
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from pear_avatar.body.topology import HEAD_POINTS, LEFT_EAR, RIGHT_EAR
-from pear_avatar.perception.holistic import Detector, FrameDetection, PartDetector
+from pear_avatar.perception.detectors import Detector, FrameDetection, PartDetector
 from pear_avatar.perception.measure import SEEN
 
 #: Pixels to which a face or hand crop is brought; the networks see 192 to 224.

@@ -1,43 +1,29 @@
-"""The passes over a clip's frames: detect, look again, refine masks. Each can be resumed."""
+"""The passes over a clip's frames: detect, detect again in crops, refine masks. Each resumes."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pear_avatar.body.topology import LEFT_WRIST, RIGHT_WRIST
-from pear_avatar.io.video import read_frames
-from pear_avatar.perception.cleaning import (
-    face_confidence,
-    hand_confidence,
-    pose_confidence,
-    shows_back,
-)
-from pear_avatar.perception.holistic import Detectors
-from pear_avatar.perception.identity import Lock, search_box, similarity
+from pear_avatar.perception.assemble import body_hints
+from pear_avatar.perception.background import Background, estimate_background
+from pear_avatar.perception.detectors import Detectors
+from pear_avatar.perception.frames import Frames
+from pear_avatar.perception.identity import MainPerson, search_box, similarity
+from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.masks import PackedMask, masks_from_arrays, masks_to_arrays
 from pear_avatar.perception.matting import BodyHints, near_person, refine_mask
-from pear_avatar.perception.measure import box_overlap, person_boxes, pixels_per_metre
+from pear_avatar.perception.measure import box_overlap, person_boxes
 from pear_avatar.perception.parts import detect_in_box, face_search, hand_search, search_parts
-from pear_avatar.perception.plate import Plate, build_plate
-from pear_avatar.perception.raw import (
-    RawClip,
-    RawFrame,
-    join_clips,
-    raw_frame,
-    replace_frames,
-    stack_frames,
-)
+from pear_avatar.perception.raw import RawClip, RawFrame, raw_frame, stack_frames
 from pear_avatar.perception.store import Store
 
 _log = logging.getLogger(__name__)
@@ -46,80 +32,34 @@ _log = logging.getLogger(__name__)
 #: interrupted and one that was not give the same result.
 CHUNK = 64
 #: Frames from which the empty scene is made, and the memory they may take.
-_PLATE_SAMPLES, _PLATE_BYTES = 64, 250_000_000
-#: Colours of a person found again must be so similar to the locked person's.
+_BACKGROUND_SAMPLES, _BACKGROUND_BYTES = 64, 250_000_000
+#: Colours of a person found again must be so similar to the main person's.
 _FOUND_AGAIN = 0.6
+#: Their box must overlap so much with the area that was searched.
+_SEARCHED_OVERLAP = 0.15
 
 Progress = Callable[[str, int, int], None]
 
 
-class Frames:
-    """The processed frames of one clip, read as often as a pass needs them.
+@dataclass(frozen=True)
+class PassContext:
+    """What every pass over a clip works with."""
 
-    Args:
-        path: the clip. wanted: (N,) frame numbers in it. max_side: as in ``read_frames``.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], wanted: np.ndarray, max_side: int | None):
-        self.path = Path(path)
-        self.wanted = wanted
-        self._max_side = max_side
-        self._row = {int(k): i for i, k in enumerate(wanted)}
-
-    def __len__(self) -> int:
-        return len(self.wanted)
-
-    def read(self, rows: np.ndarray, ahead: int = 4) -> Iterator[tuple[int, int, float, Any]]:
-        """(row, frame number, time, rgb) of the given rows, decoded in a thread of its own."""
-        if len(rows) == 0:
-            return
-        frames = read_frames(self.path, indices=self.wanted[rows], max_side=self._max_side)
-        for index, time, rgb in _ahead(frames, ahead):
-            yield self._row[index], index, time, rgb
+    frames: Frames
+    store: Store
+    detectors: Detectors
+    progress: Progress
 
 
-def _ahead(items: Iterator[Any], depth: int) -> Iterator[Any]:
-    """Run an iterator in a thread, ``depth`` items ahead; its errors are raised here."""
-    ready: queue.Queue[Any] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-    end = object()
-
-    def put(item: Any) -> bool:
-        while not stop.is_set():
-            with contextlib.suppress(queue.Full):
-                ready.put(item, timeout=0.1)
-                return True
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not put(item):
-                    return
-            put(end)
-        except BaseException as error:  # handed over: the reader raises it
-            put(error)
-
-    worker = threading.Thread(target=work, name="decode", daemon=True)
-    worker.start()
-    try:
-        while (item := ready.get()) is not end:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        worker.join()
-
-
-def detect_all(frames: Frames, store: Store, detectors: Detectors, progress: Progress) -> RawClip:
+def detect_all(context: PassContext) -> RawClip:
     """First pass: the detector on every frame, chunk by chunk; saved chunks are not run again."""
+    frames, store = context.frames, context.store
     starts = range(0, len(frames), CHUNK)
     chunks = {s: c for s in starts if (c := _load_raw(store, f"raw-{s:06d}")) is not None}
     missing = [s for s in starts if s not in chunks]
     if missing:
         done = sum(c.num_frames for c in chunks.values())
-        with contextlib.closing(detectors.person(True)) as detector:
+        with contextlib.closing(context.detectors.person(True)) as detector:
             for start in missing:
                 detector.reset()
                 rows = []
@@ -127,11 +67,11 @@ def detect_all(frames: Frames, store: Store, detectors: Detectors, progress: Pro
                 for _, index, time, rgb in frames.read(here):
                     rows.append(raw_frame(index, time, rgb, detector.detect(rgb)))
                     done += 1
-                    progress("detect", done, len(frames))
+                    context.progress("detect", done, len(frames))
                 if rows:
                     chunks[start] = stack_frames(rows)
                     store.save(f"raw-{start:06d}", chunks[start].to_arrays())
-    return join_clips([chunks[s] for s in sorted(chunks)])
+    return RawClip.concat([chunks[s] for s in sorted(chunks)])
 
 
 def _load_raw(store: Store, name: str) -> RawClip | None:
@@ -146,57 +86,58 @@ def _load_raw(store: Store, name: str) -> RawClip | None:
 
 
 def find_again(
-    raw: RawClip,
-    lock: Lock,
-    frames: Frames,
-    detectors: Detectors,
-    width: int,
-    height: int,
-    progress: Progress,
+    context: PassContext, clip: JudgedClip, main: MainPerson
 ) -> tuple[RawClip, np.ndarray]:
-    """Look for the locked person where the detector lost them or followed somebody else.
+    """Search for the main person where the detector lost them or followed another person.
 
-    Returns the clip with the finds put in, and (N,) bool frames that now show the person.
+    Returns the clip with what was found put in, and (N,) bool frames that now show the person.
     """
-    is_person = lock.is_person.copy()
-    lost = np.flatnonzero(~is_person)
-    boxes = person_boxes(raw.pose, raw.found, width, height)
-    lost = np.array([i for i in lost if search_box(i, is_person, boxes, raw.time) is not None])
-    if len(lost) == 0 or not is_person.any():
+    raw, is_person, boxes = clip.raw, main.is_person.copy(), clip.boxes.copy()
+    lost = [
+        i
+        for i in np.flatnonzero(~is_person)
+        if search_box(i, is_person, boxes, raw.time) is not None
+    ]
+    if not lost or not is_person.any():
         return raw, is_person
-    finds: dict[int, RawFrame] = {}
-    with contextlib.closing(detectors.person(False)) as detector:
-        for done, (i, index, time, rgb) in enumerate(frames.read(lost), 1):
+    found: dict[int, RawFrame] = {}
+    with contextlib.closing(context.detectors.person(False)) as detector:
+        frames = context.frames.read(np.array(lost))
+        for done, (i, index, time, rgb) in enumerate(frames, 1):
             area = search_box(i, is_person, boxes, raw.time)
-            progress("look again", done, len(lost))
+            context.progress("look again", done, len(lost))
             if area is None:
                 continue
-            found = raw_frame(index, time, rgb, detect_in_box(rgb, area, detector))
-            if found.detection.pose is None:
-                continue
-            if similarity(found.colors, lock.colors) < _FOUND_AGAIN:
-                continue
-            box = person_boxes(found.detection.pose[None], np.array([True]), width, height)[0]
-            if box_overlap(box, area) < 0.15:
-                continue
-            finds[i], boxes[i], is_person[i] = found, box, True
-    return replace_frames(raw, finds), is_person
+            frame = raw_frame(index, time, rgb, detect_in_box(rgb, area, detector))
+            box = _box_of_same_person(frame, main, area)
+            if box is not None:
+                found[i], boxes[i], is_person[i] = frame, box, True
+    if not found:
+        return raw, is_person
+    rows = sorted(found)
+    return raw.with_rows(rows, stack_frames([found[i] for i in rows])), is_person
 
 
-def missing_parts(raw: RawClip, width: int, height: int) -> dict[int, list[tuple[str, np.ndarray]]]:
-    """Rows of the clip -> where to look closer: ("face", "left_hand" or "right_hand", area).
+def _box_of_same_person(frame: RawFrame, main: MainPerson, area: np.ndarray) -> np.ndarray | None:
+    """(4,) the box of a detection in ``area`` if it shows the main person, else None."""
+    pose = frame.detection.pose
+    if pose is None or similarity(frame.colors, main.colors) < _FOUND_AGAIN:
+        return None
+    box: np.ndarray = person_boxes(pose[None], np.array([True]), frame.width, frame.height)[0]
+    return box if box_overlap(box, area) >= _SEARCHED_OVERLAP else None
 
-    Nobody who turns their back is searched for a face.
+
+def missing_parts(clip: JudgedClip) -> dict[int, list[tuple[str, np.ndarray]]]:
+    """Rows of the clip -> where to search in a crop: ("face", "left_hand" or "right_hand", area).
+
+    No face is searched for where the person faces away from the camera.
     """
-    confidence = pose_confidence(raw, width, height)
-    scale = pixels_per_metre(raw.pose[..., :2], confidence, raw.world)
-    left, right = hand_confidence(raw, scale, width, height)
-    face = face_confidence(raw, scale, width, height)
-    back = shows_back(raw, scale)
+    raw, confidence, scale = clip.raw, clip.pose_confidence, clip.scale
+    left, right = clip.hand_confidence
     areas: dict[int, list[tuple[str, np.ndarray]]] = {}
     for i in np.flatnonzero(raw.found):
         wanted = []
-        if face[i] == 0 and not back[i]:
+        if clip.face_confidence[i] == 0 and not clip.shows_back[i]:
             wanted.append(("face", face_search(raw.pose[i], confidence[i], scale[i])))
         for name, score, wrist in (("left", left, LEFT_WRIST), ("right", right, RIGHT_WRIST)):
             if score[i] == 0:
@@ -219,67 +160,57 @@ def with_parts(raw: RawClip, found: dict[int, dict[str, np.ndarray]]) -> RawClip
     return replace(raw, **changed)
 
 
-def search_missing_parts(
-    raw: RawClip,
-    frames: Frames,
-    detectors: Detectors,
-    width: int,
-    height: int,
-    progress: Progress,
-) -> RawClip:
-    """Look into crops for faces too small for the whole frame and for hands that were missed.
+def search_missing_parts(context: PassContext, clip: JudgedClip) -> RawClip:
+    """Search crops for faces too small in the whole frame and for hands that were missed.
 
-    A find is kept only if it passes the same tests as everything else.
+    What is found is kept only if it passes the same tests as everything else.
     """
-    areas = missing_parts(raw, width, height)
+    areas = missing_parts(clip)
     if not areas:
-        return raw
+        return clip.raw
     found = {}
     with (
-        contextlib.closing(detectors.face()) as faces,
-        contextlib.closing(detectors.hand()) as hands,
+        contextlib.closing(context.detectors.face()) as faces,
+        contextlib.closing(context.detectors.hand()) as hands,
     ):
-        for done, (i, _, _, rgb) in enumerate(frames.read(np.array(sorted(areas))), 1):
+        frames = context.frames.read(np.array(sorted(areas)))
+        for done, (i, _, _, rgb) in enumerate(frames, 1):
             found[i] = search_parts(rgb, areas[i], faces, hands)
-            progress("look closer", done, len(areas))
-    return with_parts(raw, found)
+            context.progress("look closer", done, len(areas))
+    return with_parts(clip.raw, found)
 
 
 _PART_FLAGS = {"face": "face_found", "left_hand": "left_found", "right_hand": "right_found"}
 
 
-def refine_masks(
-    raw: RawClip,
-    hints: list[BodyHints | None],
-    frames: Frames,
-    store: Store,
-    shape: tuple[int, int],
-    progress: Progress,
-) -> list[PackedMask]:
+def refine_masks(context: PassContext, clip: JudgedClip) -> list[PackedMask]:
     """Last pass: sharpen the masks, chunk by chunk; frames without the person get an empty one."""
+    raw, store, hints = clip.raw, context.store, body_hints(clip)
     starts = range(0, raw.num_frames, CHUNK)
     chunks = {s: c for s in starts if (c := _load_masks(store, s, raw)) is not None}
     missing = [s for s in starts if s not in chunks]
     if missing:
-        plate = _clip_plate(raw, hints, frames, shape)
-        _log.info("camera %s", "moves or plate unclear" if plate is None else "stands still")
+        background = _clip_background(context.frames, raw, hints)
+        _log.info(
+            "camera %s", "moves or background unclear" if background is None else "stands still"
+        )
         done = sum(len(c) for c in chunks.values())
 
         def work(item: tuple[int, int, float, np.ndarray]) -> PackedMask:
             i, _, _, rgb = item
             hint = hints[i]
             if hint is None:
-                return PackedMask.pack(np.zeros(shape, np.uint8))
-            return PackedMask.pack(refine_mask(rgb, raw.masks[i].unpack(*shape), hint, plate))
+                return PackedMask.pack(np.zeros((raw.height, raw.width), np.uint8))
+            return PackedMask.pack(refine_mask(rgb, raw.mask(i), hint, background))
 
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
             for start in missing:
                 here = np.arange(start, min(start + CHUNK, raw.num_frames))
                 chunks[start] = []
-                for packed in _bounded_map(pool, work, frames.read(here), 6):
+                for packed in _bounded_map(pool, work, context.frames.read(here), 6):
                     chunks[start].append(packed)
                     done += 1
-                    progress("refine masks", done, raw.num_frames)
+                    context.progress("refine masks", done, raw.num_frames)
                 store.save(f"mask-{start:06d}", masks_to_arrays(chunks[start]))
     return [mask for s in sorted(chunks) for mask in chunks[s]]
 
@@ -308,16 +239,16 @@ def _bounded_map(
         yield waiting.pop(0).result()
 
 
-def _clip_plate(
-    raw: RawClip, hints: list[BodyHints | None], frames: Frames, shape: tuple[int, int]
-) -> Plate | None:
+def _clip_background(
+    frames: Frames, raw: RawClip, hints: list[BodyHints | None]
+) -> Background | None:
     """The empty scene from samples over the whole clip, None if the camera moves."""
-    most = int(np.clip(_PLATE_BYTES // (3 * shape[0] * shape[1]), 8, _PLATE_SAMPLES))
+    most = int(np.clip(_BACKGROUND_BYTES // (3 * raw.height * raw.width), 8, _BACKGROUND_SAMPLES))
     rows = np.unique(np.linspace(0, raw.num_frames - 1, most).round().astype(int))
     if len(rows) < 3:
         return None
     samples, near = [], []
     for i, _, _, rgb in frames.read(rows):
         samples.append(rgb)
-        near.append(near_person(raw.masks[i].unpack(*shape), hints[i]))
-    return build_plate(samples, near)
+        near.append(near_person(raw.mask(i), hints[i]))
+    return estimate_background(samples, near)

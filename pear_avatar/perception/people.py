@@ -1,21 +1,21 @@
-"""Everybody in a picture: where each person is, before anyone is looked at closely.
+"""Locating all people of a picture, before their landmarks are detected.
 
-The whole-person network follows one person. To see all of them, mediapipe's own person detector
-is run over the picture and over overlapping square tiles of it (it looks at 224 pixels, so that
-a person far away is only seen in a tile), and what several tiles found is counted once.
+The whole-person network follows one person. To locate all of them, mediapipe's person detector
+runs on the picture and on overlapping square tiles of it (its input is 224 pixels wide, so that a
+distant person is detected in a tile only); detections of one person in several tiles are merged.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from pear_avatar.perception.holistic import import_mediapipe, silent_stderr
+from pear_avatar.perception.detectors import PersonArea
+from pear_avatar.perception.detectors.mediapipe import import_mediapipe, silent_stderr
 
-__all__ = ["PeopleFinder", "PersonArea", "distinct_areas", "tiles"]
+__all__ = ["PeopleFinder", "distinct_areas", "tiles"]
 
 #: The detector's own graph, without the landmark networks that keep only one person.
 _GRAPH = """
@@ -35,26 +35,6 @@ _NETWORK_SIDE = 224
 _SAME_CENTRE, _SAME_RADIUS = 0.6, 1.8
 #: A small circle inside a large one is that person's arm or leg in a tile, unless it is very sure.
 _INSIDE, _SURE = 0.8, 0.9
-#: The circle of the detector goes through the extremities; hands and feet stick out of it.
-_MARGIN = 1.25
-
-
-@dataclass(frozen=True)
-class PersonArea:
-    """One person as the detector sees them: a circle about the middle of the hips.
-
-    centre (2,) px, radius px, score in [0, 1].
-    """
-
-    centre: np.ndarray
-    radius: float
-    score: float
-
-    @property
-    def box_xyxy(self) -> np.ndarray:
-        """(4,) square around the circle with some room; may reach beyond the picture."""
-        reach = _MARGIN * self.radius
-        return np.concatenate([self.centre - reach, self.centre + reach]).astype(np.float32)
 
 
 class PeopleFinder:
@@ -72,11 +52,11 @@ class PeopleFinder:
             self._graph.process(np.zeros((64, 64, 3), np.uint8))
 
     def find(self, rgb: np.ndarray, levels: int = 2) -> list[PersonArea]:
-        """Everybody in an (H, W, 3) uint8 picture, surest first.
+        """The people in an (H, W, 3) uint8 picture, highest score first.
 
         Args:
-            levels: 1 looks at the whole picture and square tiles of its shorter side, 2 also at
-                tiles of half that side (people far away), and so on; 0 at the whole picture.
+            levels: 0 is the whole picture, 1 adds square tiles of its shorter side, 2 adds tiles
+                of half that side (distant people), and so on.
         """
         height, width = rgb.shape[:2]
         found = []
@@ -129,7 +109,7 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def distinct_areas(areas: list[PersonArea]) -> list[PersonArea]:
-    """Each person once, surest first."""
+    """Each person once, highest score first."""
     kept: list[PersonArea] = []
     for area in sorted(areas, key=lambda a: -a.score):
         if not any(_same(area, other) for other in kept):

@@ -1,7 +1,7 @@
-"""People in single pictures: the largest, the one in a given box, or everybody.
+"""People in single pictures: the largest, the one in a given box, or all of them.
 
-A picture has no neighbours to ask, so that every person is looked at in a crop of their own, and
-faces and hands that are too small there once more.
+A single picture offers no neighbouring frames, so each person is detected in a separate crop, and
+faces and hands that are too small there in crops once more.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from types import TracebackType
 import numpy as np
 
 from pear_avatar.perception.assemble import judged_detections
-from pear_avatar.perception.holistic import Detectors, FrameDetection
+from pear_avatar.perception.detectors import Detectors, FrameDetection, load_detectors
+from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.measure import SEEN, box_overlap
 from pear_avatar.perception.parts import detect_in_box, search_parts
 from pear_avatar.perception.passes import missing_parts, with_parts
-from pear_avatar.perception.people import PeopleFinder
-from pear_avatar.perception.raw import RawClip, raw_frame, stack_frames
+from pear_avatar.perception.raw import raw_frame, stack_frames
 from pear_avatar.types import ClipDetections
 
-__all__ = ["PictureDetector", "SeenPerson"]
+__all__ = ["DetectedPerson", "PictureDetector"]
 
 #: Two finds whose seen landmarks lie this near on average, as a share of the box, are one person.
 _SAME_LANDMARKS = 0.08
@@ -30,7 +30,7 @@ _MIN_OVERLAP = 0.1
 
 
 @dataclass(frozen=True)
-class SeenPerson:
+class DetectedPerson:
     """One person in one picture.
 
     detections: of this picture alone (one frame). colors: (256,) colour histogram of the person,
@@ -54,13 +54,13 @@ class SeenPerson:
 
 
 class PictureDetector:
-    """Finds people in pictures; the networks are loaded once and kept until ``close``."""
+    """Detects people in pictures; the networks are loaded once and kept until ``close``."""
 
     def __init__(self, detectors: Detectors | None = None) -> None:
-        networks = detectors or Detectors()
+        self.detectors = networks = detectors or load_detectors()
         self._person = networks.person(False)
         self._face, self._hand = networks.face(), networks.hand()
-        self._finder = PeopleFinder()
+        self._people = networks.people()
 
     def __enter__(self) -> PictureDetector:
         return self
@@ -75,21 +75,21 @@ class PictureDetector:
 
     def close(self) -> None:
         """Free the networks."""
-        for network in (self._person, self._face, self._hand, self._finder):
+        for network in (self._person, self._face, self._hand, self._people):
             network.close()
 
-    def everyone(self, rgb: np.ndarray) -> list[SeenPerson]:
+    def everyone(self, rgb: np.ndarray) -> list[DetectedPerson]:
         """Everybody in an (H, W, 3) uint8 picture, largest first."""
-        boxes = [area.box_xyxy for area in self._finder.find(rgb)]
+        boxes = [area.box_xyxy for area in self._people.find(rgb)]
         people = [p for box in boxes if (p := self.in_box(rgb, box)) is not None]
         if not people:
             whole = self.in_box(rgb, _whole(rgb))
             people = [whole] if whole is not None else []
         return _distinct(sorted(people, key=lambda p: -p.area))
 
-    def largest(self, rgb: np.ndarray) -> SeenPerson | None:
+    def largest(self, rgb: np.ndarray) -> DetectedPerson | None:
         """The person who fills most of the picture; None if nobody is there."""
-        areas = sorted(self._finder.find(rgb, levels=1), key=lambda a: -a.radius)
+        areas = sorted(self._people.find(rgb, levels=1), key=lambda a: -a.radius)
         if len(areas) > 1:
             for area in areas:
                 person = self.in_box(rgb, area.box_xyxy)
@@ -100,29 +100,27 @@ class PictureDetector:
             return self.in_box(rgb, areas[0].box_xyxy)
         return whole
 
-    def in_box(self, rgb: np.ndarray, box_xyxy: Sequence[float] | np.ndarray) -> SeenPerson | None:
+    def in_box(
+        self, rgb: np.ndarray, box_xyxy: Sequence[float] | np.ndarray
+    ) -> DetectedPerson | None:
         """The person in a (4,) box of the picture; None if nobody is there."""
         area = np.asarray(box_xyxy, np.float32)
         found = detect_in_box(rgb, area, self._person)
         if found.pose is None:
             return None
-        person = self._seen(rgb, found)
+        person = self._judge(rgb, found)
         if person.area <= 0 or not _overlaps(person.box_xyxy, area):
             return None
         return person
 
-    def _seen(self, rgb: np.ndarray, found: FrameDetection) -> SeenPerson:
-        height, width = rgb.shape[:2]
+    def _judge(self, rgb: np.ndarray, found: FrameDetection) -> DetectedPerson:
         row = raw_frame(0, 0.0, rgb, found)
-        raw = self._with_missing_parts(stack_frames([row]), rgb)
-        return SeenPerson(judged_detections(raw, np.zeros(1, bool), width, height), row.colors)
-
-    def _with_missing_parts(self, raw: RawClip, rgb: np.ndarray) -> RawClip:
-        height, width = rgb.shape[:2]
-        areas = missing_parts(raw, width, height)
-        if not areas:
-            return raw
-        return with_parts(raw, {0: search_parts(rgb, areas[0], self._face, self._hand)})
+        clip = JudgedClip(stack_frames([row]))
+        areas = missing_parts(clip)
+        if areas:
+            parts = search_parts(rgb, areas[0], self._face, self._hand)
+            clip = JudgedClip(with_parts(clip.raw, {0: parts}))
+        return DetectedPerson(judged_detections(clip), row.colors)
 
 
 def _whole(rgb: np.ndarray) -> np.ndarray:
@@ -138,9 +136,9 @@ def _overlaps(box: np.ndarray, area: np.ndarray) -> bool:
     return inside > 0.5 or box_overlap(box, area) > _MIN_OVERLAP
 
 
-def _distinct(people: list[SeenPerson]) -> list[SeenPerson]:
+def _distinct(people: list[DetectedPerson]) -> list[DetectedPerson]:
     """Everybody once: the larger find is kept."""
-    kept: list[SeenPerson] = []
+    kept: list[DetectedPerson] = []
     for person in people:
         if not any(_same(person.detections, other.detections) for other in kept):
             kept.append(person)
@@ -156,7 +154,7 @@ def _same(a: ClipDetections, b: ClipDetections) -> bool:
     return bool(gap < _SAME_LANDMARKS * max(box[2] - box[0], box[3] - box[1]))
 
 
-def at_time(person: SeenPerson, frame_index: int, time: float) -> SeenPerson:
+def at_time(person: DetectedPerson, frame_index: int, time: float) -> DetectedPerson:
     """The same find as a frame of a video."""
     detections = replace(
         person.detections,

@@ -1,14 +1,16 @@
-"""What the detector said about every frame of a clip, stacked into arrays and not yet judged."""
+"""The detector's output for each frame of a clip, stacked into arrays, before it is judged."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
-from pear_avatar.perception.holistic import NUM_FACE, NUM_HAND, NUM_POSE, FrameDetection
+from pear_avatar.body.topology import NUM_FACE, NUM_HAND, NUM_POSE
+from pear_avatar.perception.detectors import FrameDetection
 from pear_avatar.perception.masks import PackedMask, masks_from_arrays, masks_to_arrays
 
 #: Bins of the person's colour histogram in CIELAB: few in lightness, which shade changes.
@@ -23,7 +25,8 @@ class RawClip:
 
     frame_index (N,) int64; time (N,) s; pose (N, 33, 3) x, y, visibility; world (N, 33, 3) m;
     left_hand, right_hand (N, 21, 2); face (N, 478, 2); the four ``*_found`` (N,) bool;
-    colors (N, 256) the person's colour histogram, summing to 1; masks: N packed soft masks.
+    colors (N, 256) the person's colour histogram, summing to 1; masks: N packed soft masks;
+    width, height: of the frames, pixels.
     """
 
     frame_index: np.ndarray
@@ -39,38 +42,77 @@ class RawClip:
     face_found: np.ndarray
     colors: np.ndarray
     masks: tuple[PackedMask, ...]
+    width: int
+    height: int
 
     @property
     def num_frames(self) -> int:
         """Number of frames N."""
         return len(self.frame_index)
 
+    def mask(self, i: int) -> np.ndarray:
+        """(H, W) uint8 soft mask of row ``i``."""
+        return self.masks[i].unpack(self.height, self.width)
+
+    def __getitem__(self, index: slice | np.ndarray) -> RawClip:
+        """Some of the frames: a slice, row numbers or a mask."""
+        rows: dict[str, Any] = {name: getattr(self, name)[index] for name in _ARRAYS}
+        picked = np.arange(self.num_frames)[index]
+        return replace(self, **rows, masks=tuple(self.masks[int(i)] for i in picked))
+
+    @classmethod
+    def concat(cls, parts: Sequence[RawClip]) -> RawClip:
+        """The frames of several parts, one after another."""
+        rows: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in _ARRAYS}
+        return replace(parts[0], **rows, masks=tuple(m for p in parts for m in p.masks))
+
+    def with_rows(self, order: Sequence[int], new: RawClip) -> RawClip:
+        """The clip with the rows ``order`` replaced by those of ``new``."""
+        changed: dict[str, Any] = {}
+        for name in _ARRAYS:
+            changed[name] = getattr(self, name).copy()
+            changed[name][list(order)] = getattr(new, name)
+        masks = list(self.masks)
+        for i, mask in zip(order, new.masks, strict=True):
+            masks[i] = mask
+        return replace(self, **changed, masks=tuple(masks))
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays for an npz."""
-        arrays = {k: v for k, v in vars(self).items() if k != "masks"}
+        arrays = {
+            f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if f.name != "masks"
+        }
         return arrays | masks_to_arrays(self.masks)
 
-    @staticmethod
-    def from_arrays(arrays: dict[str, np.ndarray]) -> RawClip:
-        """What :meth:`to_arrays` gave; KeyError or ValueError if something is missing."""
-        names = [n for n in RawClip.__dataclass_fields__ if n != "masks"]
-        fields: dict[str, Any] = {name: arrays[name] for name in names}
-        clip = RawClip(**fields, masks=tuple(masks_from_arrays(arrays)))
-        lengths = {len(v) for v in vars(clip).values()}
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> RawClip:
+        """The clip that :meth:`to_arrays` saved.
+
+        Raises:
+            KeyError: an array is missing. ValueError: arrays of different lengths.
+        """
+        rows: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
+        masks = tuple(masks_from_arrays(arrays))
+        lengths = {len(masks), *(len(v) for v in rows.values())}
         if len(lengths) != 1:
             raise ValueError(f"arrays of different lengths {sorted(lengths)}")
-        return clip
+        return cls(**rows, masks=masks, width=int(arrays["width"]), height=int(arrays["height"]))
+
+
+_ARRAYS = tuple(f.name for f in fields(RawClip) if f.name not in {"masks", "width", "height"})
 
 
 @dataclass(frozen=True)
 class RawFrame:
-    """One row of a :class:`RawClip`, made while the frame's pixels are at hand."""
+    """One row of a :class:`RawClip`, made while the frame's pixels are in memory."""
 
     frame_index: int
     time: float
     detection: FrameDetection
     colors: np.ndarray
     mask: PackedMask
+    width: int
+    height: int
 
 
 def raw_frame(index: int, time: float, rgb: np.ndarray, detection: FrameDetection) -> RawFrame:
@@ -78,7 +120,9 @@ def raw_frame(index: int, time: float, rgb: np.ndarray, detection: FrameDetectio
     mask = detection.mask
     if detection.pose is None or mask is None:
         mask = np.zeros(rgb.shape[:2], np.uint8)
-    return RawFrame(index, time, detection, color_histogram(rgb, mask), PackedMask.pack(mask))
+    height, width = rgb.shape[:2]
+    colors, packed = color_histogram(rgb, mask), PackedMask.pack(mask)
+    return RawFrame(index, time, detection, colors, packed, width, height)
 
 
 def color_histogram(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -92,7 +136,7 @@ def color_histogram(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def stack_frames(frames: list[RawFrame]) -> RawClip:
-    """Rows to arrays."""
+    """Frames of one size, stacked to arrays."""
 
     def part(name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         values = [getattr(f.detection, name) for f in frames]
@@ -119,30 +163,6 @@ def stack_frames(frames: list[RawFrame]) -> RawClip:
         face_found=face_found,
         colors=np.stack([f.colors for f in frames]),
         masks=tuple(f.mask for f in frames),
+        width=frames[0].width,
+        height=frames[0].height,
     )
-
-
-def join_clips(parts: list[RawClip]) -> RawClip:
-    """Chunks, one after the other."""
-    names = [n for n in RawClip.__dataclass_fields__ if n != "masks"]
-    fields: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
-    return RawClip(**fields, masks=tuple(m for p in parts for m in p.masks))
-
-
-def replace_frames(clip: RawClip, rows: dict[int, RawFrame]) -> RawClip:
-    """The clip with some rows exchanged (after a second look at those frames)."""
-    if not rows:
-        return clip
-    order = sorted(rows)
-    new = stack_frames([rows[i] for i in order])
-    fields: dict[str, Any] = {}
-    for name in RawClip.__dataclass_fields__:
-        if name == "masks":
-            continue
-        values = getattr(clip, name).copy()
-        values[order] = getattr(new, name)
-        fields[name] = values
-    masks = list(clip.masks)
-    for i, mask in zip(order, new.masks, strict=True):
-        masks[i] = mask
-    return replace(clip, **fields, masks=tuple(masks))

@@ -1,4 +1,4 @@
-"""Which frames may drive anything downstream, and why the others may not."""
+"""Which frames later stages may use, and the reason why the others are left out."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pear_avatar.body.topology import (
     RIGHT_HIP,
     RIGHT_SHOULDER,
 )
+from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.measure import SEEN
-from pear_avatar.perception.raw import RawClip
 from pear_avatar.types import ClipDetections
 
 NO_PERSON = "no person found"
@@ -34,46 +34,36 @@ _SCALE_JUMP = 1.6
 _MASK_AGREEMENT = 0.55
 
 
-def judge_frames(
-    raw: RawClip,
-    confidence: np.ndarray,
-    face_confidence: np.ndarray,
-    scale: np.ndarray,
-    mask_agreement: np.ndarray,
-    is_other: np.ndarray,
-    boxes: np.ndarray,
-    height: int,
-) -> np.ndarray:
+def judge_frames(clip: JudgedClip, is_other: np.ndarray) -> np.ndarray:
     """(N,) str: empty where the frame is trusted, else the first reason why it is not.
 
     A body cut at the waist or below the shoulders is fine as long as the shoulders are seen, and
     so is a back view: nothing here asks for legs or for a face.
 
     Args:
-        raw: the cleaned clip. confidence: (N, 33). face_confidence: (N,).
-        scale: (N,) pixels per metre. mask_agreement: (N,) share of the seen landmarks on the mask.
-        is_other: (N,) bool frames that show somebody else instead. boxes: (N, 4).
-        height: of the picture, pixels.
+        clip: the cleaned clip.
+        is_other: (N,) bool frames that show another person instead.
     """
-    reason = np.full(raw.num_frames, "", dtype="<U40")
+    confidence, face = clip.pose_confidence, clip.face_confidence
+    reason = np.full(clip.raw.num_frames, "", dtype="<U40")
 
     def mark(where: np.ndarray, text: str) -> None:
         reason[where & (reason == "")] = text
 
     mark(is_other, OTHER_PERSON)
-    mark(~raw.found, NO_PERSON)
+    mark(~clip.raw.found, NO_PERSON)
     shoulders = confidence[:, [LEFT_SHOULDER, RIGHT_SHOULDER]]
     hips = confidence[:, [LEFT_HIP, RIGHT_HIP]]
     # One shoulder may be hidden in profile; then the hips or the face must carry the frame.
-    carried = (hips.max(1) > SEEN) | (face_confidence > 0)
+    carried = (hips.max(1) > SEEN) | (face > 0)
     carried |= confidence[:, list(HEAD_POINTS)].mean(1) > SEEN
     clear = (shoulders.min(1) > SEEN) | ((shoulders.max(1) > SEEN) & carried)
-    clear |= face_confidence > SEEN
+    clear |= face > SEEN
     mark(~clear, BODY_UNCLEAR)
-    tall = boxes[:, 3] - boxes[:, 1]
-    mark(tall < max(_MIN_HEIGHT_PX, _MIN_HEIGHT_SHARE * height), TOO_SMALL)
-    mark(_jumps(scale, reason == ""), SIZE_JUMP)
-    mark(mask_agreement < _MASK_AGREEMENT, MASK_DISAGREES)
+    tall = clip.boxes[:, 3] - clip.boxes[:, 1]
+    mark(tall < max(_MIN_HEIGHT_PX, _MIN_HEIGHT_SHARE * clip.raw.height), TOO_SMALL)
+    mark(_jumps(clip.scale, reason == ""), SIZE_JUMP)
+    mark(clip.mask_agreement < _MASK_AGREEMENT, MASK_DISAGREES)
     return reason
 
 
@@ -90,7 +80,7 @@ def _jumps(scale: np.ndarray, usable: np.ndarray, reach: int = 7) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Quality:
-    """Counts that tell whether a clip will do.
+    """Counts by which to decide whether a clip is good enough.
 
     frames, trusted: numbers of frames. left_hand, right_hand, face: trusted frames with them.
     full_body: trusted frames with both ankles in sight. reasons: why frames are not trusted.

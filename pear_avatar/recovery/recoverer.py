@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from pear_avatar.errors import PearError
 from pear_avatar.geometry.cameras import default_world_camera
 from pear_avatar.io.images import read_image
 from pear_avatar.perception.measure import SEEN
-from pear_avatar.perception.picture import PictureDetector, SeenPerson
+from pear_avatar.perception.picture import DetectedPerson, PictureDetector
 from pear_avatar.recovery.lens import guess_camera
 from pear_avatar.recovery.recovered import Recovered, RecoveredPeople, RecoveredPerson
 from pear_avatar.recovery.turning import (
@@ -30,7 +30,7 @@ from pear_avatar.recovery.turning import (
 )
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
-__all__ = ["PoseSource", "Recoverer", "stack_people", "visibility"]
+__all__ = ["PoseSource", "Recoverer", "visibility"]
 
 #: Smaller pictures (pixels, shorter side) show nothing that could be recovered.
 _MIN_SIDE = 32
@@ -133,30 +133,21 @@ class Recoverer:
                 return self._recover(turned, seen, given, turns)
         return RecoveredPeople((), width, height)
 
-    def people_in(
-        self, rgb: np.ndarray, seen: Sequence[SeenPerson], camera: Camera | None = None
-    ) -> RecoveredPeople:
-        """Recover people who were already found (by a follower, say), in the order given."""
-        height, width = rgb.shape[:2]
-        if not seen:
-            return RecoveredPeople((), width, height)
-        return self._recover(rgb, seen, camera or guess_camera(width, height), 0)
-
     def _look(
         self, rgb: np.ndarray, everyone: bool, box: Sequence[float] | None
-    ) -> list[SeenPerson]:
+    ) -> list[DetectedPerson]:
         if everyone:
             return self.detector.everyone(rgb)
         one = self.detector.largest(rgb) if box is None else self.detector.in_box(rgb, box)
         return [one] if one is not None else []
 
     def _recover(
-        self, rgb: np.ndarray, seen: Sequence[SeenPerson], given: Camera, turns: int
+        self, rgb: np.ndarray, seen: Sequence[DetectedPerson], given: Camera, turns: int
     ) -> RecoveredPeople:
         rolled = turned_camera(given, turns)
         upright = default_world_camera(given.K.dtype)
         looked = given if turns == 0 else replace(rolled, T_camera_world=upright)
-        detections = stack_people([person.detections for person in seen])
+        detections = ClipDetections.concat([person.detections for person in seen])
         with torch.no_grad():
             found = self.source.recover(repeat(rgb, len(seen)), detections, looked)
         confidence = visibility(detections)
@@ -185,14 +176,6 @@ class Recoverer:
 
     def _pelvis(self, params: BodyParams, proportions: Proportions) -> Tensor:
         return self.source.body.shape(params.betas, None, proportions).joints[..., 0, :]
-
-
-def stack_people(people: Sequence[ClipDetections]) -> ClipDetections:
-    """One-frame detections of several people in one picture, as rows of one."""
-    shared = {"width", "height"}
-    names = [n for n in ClipDetections.__dataclass_fields__ if n not in shared]
-    joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in people]) for n in names}
-    return ClipDetections(**joined, width=people[0].width, height=people[0].height)
 
 
 def _check_picture(rgb: np.ndarray, box: Sequence[float] | None, camera: Camera | None) -> None:

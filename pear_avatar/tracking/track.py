@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -160,7 +159,7 @@ def _coarse_start(clip: Clip, advance: Callable[[], None]) -> TrackState:
     """Body only on few frames, from several first guesses; the best one."""
     index = _coarse_frames(clip.detections, clip.config.coarse_frames)
     part = make_clip(
-        take_frames(clip.detections, index),
+        clip.detections[index],
         clip.rig,
         clip.camera.frames(torch.from_numpy(index)),
         clip.config,
@@ -186,13 +185,3 @@ def _coarse_frames(detections: ClipDetections, count: int) -> np.ndarray:
     if len(trusted) <= count:
         return trusted
     return trusted[np.linspace(0, len(trusted) - 1, count).round().astype(np.int64)]
-
-
-def take_frames(detections: ClipDetections, index: np.ndarray) -> ClipDetections:
-    """The detections of some of the frames."""
-    changes: dict[str, Any] = {
-        f.name: getattr(detections, f.name)[index]
-        for f in fields(detections)
-        if f.name not in {"width", "height"}
-    }
-    return replace(detections, **changes)

@@ -23,14 +23,14 @@ from pear_avatar.io.video import VideoWriter, probe_video
 from pear_avatar.motion.formats.registry import load_motion
 from pear_avatar.motion.track_file import load_track
 from pear_avatar.perception.measure import person_boxes
-from pear_avatar.perception.picture import SeenPerson
+from pear_avatar.perception.picture import DetectedPerson
 from pear_avatar.recovery.recoverer import Recoverer
 from pear_avatar.types import ClipDetections
 
 WIDTH, HEIGHT = 480, 320
 
 
-def seen(box: tuple[int, int, int, int], width: int, height: int, hue: int) -> SeenPerson:
+def seen(box: tuple[int, int, int, int], width: int, height: int, hue: int) -> DetectedPerson:
     """A person whose landmarks fill a box."""
     x0, y0, x1, y1 = box
     rng = np.random.default_rng(0)
@@ -40,7 +40,7 @@ def seen(box: tuple[int, int, int, int], width: int, height: int, hue: int) -> S
     pose = np.concatenate([px, np.ones((33, 1), np.float32)], 1)[None]
     none = np.zeros(1, np.float32)
     colors = np.eye(256, dtype=np.float32)[hue]
-    return SeenPerson(
+    return DetectedPerson(
         ClipDetections(
             np.zeros(1, np.int64), np.zeros(1), pose[..., :2], np.ones((1, 33), np.float32),
             np.zeros((1, 33, 3), np.float32), np.zeros((1, 21, 2), np.float32), none,
@@ -55,7 +55,7 @@ def seen(box: tuple[int, int, int, int], width: int, height: int, hue: int) -> S
 class Blocks:
     """Stands in for the networks: people are upright blocks of red or blue."""
 
-    def everyone(self, rgb: np.ndarray) -> list[SeenPerson]:
+    def everyone(self, rgb: np.ndarray) -> list[DetectedPerson]:
         height, width = rgb.shape[:2]
         found = []
         for hue, channel in ((0, 0), (1, 2)):
@@ -70,10 +70,10 @@ class Blocks:
                 found.append(seen(box, width, height, hue))
         return sorted(found, key=lambda p: -p.area)
 
-    def largest(self, rgb: np.ndarray) -> SeenPerson | None:
+    def largest(self, rgb: np.ndarray) -> DetectedPerson | None:
         return next(iter(self.everyone(rgb)), None)
 
-    def in_box(self, rgb: np.ndarray, box: np.ndarray) -> SeenPerson | None:
+    def in_box(self, rgb: np.ndarray, box: np.ndarray) -> DetectedPerson | None:
         for person in self.everyone(rgb):
             middle = (person.box_xyxy[:2] + person.box_xyxy[2:]) / 2
             if (middle > np.asarray(box)[:2]).all() and (middle < np.asarray(box)[2:]).all():

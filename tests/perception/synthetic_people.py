@@ -89,6 +89,8 @@ def clip(world: np.ndarray, centre: tuple[float, float] = (320.0, 220.0)) -> Raw
         face_found=yes.copy(),
         colors=colors,
         masks=(PackedMask.pack(mask),) * count,
+        width=WIDTH,
+        height=HEIGHT,
     )
 
 

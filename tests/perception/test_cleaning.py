@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_people import HEIGHT, SCALE, WIDTH, body, clip, hand, standing, swapped, turned
+from synthetic_people import SCALE, body, clip, hand, standing, swapped, turned
 
 from pear_avatar.perception.cleaning import (
     face_confidence,
@@ -27,7 +27,7 @@ def _without_face(raw):
 
 def test_scale_is_measured_from_whatever_is_in_sight():
     raw = standing(4)
-    confidence = pose_confidence(raw, WIDTH, HEIGHT)
+    confidence = pose_confidence(raw)
     assert pixels_per_metre(raw.pose[..., :2], confidence, raw.world) == pytest.approx([SCALE] * 4)
     confidence[:, 13:] = 0  # only head and shoulders
     assert pixels_per_metre(raw.pose[..., :2], confidence, raw.world) == pytest.approx([SCALE] * 4)
@@ -99,7 +99,7 @@ def test_gaps_without_a_person_do_not_break_the_search():
 
 def test_real_hands_are_kept():
     raw = standing(12)
-    left, right = hand_confidence(raw, _scale(raw), WIDTH, HEIGHT)
+    left, right = hand_confidence(raw, _scale(raw))
     assert left.min() > 0.5
     assert right.min() > 0.5
 
@@ -126,7 +126,7 @@ def test_invented_hands_are_rejected(case):
         raw = clip(raw.world, centre=(590.0, 220.0))
         points = raw.left_hand[5]
     raw = _with_left(raw, 5, points.astype(np.float32))
-    left, right = hand_confidence(raw, _scale(raw), WIDTH, HEIGHT)
+    left, right = hand_confidence(raw, _scale(raw))
     assert left[5] == 0
     assert right[5] > 0
     if case != "outside":
@@ -139,27 +139,27 @@ def test_one_hand_found_twice_stays_with_the_nearer_wrist():
     pose = raw.pose.copy()
     pose[:, 15, :2] = pose[:, 16, :2] + np.array([0.06, 0.0]) * SCALE  # wrists side by side
     raw = replace(raw, pose=pose, left_hand=raw.right_hand.copy())
-    left, right = hand_confidence(raw, _scale(raw), WIDTH, HEIGHT)
+    left, right = hand_confidence(raw, _scale(raw))
     assert (left == 0).all()
     assert (right > 0).all()
 
 
 def test_faces_must_sit_on_the_head_and_last():
     raw = standing(20)
-    assert face_confidence(raw, _scale(raw), WIDTH, HEIGHT).min() > 0.9
+    assert face_confidence(raw, _scale(raw)).min() > 0.9
     face = raw.face.copy()
     face[3] += 0.3 * SCALE
     face[4] = (face[4] - face[4, 1]) * 4 + face[4, 1]
-    confidence = face_confidence(replace(raw, face=face), _scale(raw), WIDTH, HEIGHT)
+    confidence = face_confidence(replace(raw, face=face), _scale(raw))
     assert np.flatnonzero(confidence == 0).tolist() == [3, 4]
     once = np.zeros(20, bool)
     once[9] = True
-    assert not face_confidence(replace(raw, face_found=once), _scale(raw), WIDTH, HEIGHT).any()
+    assert not face_confidence(replace(raw, face_found=once), _scale(raw)).any()
 
 
 def test_landmarks_outside_the_picture_count_for_nothing():
     raw = clip(np.repeat(body()[None], 2, 0), centre=(320.0, 430.0))  # cut below the hips
-    confidence = pose_confidence(raw, WIDTH, HEIGHT)
+    confidence = pose_confidence(raw)
     assert (confidence[:, 25:] == 0).all()
     assert (confidence[:, :15] == 1).all()
 

@@ -20,10 +20,8 @@ from pear_avatar.perception import passes
 from pear_avatar.perception.clip import (
     detect_clip,
     detect_landmarks,
-    load_detections,
-    save_detections,
 )
-from pear_avatar.perception.holistic import Detectors, FrameDetection
+from pear_avatar.perception.detectors import Detectors, FrameDetection
 from pear_avatar.perception.overlay import write_overlay
 from pear_avatar.perception.trust import summarise
 from pear_avatar.types import ClipDetections
@@ -246,17 +244,6 @@ def test_overlay_shows_every_frame_with_a_bar_below(tmp_path):
     ]
     assert all(green)
     assert max(lamp[:4]) < 80 < min(lamp[4:])
-
-
-def test_save_and_load(tmp_path):
-    found, masks = detect_clip(_clip(tmp_path / "a.mp4", [RED] * 3), detectors=FAKE)
-    save_detections(tmp_path / "d.npz", found, masks)
-    back, same = load_detections(tmp_path / "d.npz")
-    assert np.array_equal(back.pose_px, found.pose_px)
-    assert np.array_equal(same.mask(2), masks.mask(2))
-    np.savez(tmp_path / "bad.npz", pose_px=np.zeros(3))
-    with pytest.raises(ValueError, match="does not hold detections"):
-        load_detections(tmp_path / "bad.npz")
 
 
 @pytest.mark.data

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from synthetic_people import HEIGHT, SCALE, WIDTH, clip, standing
 
-from pear_avatar.perception.identity import lock_person, search_box, similarity
+from pear_avatar.perception.identity import find_main_person, search_box, similarity
 from pear_avatar.perception.measure import person_boxes
-from pear_avatar.perception.raw import RawClip, join_clips
+from pear_avatar.perception.raw import RawClip
 
 
 def _dressed(raw: RawClip, first_bin: int) -> RawClip:
@@ -27,44 +27,44 @@ def _nobody(count: int) -> RawClip:
     return replace(raw, found=np.zeros(count, bool), pose=raw.pose * 0, colors=raw.colors * 0)
 
 
-def _lock(*parts: RawClip):
-    raw = join_clips(list(parts))
+def _main(*parts: RawClip):
+    raw = RawClip.concat(parts)
     raw = replace(raw, time=np.arange(raw.num_frames) / 25.0)
     boxes = person_boxes(raw.pose, raw.found, WIDTH, HEIGHT)
     scale = np.concatenate(
         [np.full(p.num_frames, SCALE * np.ptp(p.pose[0, :, 1]) / 312) for p in parts]
     )
-    return lock_person(raw, boxes, np.maximum(scale, 1.0), WIDTH, HEIGHT), raw, boxes
+    return find_main_person(raw, boxes, np.maximum(scale, 1.0)), raw, boxes
 
 
 def test_one_person_is_kept_throughout():
-    lock, raw, _ = _lock(standing(30))
-    assert lock.is_person.all()
-    assert lock.others == 0
-    assert similarity(lock.colors, raw.colors[0]) > 0.99
+    main, raw, _ = _main(standing(30))
+    assert main.is_person.all()
+    assert main.others == 0
+    assert similarity(main.colors, raw.colors[0]) > 0.99
 
 
 def test_jump_to_somebody_else_is_noticed():
     other = _dressed(_moved(standing(8), 200), 40)
-    lock, *_ = _lock(standing(20), other, standing(20))
-    assert np.flatnonzero(~lock.is_person).tolist() == list(range(20, 28))
-    assert lock.others == 1
+    main, *_ = _main(standing(20), other, standing(20))
+    assert np.flatnonzero(~main.is_person).tolist() == list(range(20, 28))
+    assert main.others == 1
 
 
 def test_cut_to_somebody_else_in_the_same_place_is_noticed():
-    lock, *_ = _lock(standing(20), _dressed(standing(10), 40))
-    assert lock.is_person.tolist() == [True] * 20 + [False] * 10
+    main, *_ = _main(standing(20), _dressed(standing(10), 40))
+    assert main.is_person.tolist() == [True] * 20 + [False] * 10
 
 
 def test_the_larger_and_longer_one_is_kept_not_the_first():
     passer_by = _dressed(_moved(standing(12), -250, 0.5), 40)
-    lock, *_ = _lock(passer_by, standing(20))
-    assert lock.is_person.tolist() == [False] * 12 + [True] * 20
+    main, *_ = _main(passer_by, standing(20))
+    assert main.is_person.tolist() == [False] * 12 + [True] * 20
 
 
 def test_somebody_who_leaves_and_comes_back_elsewhere_is_the_same_person():
-    lock, *_ = _lock(standing(15), _nobody(10), _moved(standing(15), 150))
-    assert lock.is_person.tolist() == [True] * 15 + [False] * 10 + [True] * 15
+    main, *_ = _main(standing(15), _nobody(10), _moved(standing(15), 150))
+    assert main.is_person.tolist() == [True] * 15 + [False] * 10 + [True] * 15
 
 
 def test_fast_movement_of_one_person_is_no_second_person():
@@ -72,20 +72,20 @@ def test_fast_movement_of_one_person_is_no_second_person():
     raw = clip(world)
     pose = raw.pose.copy()
     pose[15:, :, 0] += 0.9 * SCALE  # a leap, or a long stride between sampled frames
-    lock, *_ = _lock(replace(raw, pose=pose))
-    assert lock.is_person.all()
+    main, *_ = _main(replace(raw, pose=pose))
+    assert main.is_person.all()
 
 
 def test_nobody_at_all():
-    lock, *_ = _lock(_nobody(5))
-    assert not lock.is_person.any()
+    main, *_ = _main(_nobody(5))
+    assert not main.is_person.any()
 
 
 def test_search_box_surrounds_where_the_person_was_and_gives_up_in_time():
-    lock, raw, boxes = _lock(standing(10), _nobody(40), standing(3))
-    near = search_box(12, lock.is_person, boxes, raw.time)
+    main, raw, boxes = _main(standing(10), _nobody(40), standing(3))
+    near = search_box(12, main.is_person, boxes, raw.time)
     assert near is not None
     assert (near[:2] < boxes[9, :2]).all()
     assert (near[2:] > boxes[9, 2:]).all()
     raw_far = replace(raw, time=raw.time * 4)
-    assert search_box(25, lock.is_person, boxes, raw_far.time) is None
+    assert search_box(25, main.is_person, boxes, raw_far.time) is None

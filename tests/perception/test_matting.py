@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from pear_avatar.perception.background import camera_motion, estimate_background
 from pear_avatar.perception.matting import BodyHints, near_person, refine_mask
-from pear_avatar.perception.plate import build_plate, camera_motion
 
 HEIGHT, WIDTH, SCALE = 240, 320, 110.0
 
@@ -59,46 +59,46 @@ def _overlap(mask: np.ndarray, truth: np.ndarray) -> float:
     return float(((mask > 127) & truth).sum() / ((mask > 127) | truth).sum())
 
 
-def _plate(frames, masks, hints):
+def _background(frames, masks, hints):
     near = [near_person(m, h) for m, h in zip(masks, hints, strict=True)]
-    return build_plate(frames, near)
+    return estimate_background(frames, near)
 
 
-def test_plate_is_the_empty_scene():
+def test_background_is_the_empty_scene():
     frames, _, masks, hints = _clip()
-    plate = _plate(frames, masks, hints)
-    assert plate is not None
-    assert plate.known.mean() > 0.5
-    assert np.abs(plate.color - _scene())[plate.known].mean() < 2.0
+    background = _background(frames, masks, hints)
+    assert background is not None
+    assert background.known.mean() > 0.5
+    assert np.abs(background.color - _scene())[background.known].mean() < 2.0
 
 
-def test_moving_camera_has_no_plate():
+def test_moving_camera_has_no_background():
     frames, _, masks, hints = _clip(shift=1.0)
     near = [near_person(m, h) for m, h in zip(masks, hints, strict=True)]
     assert camera_motion(frames, near) > 3
-    assert build_plate(frames, near) is None
+    assert estimate_background(frames, near) is None
 
 
-def test_flickering_light_has_no_plate():
+def test_flickering_light_has_no_background():
     frames, _, masks, hints = _clip()
     frames = [(f * (1.0 if i % 2 else 0.6)).astype(np.uint8) for i, f in enumerate(frames)]
-    assert _plate(frames, masks, hints) is None
+    assert _background(frames, masks, hints) is None
 
 
 @pytest.mark.parametrize(("still", "least"), [(True, 0.97), (False, 0.93)])
 def test_refined_masks_are_closer_to_the_truth(still, least):
     frames, truths, masks, hints = _clip()
-    plate = _plate(frames, masks, hints) if still else None
+    background = _background(frames, masks, hints) if still else None
     for i in (2, 6, 9):
         before = _overlap(masks[i], truths[i])
-        refined = refine_mask(frames[i], masks[i], hints[i], plate)
+        refined = refine_mask(frames[i], masks[i], hints[i], background)
         assert before < 0.90
         assert _overlap(refined, truths[i]) > max(least, before)
 
 
-def test_cut_off_arm_is_recovered_from_the_plate():
+def test_cut_off_arm_is_recovered_from_the_background():
     frames, truths, masks, hints = _clip()
-    refined = refine_mask(frames[5], masks[5], hints[5], _plate(frames, masks, hints))
+    refined = refine_mask(frames[5], masks[5], hints[5], _background(frames, masks, hints))
     x = 90 + 12 * 5
     arm = truths[5].copy()
     arm[:, : x + 46] = False

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pear_avatar.io.images import read_image
+from pear_avatar.perception.detectors import PersonArea
 from pear_avatar.perception.following import Follower
-from pear_avatar.perception.people import PersonArea, distinct_areas, tiles
-from pear_avatar.perception.picture import PictureDetector, SeenPerson, at_time
+from pear_avatar.perception.people import distinct_areas, tiles
+from pear_avatar.perception.picture import DetectedPerson, PictureDetector, at_time
 from pear_avatar.types import ClipDetections
 
 
@@ -48,12 +49,12 @@ def test_an_arm_in_a_tile_is_not_a_person_but_a_sure_child_is() -> None:
     assert len(distinct_areas([adult, area(260, 350, 50, 0.96)])) == 2
 
 
-def person_at(x: float, colors: np.ndarray) -> SeenPerson:
+def person_at(x: float, colors: np.ndarray) -> DetectedPerson:
     """A standing person of 100 x 200 px at column x, all landmarks on their outline."""
     rng = np.random.default_rng(0)
     pose = np.stack([x + 100 * rng.random(33), 50 + 200 * rng.random(33)], -1).astype(np.float32)
     zero = np.zeros(1, np.float32)
-    return SeenPerson(
+    return DetectedPerson(
         ClipDetections(
             frame_index=np.zeros(1, np.int64),
             time=np.zeros(1),
@@ -79,14 +80,14 @@ def person_at(x: float, colors: np.ndarray) -> SeenPerson:
 class Scripted:
     """Stands in for the networks: the people of each frame are given, the frame is its number."""
 
-    def __init__(self, frames: list[list[SeenPerson]]) -> None:
+    def __init__(self, frames: list[list[DetectedPerson]]) -> None:
         self.frames = frames
 
-    def everyone(self, rgb: np.ndarray) -> list[SeenPerson]:
+    def everyone(self, rgb: np.ndarray) -> list[DetectedPerson]:
         return self.frames[int(rgb[0, 0, 0])]
 
-    def in_box(self, rgb: np.ndarray, box: np.ndarray) -> SeenPerson | None:
-        def inside(p: SeenPerson) -> float:
+    def in_box(self, rgb: np.ndarray, box: np.ndarray) -> DetectedPerson | None:
+        def inside(p: DetectedPerson) -> float:
             middle = (p.box_xyxy[0] + p.box_xyxy[2]) / 2
             return abs(middle - (box[0] + box[2]) / 2)
 
@@ -94,7 +95,7 @@ class Scripted:
         return min(near, key=inside, default=None)
 
 
-def follow(frames: list[list[SeenPerson]]) -> list[dict[int, float]]:
+def follow(frames: list[list[DetectedPerson]]) -> list[dict[int, float]]:
     """identity -> column, for every frame."""
     follower = Follower(Scripted(frames), look_every=5, forget_after=4)  # type: ignore[arg-type]
     result = []

@@ -24,7 +24,7 @@ from pear_avatar.geometry.cameras import look_at
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, geodesic_angle
 from pear_avatar.tracking import TrackConfig, track_clip, track_report
 from pear_avatar.tracking.priors import rest_pose
-from pear_avatar.tracking.track import fine_steps, take_frames
+from pear_avatar.tracking.track import fine_steps
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Track
 
 N = 16
@@ -193,7 +193,7 @@ def test_a_given_camera_stays_and_the_track_lives_in_its_world(
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_stills_and_tiny_clips(body: BodyModel, detections: ClipDetections, count: int) -> None:
-    clip = take_frames(detections, np.arange(count))
+    clip = detections[np.arange(count)]
     found = track_clip(clip, body)
     assert_sound(found, count)
     assert track_report(found, clip, body)["landmark_error_rel"] < 0.02
@@ -211,7 +211,7 @@ def test_progress_counts_up_to_its_total(body: BodyModel, detections: ClipDetect
     seen: list[tuple[str, int, int]] = []
     config = TrackConfig(coarse_steps=2, fine_steps=2)
     track_clip(
-        take_frames(detections, np.arange(2)),
+        detections[np.arange(2)],
         body,
         config=config,
         progress=lambda *report: seen.append(report),
@@ -226,7 +226,7 @@ def test_what_cannot_be_tracked_says_why(body: BodyModel, detections: ClipDetect
     with pytest.raises(ValueError, match="two people"):
         track_clip(nobody, body)
     with pytest.raises(ValueError, match="no frames"):
-        track_clip(take_frames(detections, np.arange(0)), body)
+        track_clip(detections[np.arange(0)], body)
     wrong = replace(tall_camera(), width=100)
     with pytest.raises(ValueError, match="720 x 1280"):
         track_clip(detections, body, camera=wrong)

@@ -16,7 +16,6 @@ from pear_avatar.tracking import TrackConfig, track_clip
 from pear_avatar.tracking.clip_camera import solver_camera
 from pear_avatar.tracking.initialise import given_state
 from pear_avatar.tracking.result import make_track
-from pear_avatar.tracking.track import take_frames
 from pear_avatar.tracking.track_stages import make_rig
 from pear_avatar.types import BodyParams, ClipDetections
 
@@ -100,6 +99,6 @@ def test_frames_that_cannot_be_trusted_start_as_their_nearest_neighbour(
 def test_a_first_guess_of_another_length_is_refused(
     body: BodyModel, detections: ClipDetections, guess: BodyParams
 ) -> None:
-    short = take_frames(detections, np.arange(N - 2))
+    short = detections[np.arange(N - 2)]
     with pytest.raises(ValueError, match=f"{N} frames, the clip {N - 2}"):
         track_clip(short, body, initial=guess)

@@ -14,9 +14,8 @@ from torch import Tensor
 from pear_avatar.body.model import BodyModel
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.io.npz import load_npz, save_npz
-from pear_avatar.perception.cleaning import face_confidence, hand_confidence, pose_confidence
-from pear_avatar.perception.holistic import Detectors
-from pear_avatar.perception.measure import pixels_per_metre
+from pear_avatar.perception.detectors import Detector, PartDetector, load_detectors
+from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.parts import search_parts
 from pear_avatar.perception.passes import missing_parts, with_parts
 from pear_avatar.perception.raw import raw_frame, stack_frames
@@ -85,7 +84,7 @@ def make_renders(
     generator = torch.Generator().manual_seed(seed)
     sampler = PoseSampler(pool, generator)
     rows: list[dict[str, np.ndarray]] = []
-    networks = Detectors()
+    networks = load_detectors()
     with (
         contextlib.closing(networks.person(False)) as whole,
         contextlib.closing(networks.face()) as faces,
@@ -166,24 +165,24 @@ def set_face(
     return actions @ body.arkit_coef, rotations
 
 
-def _detect(rgb: np.ndarray, whole: object, faces: object, hands: object) -> dict[str, np.ndarray]:
+def _detect(
+    rgb: np.ndarray, whole: Detector, faces: PartDetector, hands: PartDetector
+) -> dict[str, np.ndarray]:
     """One picture through the detectors and the same tests as a clip's frames."""
-    height, width = rgb.shape[:2]
-    raw = stack_frames([raw_frame(0, 0.0, rgb, whole.detect(rgb))])  # type: ignore[attr-defined]
-    for areas in missing_parts(raw, width, height).values():
-        raw = with_parts(raw, {0: search_parts(rgb, areas, faces, hands)})  # type: ignore[arg-type]
-    confidence = pose_confidence(raw, width, height)
-    scale = pixels_per_metre(raw.pose[..., :2], confidence, raw.world)
-    left, right = hand_confidence(raw, scale, width, height)
+    clip = JudgedClip(stack_frames([raw_frame(0, 0.0, rgb, whole.detect(rgb))]))
+    for areas in missing_parts(clip).values():
+        parts = {0: search_parts(rgb, areas, faces, hands)}
+        clip = JudgedClip(with_parts(clip.raw, parts))
+    raw, (left, right) = clip.raw, clip.hand_confidence
     return {
         "found": raw.found[0],
         "pose_px": raw.pose[0, :, :2],
-        "pose_confidence": confidence[0],
+        "pose_confidence": clip.pose_confidence[0],
         "pose_world": raw.world[0],
         "left_hand_px": raw.left_hand[0],
         "left_hand_confidence": left[0],
         "right_hand_px": raw.right_hand[0],
         "right_hand_confidence": right[0],
         "face_px": raw.face[0],
-        "face_confidence": face_confidence(raw, scale, width, height)[0],
+        "face_confidence": clip.face_confidence[0],
     }

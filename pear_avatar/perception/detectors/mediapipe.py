@@ -1,9 +1,4 @@
-"""The detectors behind one small interface: what a frame shows, before anything is judged.
-
-:class:`Detector` finds one person with body, hands, face and mask; :class:`PartDetector` looks
-again at a crop for a face or a hand. Both are protocols, so that another network can be put in;
-the ones here are mediapipe's. Left and right are always the PERSON's.
-"""
+"""mediapipe's networks: holistic for whole people, face mesh and hands for crops."""
 
 from __future__ import annotations
 
@@ -12,69 +7,26 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from pear_avatar.errors import MissingPackageError
+from pear_avatar.perception.detectors import Detector, Detectors, FrameDetection
 
 _log = logging.getLogger(__name__)
 
-NUM_POSE, NUM_HAND, NUM_FACE = 33, 21, 478
 #: Weights of the "full" pose network are the only ones inside mediapipe's wheel.
 _MODEL_COMPLEXITY = 1
 _MIN_CONFIDENCE = 0.5
 
 
-@dataclass(frozen=True)
-class FrameDetection:
-    """One person in one (H, W) frame, in its pixels; a part that was not found is None.
-
-    pose:       (33, 3) x, y, visibility.
-    pose_world: (33, 3) metres about the hip centre; x right, y down, z away from the camera.
-    left_hand, right_hand: (21, 2).
-    face:       (478, 2).
-    mask:       (H, W) uint8, soft.
-    """
-
-    pose: np.ndarray | None = None
-    pose_world: np.ndarray | None = None
-    left_hand: np.ndarray | None = None
-    right_hand: np.ndarray | None = None
-    face: np.ndarray | None = None
-    mask: np.ndarray | None = None
-
-
-class Detector(Protocol):
-    """Finds one person in successive frames; it may follow the person from frame to frame."""
-
-    def detect(self, rgb: np.ndarray) -> FrameDetection:
-        """Look at one (H, W, 3) uint8 frame."""
-
-    def reset(self) -> None:
-        """Forget the frames seen so far."""
-
-    def close(self) -> None:
-        """Free the network."""
-
-
-class PartDetector(Protocol):
-    """Finds one face or one hand in a crop."""
-
-    def find(self, rgb: np.ndarray) -> tuple[np.ndarray, float, str] | None:
-        """(L, 2) pixels of the crop, a score in [0, 1] and, for hands, "left" or "right"."""
-
-    def close(self) -> None:
-        """Free the network."""
-
-
 class _Graph:
     """One mediapipe graph; the lines its networks log are kept off stderr.
 
-    ``found`` names the result that is not None once somebody was seen: the landmark networks
-    log a line each on the first person they see, and nothing after it.
+    ``found`` names the result that is not None once a person was detected: each landmark network
+    logs one line at its first person, and nothing after it.
     """
 
     def __init__(self, graph: Any, found: str, **options: Any) -> None:
@@ -116,7 +68,7 @@ class HolisticDetector(_Graph):
         )
 
     def detect(self, rgb: np.ndarray) -> FrameDetection:
-        """Look at one (H, W, 3) uint8 frame."""
+        """Detect in one (H, W, 3) uint8 frame."""
         found = self._process(rgb)
         height, width = rgb.shape[:2]
         if found.pose_landmarks is None:
@@ -198,20 +150,12 @@ def _holistic(follow: bool) -> Detector:
     return HolisticDetector(follow=follow)
 
 
-@dataclass(frozen=True)
-class Detectors:
-    """Which networks to use; replace any of them to put in another.
-
-    name: names them in the cache key.
-    person: makes the whole-person detector; its argument says whether to follow the person from
-        frame to frame (True) or to treat frames as single pictures (False).
-    face, hand: make the detectors for crops.
-    """
-
-    name: str = "mediapipe-0.10.21-holistic-1"
-    person: Callable[[bool], Detector] = _holistic
-    face: Callable[[], PartDetector] = FaceMeshDetector
-    hand: Callable[[], PartDetector] = HandCropDetector
+DETECTORS = Detectors(
+    name="mediapipe-0.10.21-holistic-1",
+    person=_holistic,
+    face=FaceMeshDetector,
+    hand=HandCropDetector,
+)
 
 
 def import_mediapipe() -> Any:

@@ -19,7 +19,7 @@ _MIN_SAMPLES = 3
 
 
 @dataclass(frozen=True)
-class Plate:
+class Background:
     """The scene without the person, for a camera that stands still.
 
     color: (H, W, 3) float32, 0 to 255. noise: (H, W) float32 mean absolute deviation.
@@ -30,14 +30,14 @@ class Plate:
     noise: np.ndarray
     known: np.ndarray
 
-    def cut(self, region: tuple[slice, slice]) -> Plate:
-        """Part of the plate."""
-        return Plate(self.color[region], self.noise[region], self.known[region])
+    def cut(self, region: tuple[slice, slice]) -> Background:
+        """Part of the background."""
+        return Background(self.color[region], self.noise[region], self.known[region])
 
-    def resized(self, size: tuple[int, int]) -> Plate:
-        """The plate scaled down to (width, height); what was partly unknown becomes unknown."""
+    def resized(self, size: tuple[int, int]) -> Background:
+        """Scaled down to (width, height); what was partly unknown becomes unknown."""
         known = cv2.resize(self.known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        return Plate(
+        return Background(
             cv2.resize(self.color, size, interpolation=cv2.INTER_AREA),
             cv2.resize(self.noise, size, interpolation=cv2.INTER_AREA),
             known > 0.99,
@@ -80,11 +80,13 @@ def _small_grey(rgb: np.ndarray, zoom: float) -> np.ndarray:
     return cv2.resize(grey, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
 
 
-def build_plate(frames: list[np.ndarray], near_person: list[np.ndarray]) -> Plate | None:
+def estimate_background(
+    frames: list[np.ndarray], near_person: list[np.ndarray]
+) -> Background | None:
     """Median colour of every pixel over the samples in which the person is not near it.
 
     Args as :func:`camera_motion`. None where the camera moves or the light changes too much for
-    a plate to mean anything.
+    a background to mean anything.
     """
     picks = np.linspace(0, len(frames) - 1, min(len(frames), 8)).round().astype(int)
     motion = camera_motion([frames[i] for i in picks], [near_person[i] for i in picks])
@@ -102,7 +104,7 @@ def build_plate(frames: list[np.ndarray], near_person: list[np.ndarray]) -> Plat
         color[part], noise[part], known[part] = _masked_median(stack, hidden)
     if not known.any() or float(np.median(noise[known])) > _MAX_NOISE:
         return None
-    return Plate(color, noise, known)
+    return Background(color, noise, known)
 
 
 def _reach(near_person: list[np.ndarray]) -> tuple[int, int, int, int]:
