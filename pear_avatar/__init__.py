@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from pear_avatar.motion.formats.registry import load_motion as load_motion
     from pear_avatar.motion.track_file import load_track as load_track
     from pear_avatar.motion.track_file import save_track as save_track
+    from pear_avatar.perception.detectors import Detectors as Detectors
+    from pear_avatar.perception.detectors import FrameDetection as FrameDetection
+    from pear_avatar.perception.detectors import load_detectors as load_detectors
     from pear_avatar.recovery.recovered import RecoveredPeople as RecoveredPeople
     from pear_avatar.recovery.recovered import RecoveredPerson as RecoveredPerson
     from pear_avatar.recovery.recoverer import Recoverer as Recoverer
@@ -68,9 +71,11 @@ _HOME = {
     "BodySource": "body.sources",
     "Camera": "types",
     "ClipDetections": "types",
+    "Detectors": "perception.detectors",
     "EhmModel": "body.ehm.ehm_model",
     "FitConfig": "commands.configuration",
     "FitResult": "commands.fit",
+    "FrameDetection": "perception.detectors",
     "Gaussians": "splatting.gaussians",
     "Motion": "types",
     "PearError": "errors",
@@ -89,6 +94,7 @@ _HOME = {
     "load_avatar": "avatar.file_format",
     "load_body": "body.open_body",
     "load_camera": "tracking.calibration",
+    "load_detectors": "perception.detectors",
     "load_ehm": "body.sources",
     "load_fit_config": "commands.configuration",
     "load_motion": "motion.formats.registry",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pear_avatar.commands.fit import FitResult
     from pear_avatar.commands.recover import RecoverSummary
     from pear_avatar.commands.recover_outputs import MeshKind
+    from pear_avatar.perception.detectors import Detectors
     from pear_avatar.recovery.recovered import RecoveredPeople
     from pear_avatar.recovery.recoverer import Recoverer
     from pear_avatar.rendering.render_motion import CameraName
@@ -36,6 +37,7 @@ def fit(
     settings: Mapping[str, Any] | Sequence[str] = (),
     camera: Camera | None = None,
     body_models: str | Path | None = None,
+    detectors: Detectors | None = None,
     unseen_tail: bool = False,
     progress: ProgressFn | None = None,
 ) -> FitResult:
@@ -54,6 +56,8 @@ def fit(
         camera: the calibrated camera, without batch axes; None estimates one.
         body_models: folder of licensed model files, for the setting ``body.name = "smplx"``; None
             takes the folder that ``PEAR_AVATAR_BODY_MODELS`` names.
+        detectors: the networks that detect the person; None takes those that the setting
+            ``perception.detector`` names.
         unseen_tail: keep the last fifth of the clip out of the fit, and measure on it.
         progress: called with (stage, done, total).
 
@@ -81,6 +85,7 @@ def fit(
         config,
         camera=camera,
         body_models=body_models,
+        detectors=detectors,
         unseen_tail=unseen_tail,
         progress=progress,
     )

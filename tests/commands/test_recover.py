@@ -22,6 +22,7 @@ from pear_avatar.io.images import (
 from pear_avatar.io.video import VideoWriter, probe_video
 from pear_avatar.motion.formats.registry import load_motion
 from pear_avatar.motion.track_file import load_track
+from pear_avatar.perception.detectors import Detectors, load_detectors
 from pear_avatar.perception.measure import person_boxes
 from pear_avatar.perception.picture import DetectedPerson
 from pear_avatar.recovery.recoverer import Recoverer
@@ -54,6 +55,8 @@ def seen(box: tuple[int, int, int, int], width: int, height: int, hue: int) -> D
 
 class Blocks:
     """Stands in for the networks: people are upright blocks of red or blue."""
+
+    detectors = load_detectors()
 
     def everyone(self, rgb: np.ndarray) -> list[DetectedPerson]:
         height, width = rgb.shape[:2]
@@ -353,6 +356,8 @@ def test_a_live_run_ends_with_its_stream_and_writes_the_motion(
     from pear_avatar.commands.recover_inputs import RecoverInput
 
     class Detector:
+        def __init__(self, detectors: Detectors) -> None: ...
+
         def __enter__(self) -> Detector:
             return self
 
