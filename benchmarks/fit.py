@@ -40,6 +40,7 @@ from pear_avatar.fitting.limits import SplatLimits
 from pear_avatar.fitting.objective import PoseNeighbours
 from pear_avatar.fitting.run import single_torch_thread
 from pear_avatar.fitting.step import ClothUpdater, update_dense, update_pose
+from pear_avatar.fitting.step_sizes import pose_rates
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.splatting import rasterise
 from pear_avatar.splatting.skin_and_bind import skin_and_bind_reference
@@ -132,9 +133,9 @@ def make_step(fitter: Fitter) -> Callable[[], object]:
         i = count % _FRAMES
         leaves, _ = joint_step(fitter, i, count, neighbours, weights)
         count += 1
-        update_dense(state, leaves, joint_rates(config, 1e-6, True), count, state.seen)
+        update_dense(state, leaves, joint_rates(fitter, 1e-6), count, state.seen)
         cloth.add(state, leaves, 1e-9)
-        update_pose(state, i, leaves, config, 1e-6)
+        update_pose(state, i, leaves, pose_rates(fitter.scene.step_sizes, config.rates, i, 1e-6))
         limits.apply(state)
 
     return step

@@ -38,15 +38,15 @@ class RowAdam:
             torch.zeros(rows),
         )
 
-    def step(self, row: int, grad: Tensor, rate: float) -> None:
-        """Move one row in place; grad (D,)."""
+    def step(self, row: int, grad: Tensor, rate: Tensor | float) -> None:
+        """Move one row in place; grad (D,), rate a number or one each (D,)."""
         self.count[row] += 1
         n = float(self.count[row])
         m, v = self.mean[row], self.square[row]
         m.mul_(self.beta1).add_(grad, alpha=1 - self.beta1)
         v.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
         denominator = (v / (1 - self.beta2**n)).sqrt_().add_(1e-8)
-        self.values[row].addcdiv_(m, denominator, value=-rate / (1 - self.beta1**n))
+        self.values[row].sub_(m / denominator * (rate / (1 - self.beta1**n)))
 
 
 class SmoothSolver:
@@ -99,7 +99,7 @@ class SmoothAdam:
             solver,
         )
 
-    def step(self, grad: Tensor, rate: float) -> None:
+    def step(self, grad: Tensor, rate: Tensor | float) -> None:
         """Move the offsets in place; grad (V, 3) is smoothed twice (there and back)."""
         self.count.add_(1)
         n = float(self.count)
@@ -108,4 +108,4 @@ class SmoothAdam:
         peak = direction.norm(dim=-1).square().max()
         self.square.mul_(self.beta2).add_(peak, alpha=1 - self.beta2)
         scale = (self.square / (1 - self.beta2**n)).sqrt().clamp_min(1e-12)
-        self.values.add_(self.mean / scale, alpha=-rate / (1 - self.beta1**n))
+        self.values.sub_(self.mean * (rate / (1 - self.beta1**n) / scale))

@@ -7,22 +7,31 @@ from dataclasses import dataclass, field
 
 @dataclass
 class RatesConfig:
-    """Adam learning rates."""
+    """Adam learning rates: how far a first step moves each number.
 
-    offsets: float = 2e-4
+    What moves in the picture has its rate in pixels of the crop (``_px``), whatever the distance
+    and the crop: :mod:`pear_avatar.fitting.step_sizes` converts them.
+    """
+
+    #: splat centres against their triangles
+    offsets_px: float = 0.05
+    #: clothes: the largest vertex offset a step
+    vertex_offsets_px: float = 0.25
+    #: shape: root mean square over the body's vertices
+    betas_px: float = 0.02
+    #: per-frame correction of the tracked pose, translation and each joint alike
+    pose_px: float = 0.8
+    #: the same for the pose fitted to a held-out picture alone
+    refit_px: float = 1.0
+    #: largest step about any joint (rad): a finger's pixel would be a tenth of a turn
+    rotation_max: float = 0.02
+    #: change of the focal length, at the crop's corner; only when the camera was not given
+    log_focal_px: float = 0.12
     local_quats: float = 4e-3
     log_scales: float = 1e-2
     logit_opacities: float = 2e-2
     colors: float = 1e-2
-    vertex_offsets: float = 5e-4
-    betas: float = 5e-3
-    #: per-frame pose, radians; root and joints
-    rotations: float = 1e-2
-    #: per-frame translation
-    transl: float = 6e-3
     expression: float = 1e-2
-    #: log of the focal length's change; only when the camera was not given
-    log_focal: float = 5e-4
 
 
 @dataclass

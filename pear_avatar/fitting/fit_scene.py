@@ -11,6 +11,7 @@ from pear_avatar.body.model import BodyModel
 from pear_avatar.body.skinning import fk_transforms
 from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.fitting.frames import FrameSet
+from pear_avatar.fitting.step_sizes import StepSizes, measure_step_sizes
 from pear_avatar.geometry.cameras import project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.splatting import Gaussians
@@ -50,12 +51,14 @@ class Scene:
 
     params:    tracked parameters of the crops' frames, one leading axis N.
     keypoints: (N, 33, 3) detected pose landmarks in crop pixels with their confidence.
+    step_sizes: what a pixel of the crops is in the units of each parameter.
     """
 
     body: BodyModel
     frames: FrameSet
     params: BodyParams
     keypoints: Tensor
+    step_sizes: StepSizes
     shape_basis: Tensor
     expression_basis: Tensor
     expression_vertices: Tensor
@@ -82,6 +85,7 @@ def make_scene(
         frames=frames,
         params=params,
         keypoints=keypoints,
+        step_sizes=measure_step_sizes(body, params, frames.camera, num_betas),
         shape_basis=body.shape_dirs[..., :num_betas].reshape(-1, num_betas).contiguous(),
         expression_basis=directions[moving].flatten(0, 1).contiguous(),
         expression_vertices=moving,

@@ -43,6 +43,7 @@ from pear_avatar.fitting.step import (
     update_dense,
     update_pose,
 )
+from pear_avatar.fitting.step_sizes import pose_rates
 from pear_avatar.fitting.visibility import fill_unseen, observe_splats, seen_share
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ _CURVE_EVERY = 50
 _CALM_EVERY = 20
 _OBSERVED_FRAMES = 40
 _BASE_STEPS = 1500
+#: share of the betas' rate in the joint stage: the silhouettes have found the shape
+_JOINT_BETAS = 0.3
 #: vertex offsets of fingers and face are held this much harder than those of clothes
 _HOLD_HANDS, _HOLD_HEAD = 60.0, 4.0
 
@@ -147,9 +150,11 @@ def fit_silhouettes(fitter: Fitter) -> None:
             loss = loss + _KEYPOINTS_EVERY * _keypoints(fitter, i, leaves)
         loss.backward()
         factor = rate_factor(k + 1, config.silhouette_steps)
-        update_dense(state, leaves, {"betas": config.rates.betas * factor}, k + 1, None)
-        cloth.add(state, leaves, 2 * config.rates.vertex_offsets * factor)
-        update_pose(state, i, leaves, config, factor)
+        sizes = scene.step_sizes
+        betas_rate = config.rates.betas_px * factor * sizes.betas
+        update_dense(state, leaves, {"betas": betas_rate}, k + 1, None)
+        cloth.add(state, leaves, config.rates.vertex_offsets_px * factor * sizes.metres)
+        update_pose(state, i, leaves, pose_rates(sizes, config.rates, i, factor))
         pulse.tick(float(loss.detach()))
 
 
@@ -158,14 +163,16 @@ def _keypoints(fitter: Fitter, i: int, leaves: Leaves) -> Tensor:
     return keypoint_loss(fitter.scene, px, i, fitter.config)
 
 
-def joint_rates(config: FittingConfig, factor: float, free_focal: bool) -> dict[str, float]:
+def joint_rates(fitter: Fitter, factor: float) -> dict[str, Tensor | float]:
     """Learning rates of the dense parameters in the joint stage."""
-    names = ["offsets", "local_quats", "log_scales", "logit_opacities", "colors", "betas"]
-    rates = {name: getattr(config.rates, name) * factor for name in names}
-    rates["betas"] *= 0.3
-    if free_focal and config.refine_focal:
-        rates["log_focal"] = config.rates.log_focal * factor
-    return rates
+    rates, sizes = fitter.config.rates, fitter.scene.step_sizes
+    names = ("local_quats", "log_scales", "logit_opacities", "colors")
+    dense: dict[str, Tensor | float] = {name: getattr(rates, name) * factor for name in names}
+    dense["offsets"] = rates.offsets_px * factor * sizes.metres
+    dense["betas"] = _JOINT_BETAS * rates.betas_px * factor * sizes.betas
+    if fitter.free_focal and fitter.config.refine_focal:
+        dense["log_focal"] = rates.log_focal_px * factor * sizes.log_focal
+    return dense
 
 
 def observe(fitter: Fitter) -> Tensor:
@@ -272,11 +279,10 @@ def fit_jointly(fitter: Fitter) -> None:
         i = frame_of_step(k, indices, config.seed + 1)
         leaves, loss = joint_step(fitter, i, k, neighbours, weights)
         factor = rate_factor(k + 1, total)
-        update_dense(
-            state, leaves, joint_rates(config, factor, fitter.free_focal), k + 1, state.seen
-        )
-        cloth.add(state, leaves, 2 * config.rates.vertex_offsets * factor)
-        update_pose(state, i, leaves, config, factor)
+        sizes = fitter.scene.step_sizes
+        update_dense(state, leaves, joint_rates(fitter, factor), k + 1, state.seen)
+        cloth.add(state, leaves, config.rates.vertex_offsets_px * factor * sizes.metres)
+        update_pose(state, i, leaves, pose_rates(sizes, config.rates, i, factor))
         limits.apply(state)
         if k % _CALM_EVERY == 0:
             limits.calm_colors(state)

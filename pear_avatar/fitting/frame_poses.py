@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import bisect
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
+from pear_avatar.fitting.adam import RowAdam
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.fitting.fit_scene import Leaves, Pose, Scene, leaves_of, render_frame, stored_pose
 from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.fitting.objective import image_loss
-
-#: Adam's first rates for rotations (rad) and translation (m) of a refitted pose
-_REFIT_RATES = (1.2e-2, 8e-3)
+from pear_avatar.fitting.step_sizes import pose_rates
 
 
 def zero_pose() -> Pose:
@@ -36,26 +37,30 @@ def interpolated_pose(state: FitState, fitted: list[int], i: int) -> Pose:
 
 def refit_pose(scene: Scene, state: FitState, i: int, start: Pose, config: FittingConfig) -> Pose:
     """Fit crop i's pose alone to its picture, everything else held: measures appearance only."""
-    pose = start.leaf()
-    optimiser = torch.optim.Adam(
-        [
-            {"params": [parameter], "lr": rate}
-            for parameter, rate in zip((pose.rotations, pose.transl), _REFIT_RATES, strict=True)
-        ],
-        betas=(0.9, 0.95),
-    )
+    tables = {name: _table_of(getattr(start, name)) for name in ("rotations", "transl")}
+    rates = replace(config.rates, pose_px=config.rates.refit_px)
     generator = torch.Generator().manual_seed(config.seed + i)
     target = scene.target(i)
     for k in range(config.refit_steps):
-        for group, rate in zip(optimiser.param_groups, _REFIT_RATES, strict=True):
-            group["lr"] = rate * 0.05 ** (k / config.refit_steps)
+        pose = _pose_of(tables).leaf()
         fixed = leaves_of(state, pose, refine=frozenset())
         leaves = Leaves(**{**vars(fixed), "pose": pose})
         background = torch.rand(3, generator=generator).to(scene.device)
         out = render_frame(scene, state, i, leaves, background=background)
         moved = (pose.rotations - start.rotations).square().sum()
         loss = image_loss(out, background, target, config) + config.loss.pose_prior * moved
-        optimiser.zero_grad()
         loss.backward()
-        optimiser.step()
-    return Pose(pose.rotations.detach(), pose.transl.detach())
+        steps = pose_rates(scene.step_sizes, rates, i, 0.05 ** (k / config.refit_steps))
+        for (name, table), rate in zip(tables.items(), steps, strict=True):
+            table.step(0, getattr(pose, name).grad.flatten(), rate)
+    return _pose_of(tables)
+
+
+def _table_of(values: Tensor) -> RowAdam:
+    """An optimiser of one row that starts at some values."""
+    row = values.detach().reshape(1, -1).clone()
+    return RowAdam(row, torch.zeros_like(row), torch.zeros_like(row), row.new_zeros(1), beta1=0.9)
+
+
+def _pose_of(tables: dict[str, RowAdam]) -> Pose:
+    return Pose(tables["rotations"].values[0].view(-1, 3), tables["transl"].values[0])

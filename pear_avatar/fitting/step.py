@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.fitting.fit_scene import Leaves
 from pear_avatar.fitting.fit_state import FitState, parameter
 
@@ -40,7 +41,7 @@ def background_of_step(step: int, seed: int) -> Tensor:
 def update_dense(
     state: FitState,
     leaves: Leaves,
-    rates: dict[str, float],
+    rates: Mapping[str, Tensor | float],
     count: int,
     seen: Tensor | None,
 ) -> None:
@@ -48,7 +49,8 @@ def update_dense(
 
     The steps, not the gradients: Adam would undo a scaled gradient.
 
-    rates: name -> learning rate; names that are absent, or whose leaf has no gradient, stay.
+    rates: name -> learning rate, a number or one an element; names that are absent, or whose leaf
+    has no gradient, stay.
     """
     for name, rate in rates.items():
         source = leaves.splats[name] if name in leaves.splats else getattr(leaves, name)
@@ -62,18 +64,15 @@ def update_dense(
         direction = mean / denominator
         if seen is not None and name in leaves.splats:
             direction *= seen.view(-1, *([1] * (grad.dim() - 1)))
-        parameter(state, name).add_(direction, alpha=-rate / (1 - _BETA1**count))
+        parameter(state, name).sub_(direction.mul_(rate / (1 - _BETA1**count)))
 
 
 @torch.no_grad()
-def update_pose(
-    state: FitState, i: int, leaves: Leaves, config: FittingConfig, factor: float
-) -> None:
-    """Row-wise Adam on the pose correction of crop i."""
-    for name in ("rotations", "transl"):
+def update_pose(state: FitState, i: int, leaves: Leaves, rates: tuple[Tensor, Tensor]) -> None:
+    """Row-wise Adam on the pose correction of crop i; rates of :func:`pose_rates`."""
+    for name, rate in zip(("rotations", "transl"), rates, strict=True):
         grad = getattr(leaves.pose, name).grad
         if grad is not None:
-            rate = getattr(config.rates, name) * factor
             state.poses[name].step(i, grad.reshape(-1), rate)
 
 
@@ -91,7 +90,7 @@ class ClothUpdater:
         self._limit, self._every = limit, every
 
     @torch.no_grad()
-    def add(self, state: FitState, leaves: Leaves, rate: float) -> None:
+    def add(self, state: FitState, leaves: Leaves, rate: Tensor | float) -> None:
         """Take one step's gradient; moves the offsets on every ``every``-th call."""
         if leaves.vertex_offsets.grad is None:
             return

@@ -37,9 +37,9 @@ def test_every_preset_file_loads() -> None:
 
 def test_overrides_win_over_the_preset_and_keep_their_type() -> None:
     config = load_fit_config(
-        "fast", ["fitting.rates.betas=1e-3", "fitting.joint_steps=7", "clip.max_frames=12"]
+        "fast", ["fitting.rates.betas_px=1e-3", "fitting.joint_steps=7", "clip.max_frames=12"]
     )
-    assert config.fitting.rates.betas == pytest.approx(1e-3)
+    assert config.fitting.rates.betas_px == pytest.approx(1e-3)
     assert config.fitting.joint_steps == 7
     assert config.clip == ClipConfig(max_frames=12)
     assert config.fitting.num_splats == load_fit_config("fast").fitting.num_splats

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
+from synthetic_clip import camera
 
 from pear_avatar.body import load_body
 from pear_avatar.fitting.fit_scene import Leaves, Pose, make_scene, rest_vertices, skinning
@@ -25,7 +26,8 @@ def test_the_fit_s_body_equals_the_body():
     betas, expression = torch.randn(10, generator=g), torch.randn(1, 52, generator=g)
     rotations = axis_angle_to_matrix(0.4 * torch.randn(1, 55, 3, generator=g))
     params = BodyParams(betas, expression, rotations, torch.randn(1, 3, generator=g))
-    scene = make_scene(body, SimpleNamespace(), params, torch.zeros(1, 33, 3), 10)
+    frames = SimpleNamespace(camera=camera(1))
+    scene = make_scene(body, frames, params, torch.zeros(1, 33, 3), 10)
     offsets = 0.01 * torch.randn(body.num_vertices, 3, generator=g)
     pose = Pose(torch.zeros(55, 3), torch.zeros(3))
     leaves = Leaves({}, offsets, betas, torch.zeros(()), pose)
