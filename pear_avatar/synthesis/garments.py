@@ -176,3 +176,36 @@ def shrink_wrap(points: np.ndarray, levels: int = 3) -> tuple[np.ndarray, np.nda
     reach = np.where(speed > 1e-9, room / np.maximum(speed, 1e-9), np.inf).min(1)
     shell = (center + direction * reach[:, None]).astype(np.float32)
     return smooth(shell, neighbour_mean(faces, len(shell)), 1), faces
+
+
+@dataclass(frozen=True)
+class FineMesh:
+    """A cut mesh with each triangle split in four; its last vertices are the edges' middles.
+
+    base:        what was split.
+    pairs:       (E, 2) int64 the base's vertices that each middle lies between.
+    faces:       (4 F, 3) int64. source_face: (4 F,) the source mesh's face of each.
+    """
+
+    base: CutMesh
+    pairs: np.ndarray
+    faces: np.ndarray
+    source_face: np.ndarray
+
+    def carry(self, values: np.ndarray) -> np.ndarray:
+        """Per-vertex values (V, ...) of the source mesh, at this mesh's vertices."""
+        coarse = self.base.carry(values)
+        return np.concatenate([coarse, coarse[self.pairs].mean(1)]).astype(coarse.dtype)
+
+
+def subdivide(mesh: CutMesh) -> FineMesh:
+    """Split each triangle of a cut mesh in four, for layers with relief of their own."""
+    edges = np.sort(mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    pairs, flat = np.unique(edges, axis=0, return_inverse=True)
+    middle = flat.reshape(-1, 3) + len(mesh.first)
+    a, b, c = mesh.faces.T
+    ab, bc, ca = middle.T
+    faces = np.concatenate(
+        [np.stack(t, 1) for t in ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))]
+    )
+    return FineMesh(mesh, pairs, faces, np.tile(mesh.source_face, 4))

@@ -22,11 +22,14 @@ from pear_avatar.body.topology import (
     RIGHT_EYE_OUTLINE,
     RIGHT_UPPER_LID,
 )
-from pear_avatar.synthesis.synthetic_person import Landmarks, Look, Material, Person
+from pear_avatar.synthesis.person import Landmarks, Person
 
 _BROWS = (RIGHT_BROW_OUTLINE, LEFT_BROW_OUTLINE)
 _EYES = (RIGHT_EYE_OUTLINE, LEFT_EYE_OUTLINE)
 _UPPER_LIDS = (RIGHT_UPPER_LID, LEFT_UPPER_LID)
+
+
+Color = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -48,40 +51,31 @@ def paint(person: Person, material: np.ndarray, xyz: np.ndarray, inset: np.ndarr
     """
     albedo = np.zeros_like(xyz)
     gloss = np.zeros(len(xyz), np.float32)
-    recipes = {
-        Material.SKIN: (_skin, 0.10),
-        Material.EYE: (_eyes, 0.5),
-        Material.MOUTH: (_mouth, 0.2),
-        Material.TEETH: (_teeth, 0.3),
-        Material.SHIRT: (_shirt, 0.02),
-        Material.TROUSERS: (_trousers, 0.02),
-        Material.SHOE: (_shoe, 0.15),
-        Material.HAIR: (_hair, 0.12),
-    }
-    for kind, (recipe, shine) in recipes.items():
+    for kind, recipe in person.recipes.items():
         own = np.nonzero(material == kind)[0]
         if len(own):
-            albedo[own] = recipe(person.landmarks, person.look, xyz[own], inset[own])
-            gloss[own] = shine
+            albedo[own] = recipe.albedo(xyz[own], inset[own])
+            gloss[own] = recipe.gloss
     return Paint(np.clip(albedo, 0, 1), gloss)
 
 
-def _mix(base: np.ndarray, weight: np.ndarray, color: tuple[float, ...] | np.ndarray) -> np.ndarray:
+def mix(base: np.ndarray, weight: np.ndarray, color: tuple[float, ...] | np.ndarray) -> np.ndarray:
+    """Colours (M, 3) with a weight (M,) of another colour laid over them."""
     w = np.clip(weight, 0, 1)[:, None].astype(np.float32)
     mixed: np.ndarray = base * (1 - w) + np.asarray(color, np.float32) * w
     return mixed
 
 
-def _band(x: np.ndarray, half: float, soft: float) -> np.ndarray:
+def band(x: np.ndarray, half: float, soft: float) -> np.ndarray:
     """1 within ``half`` of zero, falling to 0 over ``soft``."""
     band: np.ndarray = np.clip((half + soft - np.abs(x)) / soft, 0, 1)
     return band
 
 
-def _wave(x: np.ndarray, period: float, duty: float, soft: float) -> np.ndarray:
+def wave(x: np.ndarray, period: float, duty: float, soft: float) -> np.ndarray:
     """Soft square wave: 1 over ``duty`` of each period."""
     phase = np.abs((x / period) % 1.0 - 0.5) * period
-    return _band(phase, duty * period / 2, soft)
+    return band(phase, duty * period / 2, soft)
 
 
 def _segment_gap(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -94,12 +88,12 @@ def _segment_gap(points: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray
     return nearest
 
 
-def _line_distance(points: np.ndarray, line: np.ndarray) -> np.ndarray:
+def line_distance(points: np.ndarray, line: np.ndarray) -> np.ndarray:
     """Distance (M,) in the plane to an open polyline (K, 2)."""
     return np.sqrt(_segment_gap(points, line[:-1], line[1:]))
 
 
-def _polygon_distance(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+def polygon_distance(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     """Signed distance (M,) in the plane to a closed polygon (K, 2); positive inside."""
     after = np.roll(polygon, -1, axis=0)
     distance = np.sqrt(_segment_gap(points, polygon, after))
@@ -111,65 +105,72 @@ def _polygon_distance(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     return np.where(inside, distance, -distance)
 
 
-def _skin(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
-    tone = np.asarray(look.skin, np.float32)
-    color = np.tile(tone, (len(p), 1))
+def skin(
+    marks: Landmarks, tone: Color, hair_color: Color, p: np.ndarray, inset: np.ndarray
+) -> np.ndarray:
+    """Skin of ``tone`` with a face; brows and scalp have the hair's colour."""
+    base = np.asarray(tone, np.float32)
+    color = np.tile(base, (len(p), 1))
     mottle = np.sin(p[:, 0] * 170) * np.sin(p[:, 1] * 150 + 1) * np.sin(p[:, 2] * 160 + 2)
     color *= (1 + 0.015 * mottle)[:, None]
     under_cloth = np.exp(-np.clip(-inset, 0, 1) / 0.012)
     head = np.nonzero(p[:, 1] > marks["neck"][1] - 0.01)[0]
-    color[head] = _face(marks, look, p[head], color[head])
+    color[head] = paint_face(marks, base, hair_color, p[head], color[head])
     scalp = np.clip((inset + 0.004) / 0.006, 0, 1) * (p[:, 1] > marks["neck"][1] + 0.02)
-    color = _mix(color, 0.9 * scalp, look.hair)
+    color = mix(color, 0.9 * scalp, hair_color)
     return color * (1 - 0.3 * under_cloth * (inset < 0))[:, None]
 
 
-def _face(marks: Landmarks, look: Look, p: np.ndarray, color: np.ndarray) -> np.ndarray:
+def paint_face(
+    marks: Landmarks, tone: np.ndarray, hair_color: Color, p: np.ndarray, color: np.ndarray
+) -> np.ndarray:
     """Blush, lips, brows and lid lines, drawn in the frontal plane on the front of the head."""
-    tone = np.asarray(look.skin, np.float32)
     ruddy = tone * np.array([1.0, 0.78, 0.76], np.float32)
     for index, size in ((NOSE_TIP, 0.022), (CHEEKS[0], 0.028), (CHEEKS[1], 0.028)):
         d = p - marks.face[index]
         gap = np.einsum("mc,mc->m", d, d)
-        color = _mix(color, 0.45 * np.exp(-gap / size**2), ruddy)
+        color = mix(color, 0.45 * np.exp(-gap / size**2), ruddy)
     front = p[:, 2] > marks.face[CHIN][2] - 0.055
     plane = p[:, :2]
     near = np.nonzero(front)[0]
     flat, local = plane[near], color[near]
-    lips = _polygon_distance(flat, marks.face[list(OUTER_LIPS), :2])
-    local = _mix(local, 0.75 * np.clip(lips / 0.0025 + 0.5, 0, 1), tone * [0.86, 0.52, 0.54])
+    lips = polygon_distance(flat, marks.face[list(OUTER_LIPS), :2])
+    local = mix(local, 0.75 * np.clip(lips / 0.0025 + 0.5, 0, 1), tone * [0.86, 0.52, 0.54])
     for brow, eye, lid in zip(_BROWS, _EYES, _UPPER_LIDS, strict=True):
-        inside = _polygon_distance(flat, marks.face[list(brow), :2])
-        local = _mix(local, 0.85 * np.clip(inside / 0.002 + 0.6, 0, 1), look.hair)
-        socket = _polygon_distance(flat, marks.face[list(eye), :2])
-        local = _mix(local, 0.18 * np.clip(socket / 0.008 + 1, 0, 1), tone * [0.7, 0.55, 0.5])
-        lash = _line_distance(flat, marks.face[list(lid), :2])
-        local = _mix(local, 0.75 * _band(lash, 0.0012, 0.0012), (0.10, 0.07, 0.06))
+        inside = polygon_distance(flat, marks.face[list(brow), :2])
+        local = mix(local, 0.85 * np.clip(inside / 0.002 + 0.6, 0, 1), hair_color)
+        socket = polygon_distance(flat, marks.face[list(eye), :2])
+        local = mix(local, 0.18 * np.clip(socket / 0.008 + 1, 0, 1), tone * [0.7, 0.55, 0.5])
+        lash = line_distance(flat, marks.face[list(lid), :2])
+        local = mix(local, 0.75 * band(lash, 0.0012, 0.0012), (0.10, 0.07, 0.06))
     color[near] = local
     return color
 
 
-def _eyes(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+def eyes(marks: Landmarks, iris: Color, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    """White, iris and pupil about the eye's own axis."""
     center = np.where(p[:, :1] > 0, marks["left_eye"], marks["right_eye"])
     d = p - center
     angle = np.arctan2(np.hypot(d[:, 0], d[:, 1]), d[:, 2])
     white = np.tile(np.array([0.90, 0.88, 0.86], np.float32), (len(p), 1))
-    color = _mix(white, (0.50 - angle) / 0.05 + 0.5, look.iris)
-    return _mix(color, (0.21 - angle) / 0.04 + 0.5, (0.03, 0.03, 0.03))
+    color = mix(white, (0.50 - angle) / 0.05 + 0.5, iris)
+    return mix(color, (0.21 - angle) / 0.04 + 0.5, (0.03, 0.03, 0.03))
 
 
-def _mouth(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+def mouth(marks: Landmarks, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    """Tongue and cavity, darker further in."""
     depth = np.clip((marks.face[NOSE_TIP][2] - 0.015 - p[:, 2]) / 0.04, 0, 1)
-    return _mix(
+    return mix(
         np.tile(np.array([0.55, 0.24, 0.24], np.float32), (len(p), 1)), depth, (0.22, 0.07, 0.07)
     )
 
 
-def _teeth(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+def teeth(p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    """One ivory."""
     return np.tile(np.array([0.90, 0.88, 0.82], np.float32), (len(p), 1))
 
 
-def _folds(p: np.ndarray, scale: float) -> np.ndarray:
+def folds(p: np.ndarray, scale: float) -> np.ndarray:
     """Soft creases of cloth around zero, about +-1."""
     x, y, z = (p * scale).T
     bend = np.sin(11 * y + 5 * np.sin(6 * x + 1) + 4 * np.sin(7 * z))
@@ -178,66 +179,73 @@ def _folds(p: np.ndarray, scale: float) -> np.ndarray:
     return folds
 
 
-def _shirt(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+def shirt(
+    marks: Landmarks, colors: tuple[Color, Color], pattern: str, p: np.ndarray, inset: np.ndarray
+) -> np.ndarray:
+    """A buttoned shirt, checked or striped, in a base colour and an accent."""
     shoulder, neck = marks["left_shoulder"], marks["neck"]
     on_sleeve = np.abs(p[:, 0]) > shoulder[0] + 0.005
     round_torso = 0.16 * np.arctan2(p[:, 0], p[:, 2] + 0.02)
     round_arm = 0.05 * np.arctan2(p[:, 1] - shoulder[1], p[:, 2] - shoulder[2])
     across = np.where(on_sleeve, round_arm, round_torso)
     down = np.where(on_sleeve, np.abs(p[:, 0]), p[:, 1])
-    base, accent = (np.asarray(c, np.float32) for c in (look.shirt, look.accent))
+    base, accent = (np.asarray(c, np.float32) for c in colors)
     color = np.tile(base, (len(p), 1))
-    stripes = _wave(across, 0.055, 0.30, 0.004)
-    if look.pattern == "checked":
-        color = _mix(color, 0.55 * stripes, accent)
-        color = _mix(color, 0.55 * _wave(down, 0.055, 0.30, 0.004), accent)
-        color = _mix(color, 0.5 * _wave(down + 0.02, 0.055, 0.06, 0.003), base * 0.55)
+    stripes = wave(across, 0.055, 0.30, 0.004)
+    if pattern == "checked":
+        color = mix(color, 0.55 * stripes, accent)
+        color = mix(color, 0.55 * wave(down, 0.055, 0.30, 0.004), accent)
+        color = mix(color, 0.5 * wave(down + 0.02, 0.055, 0.06, 0.003), base * 0.55)
     else:
-        color = _mix(color, 0.8 * _wave(down, 0.07, 0.45, 0.004), accent)
+        color = mix(color, 0.8 * wave(down, 0.07, 0.45, 0.004), accent)
     front = p[:, 2] > 0.02
     placket = front & ~on_sleeve
-    color = _mix(color, 0.6 * _band(p[:, 0], 0.016, 0.002) * placket, base * 0.92)
-    color = _mix(color, 0.5 * _band(np.abs(p[:, 0]) - 0.016, 0.0012, 0.002) * placket, base * 0.5)
+    color = mix(color, 0.6 * band(p[:, 0], 0.016, 0.002) * placket, base * 0.92)
+    color = mix(color, 0.5 * band(np.abs(p[:, 0]) - 0.016, 0.0012, 0.002) * placket, base * 0.5)
     button = np.hypot(p[:, 0], (p[:, 1] - neck[1] + 0.01) % 0.085 - 0.0425)
-    color = _mix(color, _band(button, 0.005, 0.002) * placket, (0.95, 0.94, 0.90))
+    color = mix(color, band(button, 0.005, 0.002) * placket, (0.95, 0.94, 0.90))
     pocket = np.maximum(np.abs(p[:, 0] - 0.085) - 0.045, np.abs(p[:, 1] - neck[1] + 0.20) - 0.05)
-    color = _mix(color, 0.5 * _band(pocket, 0.0015, 0.002) * front * (p[:, 0] > 0), base * 0.5)
+    color = mix(color, 0.5 * band(pocket, 0.0015, 0.002) * front * (p[:, 0] > 0), base * 0.5)
     collar = (inset < 0.035) & (p[:, 1] > shoulder[1] + 0.01) & ~on_sleeve
-    color = _mix(color, 0.8 * collar, base * 0.85)
-    color = _mix(color, 0.45 * _band(inset - 0.018, 0.0012, 0.002) * ~collar, base * 0.5)
-    return color * (1 + 0.06 * _folds(p, 1.6))[:, None]
+    color = mix(color, 0.8 * collar, base * 0.85)
+    color = mix(color, 0.45 * band(inset - 0.018, 0.0012, 0.002) * ~collar, base * 0.5)
+    return color * (1 + 0.06 * folds(p, 1.6))[:, None]
 
 
-def _trousers(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+def trousers(
+    marks: Landmarks, color_of_cloth: Color, p: np.ndarray, inset: np.ndarray
+) -> np.ndarray:
+    """Jeans: a weave, worn thighs, seams."""
     hip, knee = marks["left_hip"], marks["left_knee"]
-    base = np.asarray(look.trousers, np.float32)
+    base = np.asarray(color_of_cloth, np.float32)
     weave = np.sin(900 * (p[:, 0] + p[:, 1])) * np.sin(900 * (p[:, 2] - p[:, 1]))
     color = np.tile(base, (len(p), 1)) * (1 + 0.04 * weave)[:, None]
     worn = np.exp(-(((p[:, 1] - (knee[1] + 0.22)) / 0.16) ** 2)) * (p[:, 2] > 0)
-    color = _mix(color, 0.25 * worn, base * 1.5)
+    color = mix(color, 0.25 * worn, base * 1.5)
     leg = np.arctan2(p[:, 2], np.abs(p[:, 0]) - hip[0])
-    seam = _band(leg * 0.08, 0.0012, 0.002) * (np.abs(p[:, 0]) > hip[0])
-    color = _mix(color, 0.7 * seam, base * 0.55)
-    color = _mix(color, 0.5 * _band(inset - 0.02, 0.0012, 0.002), base * 1.6)
-    return color * (1 + 0.07 * _folds(p + np.float32(0.3), 1.2))[:, None]
+    seam = band(leg * 0.08, 0.0012, 0.002) * (np.abs(p[:, 0]) > hip[0])
+    color = mix(color, 0.7 * seam, base * 0.55)
+    color = mix(color, 0.5 * band(inset - 0.02, 0.0012, 0.002), base * 1.6)
+    return color * (1 + 0.07 * folds(p + np.float32(0.3), 1.2))[:, None]
 
 
-def _shoe(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
-    """``p``: metres to the outside, above the floor, from the heel."""
-    base = np.asarray(look.shoes, np.float32)
+def shoe(color_of_upper: Color, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    """A laced shoe; ``p``: metres to the outside, above the floor, from the heel."""
+    base = np.asarray(color_of_upper, np.float32)
     color = np.tile(base, (len(p), 1))
     length = max(float(p[:, 2].max(initial=0.0)), 0.2)
     toe = np.clip((p[:, 2] - 0.80 * length) / 0.004, 0, 1)
-    color = _mix(color, 0.5 * toe, base * 0.75)
-    laces = _band(p[:, 0], 0.026, 0.003) * _wave(p[:, 2], 0.017, 0.4, 0.003)
+    color = mix(color, 0.5 * toe, base * 0.75)
+    laces = band(p[:, 0], 0.026, 0.003) * wave(p[:, 2], 0.017, 0.4, 0.003)
     laced = (p[:, 2] > 0.48 * length) & (p[:, 2] < 0.74 * length) & (p[:, 1] > 0.05)
-    color = _mix(color, 0.9 * laces * laced, (0.95, 0.95, 0.93))
-    color = _mix(color, np.clip((0.024 - p[:, 1]) / 0.003, 0, 1), (0.93, 0.92, 0.90))
-    return _mix(color, _band(p[:, 1] - 0.026, 0.001, 0.002), base * 0.5)
+    color = mix(color, 0.9 * laces * laced, (0.95, 0.95, 0.93))
+    color = mix(color, np.clip((0.024 - p[:, 1]) / 0.003, 0, 1), (0.93, 0.92, 0.90))
+    return mix(color, band(p[:, 1] - 0.026, 0.001, 0.002), base * 0.5)
 
 
-def _hair(marks: Landmarks, look: Look, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
-    base = np.asarray(look.hair, np.float32)
+def hair(marks: Landmarks, color_of_hair: Color, p: np.ndarray, inset: np.ndarray) -> np.ndarray:
+    """Streaks that run from the crown."""
+    base = np.asarray(color_of_hair, np.float32)
     strand = 40 * np.arctan2(p[:, 0], np.abs(p[:, 2] - marks["head"][2]) + 0.05)
     streak = np.sin(3 * strand + 4 * np.sin(60 * p[:, 1])) + 0.6 * np.sin(
         7.3 * strand + 90 * p[:, 2]

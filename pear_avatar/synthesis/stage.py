@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter
 
+from pear_avatar.geometry.cameras import camera_center, project
 from pear_avatar.geometry.mesh_raster import Fragments, rasterise_mesh
 from pear_avatar.synthesis.garments import vertex_normals
+from pear_avatar.synthesis.noise import ValueNoise
 from pear_avatar.synthesis.paint import paint
-from pear_avatar.synthesis.synthetic_person import Person
+from pear_avatar.synthesis.person import Person
+from pear_avatar.types import Camera
 
 _SUPERSAMPLE = 2
 _SUN = np.array([0.42, 0.74, 0.52], np.float32) / np.float32(np.sqrt(0.42**2 + 0.74**2 + 0.52**2))
+_ORIGIN = np.zeros(3, np.float32)
 _WALL_Z, _WALL_TOP = -6.2, 2.1
 
 
@@ -72,7 +77,7 @@ def film(
     x0, y0, x1, y1 = _box(points, stage.width, stage.height)
     if x1 > x0 and y1 > y0:
         color, coverage = _person_layer(
-            person, vertices, points - [x0, y0], depth, x1 - x0, y1 - y0
+            person, vertices, points - [x0, y0], depth, _View(_ORIGIN, x1 - x0, y1 - y0)
         )
         window = picture[y0:y1, x0:x1]
         picture[y0:y1, x0:x1] = color + (1 - coverage[..., None]) * window
@@ -82,6 +87,44 @@ def film(
     return (rgb * 255 + 0.5).astype(np.uint8), alpha
 
 
+def draw_person(
+    person: Person, vertices: np.ndarray, camera: Camera
+) -> tuple[np.ndarray, np.ndarray]:
+    """A person alone, seen by any camera: the truth of a novel view.
+
+    Args:
+        person: who is drawn.
+        vertices: (V, 3) posed in the world, metres.
+        camera: one camera, no batch axes.
+
+    Returns:
+        RGB (H, W, 3) float32 in [0, 1], premultiplied by the coverage (H, W) float32 in [0, 1].
+    """
+    points, depth = project(camera, torch.from_numpy(np.asarray(vertices, np.float32)))
+    view = _View(camera_center(camera).numpy(), camera.width, camera.height)
+    rgb = np.zeros((camera.height, camera.width, 3), np.float32)
+    alpha = np.zeros((camera.height, camera.width), np.float32)
+    in_front = depth.numpy() > 1e-3
+    if in_front.any():
+        x0, y0, x1, y1 = _box(points.numpy()[in_front], camera.width, camera.height)
+        if x1 > x0 and y1 > y0:
+            window = _View(view.eye, x1 - x0, y1 - y0)
+            color, coverage = _person_layer(
+                person, vertices, points.numpy() - [x0, y0], depth.numpy(), window
+            )
+            rgb[y0:y1, x0:x1], alpha[y0:y1, x0:x1] = color, coverage
+    return rgb, alpha
+
+
+@dataclass(frozen=True)
+class _View:
+    """Where the camera stands (3,) and the size of the window that is drawn."""
+
+    eye: np.ndarray
+    width: int
+    height: int
+
+
 def _box(points: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
     low = np.clip(np.floor(points.min(0)) - 2, 0, [width, height]).astype(int)
     high = np.clip(np.ceil(points.max(0)) + 2, 0, [width, height]).astype(int)
@@ -89,24 +132,17 @@ def _box(points: np.ndarray, width: int, height: int) -> tuple[int, int, int, in
 
 
 def _person_layer(
-    person: Person,
-    vertices: np.ndarray,
-    points: np.ndarray,
-    depth: np.ndarray,
-    width: int,
-    height: int,
+    person: Person, vertices: np.ndarray, points: np.ndarray, depth: np.ndarray, view: _View
 ) -> tuple[np.ndarray, np.ndarray]:
     """Premultiplied color (height, width, 3) and coverage (height, width) of a window."""
     s = _SUPERSAMPLE
-    fragments = rasterise_mesh(
-        points * s, depth, person.faces, width * s, height * s, person.two_sided
-    )
-    color = np.zeros((height * s * width * s, 3), np.float32)
-    coverage = np.zeros(height * s * width * s, np.float32)
-    color[fragments.pixel] = _shade(person, vertices, fragments)
+    wide, high = view.width * s, view.height * s
+    fragments = rasterise_mesh(points * s, depth, person.faces, wide, high, person.two_sided)
+    color = np.zeros((high * wide, 3), np.float32)
+    coverage = np.zeros(high * wide, np.float32)
+    color[fragments.pixel] = _shade(person, vertices, fragments, view.eye)
     coverage[fragments.pixel] = 1.0
-    color, coverage = color.reshape(height * s, width * s, 3), coverage.reshape(height * s, -1)
-    return _average(color), _average(coverage)
+    return _average(color.reshape(high, wide, 3)), _average(coverage.reshape(high, wide))
 
 
 def _average(fine: np.ndarray) -> np.ndarray:
@@ -123,7 +159,9 @@ def _unit(v: np.ndarray) -> np.ndarray:
     return unit
 
 
-def _shade(person: Person, vertices: np.ndarray, fragments: Fragments) -> np.ndarray:
+def _shade(
+    person: Person, vertices: np.ndarray, fragments: Fragments, eye: np.ndarray
+) -> np.ndarray:
     """RGB (M, 3): sky from above, a soft sun, bounce from the ground, a little gloss."""
     corner = person.faces[fragments.face]
     weight = fragments.barycentric
@@ -143,7 +181,7 @@ def _shade(person: Person, vertices: np.ndarray, fragments: Fragments) -> np.nda
     light = 0.60 + 0.14 * n[:, 1] + 0.36 * sun
     light = np.where(fragments.facing, light, 0.45 * light)
     warm = np.array([1.02, 1.0, 0.97], np.float32)
-    half = _unit(_SUN - _unit(at[:, 3:6]))
+    half = _unit(_SUN - _unit(at[:, 3:6] - eye))
     shine = coat.gloss * np.clip(np.einsum("mc,mc->m", n, half), 0, 1) ** 24
     lit: np.ndarray = np.clip(coat.albedo * light[:, None] * warm + 0.5 * shine[:, None], 0, 1)
     return lit
@@ -180,7 +218,7 @@ def _backdrop(width: int, height: int, focal: float, floor: float, seed: int) ->
     v, u = np.mgrid[0 : height * s, 0 : width * s].astype(np.float32)
     right = ((u + 0.5) / s - width / 2) / focal
     up = -((v + 0.5) / s - height / 2) / focal
-    noise = _Noise(seed)
+    noise = ValueNoise(seed)
     wall_x, wall_y = right * -_WALL_Z, up * -_WALL_Z
     picture = _wall(wall_x, wall_y - floor, noise)
     sky = np.stack([0.70 - 0.25 * up, 0.79 - 0.15 * up, 0.90 - 0.05 * up], -1)
@@ -193,7 +231,7 @@ def _backdrop(width: int, height: int, focal: float, floor: float, seed: int) ->
     return np.clip(_average(picture), 0, 1).astype(np.float32)
 
 
-def _wall(x: np.ndarray, y: np.ndarray, noise: _Noise) -> np.ndarray:
+def _wall(x: np.ndarray, y: np.ndarray, noise: ValueNoise) -> np.ndarray:
     """Bricks with mortar below a band of plaster."""
     row = np.floor(y / 0.09)
     shifted = x / 0.26 + 0.5 * (row % 2)
@@ -209,7 +247,7 @@ def _wall(x: np.ndarray, y: np.ndarray, noise: _Noise) -> np.ndarray:
     return np.where((y > 1.75)[..., None], plaster, color)
 
 
-def _paving(x: np.ndarray, z: np.ndarray, noise: _Noise) -> np.ndarray:
+def _paving(x: np.ndarray, z: np.ndarray, noise: ValueNoise) -> np.ndarray:
     """Square slabs with joints."""
     tile = 0.5
     i, j = np.floor(x / tile), np.floor(z / tile)
@@ -219,30 +257,3 @@ def _paving(x: np.ndarray, z: np.ndarray, noise: _Noise) -> np.ndarray:
     grain = noise.fractal(x * 9, z * 9, 4)[..., None]
     color = np.array([0.60, 0.59, 0.56]) * (0.84 + 0.16 * tint + 0.18 * grain)
     return color * (1 - 0.35 * joint)
-
-
-class _Noise:
-    """Smooth value noise in the plane from one random table."""
-
-    def __init__(self, seed: int):
-        self._table = np.random.default_rng([seed, 3]).random((256, 256)).astype(np.float32)
-
-    def value(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Noise in [0, 1] with a lattice of 1."""
-        i, j = np.floor(x), np.floor(y)
-        fx, fy = x - i, y - j
-        fx, fy = fx * fx * (3 - 2 * fx), fy * fy * (3 - 2 * fy)
-        a, b = i.astype(np.int64) & 255, j.astype(np.int64) & 255
-        t = self._table
-        low = t[b, a] * (1 - fx) + t[b, (a + 1) & 255] * fx
-        high = t[(b + 1) & 255, a] * (1 - fx) + t[(b + 1) & 255, (a + 1) & 255] * fx
-        mixed: np.ndarray = low * (1 - fy) + high * fy
-        return mixed
-
-    def fractal(self, x: np.ndarray, y: np.ndarray, octaves: int) -> np.ndarray:
-        """Sum of octaves, in [0, 1]."""
-        total, weight = np.zeros_like(x), 0.0
-        for k in range(octaves):
-            total = total + self.value(x * 2**k + 17 * k, y * 2**k + 31 * k) / 2**k
-            weight += 0.5**k
-        return total / weight

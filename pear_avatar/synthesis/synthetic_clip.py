@@ -19,8 +19,11 @@ from pear_avatar.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_
 from pear_avatar.io.npz import load_npz, save_npz
 from pear_avatar.io.video import VideoWriter
 from pear_avatar.motion.choreography import FILMED, UNSEEN, Keys, choreograph
+from pear_avatar.synthesis.attributes import Attributes
+from pear_avatar.synthesis.person import Person
 from pear_avatar.synthesis.stage import Stage, film, make_stage, person_distance
-from pear_avatar.synthesis.synthetic_person import Person, make_person
+from pear_avatar.synthesis.synthetic_person import make_person
+from pear_avatar.synthesis.tailor import dress_person
 from pear_avatar.types import BodyParams, Camera, Motion
 
 VIDEO_NAME, TRUTH_NAME, UNSEEN_NAME = "clip.mp4", "truth.npz", "unseen.npz"
@@ -67,10 +70,12 @@ def make_synthetic_clip(
     body: BodyModel,
     *,
     seed: int = 0,
+    person: Attributes | None = None,
     num_frames: int = 120,
     num_unseen: int = 24,
     size: tuple[int, int] = (512, 640),
     fps: float = 24.0,
+    filmed: Mapping[str, Keys] = FILMED,
     progress: Progress | None = None,
 ) -> SyntheticClip:
     """Film a synthetic person into a folder: ``clip.mp4``, ``truth.npz`` and ``unseen.npz``.
@@ -80,7 +85,10 @@ def make_synthetic_clip(
     Args:
         out_dir: folder, made if absent.
         body: the open body.
-        seed: who the person is and what they wear.
+        seed: who the person is and what they wear, and the grain of the pictures.
+        person: somebody else than the seed's classic person, by attributes.
+        filmed: the motion of the video, in the channels of
+            :mod:`~pear_avatar.motion.choreography`.
         num_frames: length of the video, at least 2.
         num_unseen: pictures of the unseen motion, at least 2.
         size: width and height in pixels, each even and at least 64.
@@ -99,8 +107,8 @@ def make_synthetic_clip(
         raise PearError(f"fps must be positive, got {fps}")
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    person = make_person(body, seed)
-    tall = float(np.ptp(person.rest[:, 1]))
+    dressed = make_person(body, seed) if person is None else dress_person(body, person)
+    tall = float(np.ptp(dressed.rest[:, 1]))
     stage = make_stage(width, height, tall, seed)
     total = num_frames + num_unseen
 
@@ -108,7 +116,7 @@ def make_synthetic_clip(
         if progress is not None:
             progress("filming", done, total)
 
-    unseen_scene = _Scene.stage_motion(body, person, stage, UNSEEN, num_unseen, fps)
+    unseen_scene = _Scene.stage_motion(body, dressed, stage, UNSEEN, num_unseen, fps)
     pictures = np.empty((num_unseen, height, width, 3), np.uint8)
     alpha = np.empty((num_unseen, height, width), np.uint8)
     for i, (rgb, coverage) in enumerate(unseen_scene.shoot(seed)):
@@ -116,16 +124,16 @@ def make_synthetic_clip(
         report(i + 1)
     unseen = unseen_scene.truth(alpha, pictures)
     save_truth(folder / UNSEEN_NAME, unseen)
-    scene = _Scene.stage_motion(body, person, stage, FILMED, num_frames, fps)
+    scene = _Scene.stage_motion(body, dressed, stage, filmed, num_frames, fps)
     alpha = np.empty((num_frames, height, width), np.uint8)
     with VideoWriter(folder / VIDEO_NAME, fps) as video:
         for i, (rgb, coverage) in enumerate(scene.shoot(seed)):
             video.write(rgb)
             alpha[i] = np.round(coverage * 255)
             report(num_unseen + i + 1)
-    filmed = scene.truth(alpha, None)
-    save_truth(folder / TRUTH_NAME, filmed)
-    return SyntheticClip(folder / VIDEO_NAME, filmed, unseen)
+    seen = scene.truth(alpha, None)
+    save_truth(folder / TRUTH_NAME, seen)
+    return SyntheticClip(folder / VIDEO_NAME, seen, unseen)
 
 
 def load_synthetic_clip(folder: str | Path) -> SyntheticClip:

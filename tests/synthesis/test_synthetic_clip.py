@@ -19,7 +19,8 @@ from pear_avatar.synthesis import (
     load_truth,
     make_synthetic_clip,
 )
-from pear_avatar.synthesis.synthetic_person import Material, make_look, make_person
+from pear_avatar.synthesis.person import Material
+from pear_avatar.synthesis.synthetic_person import make_look, make_person
 
 SIZE = (128, 160)
 

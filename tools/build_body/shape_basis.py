@@ -51,7 +51,7 @@ def sample_shapes(source: Source, rotations: np.ndarray, count: int, seed: int) 
     """Draw ``count`` adults: both sexes, any build, any face, real-world heights."""
     rng = np.random.default_rng(seed)
     phenotypes = _sample_phenotypes(source.phenotypes, count, rng)
-    changes = _sample_local_changes(source.local_changes, count, rng)
+    changes = sample_local_changes(source.local_changes, count, rng)
     return ShapeSamples(*source.posed(rotations, phenotypes, changes))
 
 
@@ -69,7 +69,8 @@ def _sample_phenotypes(names: list[str], count: int, rng: np.random.Generator) -
     return np.stack([values[name] for name in names], axis=1)
 
 
-def _sample_local_changes(names: list[str], count: int, rng: np.random.Generator) -> np.ndarray:
+def sample_local_changes(names: list[str], count: int, rng: np.random.Generator) -> np.ndarray:
+    """(N, L) of anny's local changes: faces of their own, measures a little, both sides alike."""
     changes = np.zeros((count, len(names)))
     for i, name in enumerate(names):
         group = name.removeprefix("l-").removeprefix("r-").split("-")[0]
