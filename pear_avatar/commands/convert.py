@@ -33,7 +33,7 @@ from pear_avatar.motion.formats.registry import MotionFile, ReadOptions, read_mo
 from pear_avatar.motion.osc import OscTarget, stream_motion
 from pear_avatar.motion.resample import resample_motion
 from pear_avatar.motion.retarget.retarget import leg_length
-from pear_avatar.motion.track_file import load_track, save_track, track_pelvis
+from pear_avatar.motion.track_file import save_track, track_of
 from pear_avatar.motion.write_bvh import BvhUnit, EulerOrder, save_bvh
 from pear_avatar.motion.write_poses import save_joints_csv, save_motion_ehm
 from pear_avatar.types import BodyParams, Motion, Track
@@ -405,7 +405,8 @@ def _convert_track(source: Path, target: Path, options: ConvertOptions) -> Conve
     """A track with its cameras, cut where asked."""
     if options.fps is not None or options.betas is not None or options.body_height is not None:
         raise PearError("a track keeps its frames and its person: leave --fps and the shape out")
-    track = load_track(source)
+    found = read_motion(source, options.read)
+    track = track_of(found)
     keep = _kept(np.asarray(track.motion.time, np.float64), options)
     rows = torch.from_numpy(np.flatnonzero(keep))
     motion = _cut(replace(track.motion, name=options.name or track.motion.name), options)
@@ -419,9 +420,9 @@ def _convert_track(source: Path, target: Path, options: ConvertOptions) -> Conve
             track.landmark_error[keep],
             track.proportions,
         ),
-        pelvis_rest=track_pelvis(source),
+        pelvis_rest=found.pelvis_rest if found.pelvis_rest is not None else np.zeros(3),
     )
-    return Converted(MotionFile(track.motion, "track"), motion, str(target))
+    return Converted(found, motion, str(target))
 
 
 def _distinct_names(sources: Sequence[Path]) -> list[str]:

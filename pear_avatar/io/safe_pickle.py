@@ -30,6 +30,8 @@ _MAX_BYTES = 2 << 30
 _MAX_DEPTH = 40
 _MAX_ITEMS = 4_000_000
 _UNFINISHED = object()
+#: Which arrays a file may hold, by what it is.
+_ARRAYS_OF = {"body model": "NumPy, scipy.sparse, chumpy", "motion": "NumPy, joblib, torch"}
 
 #: Global -> what its record means. Old and new names of one thing stand side by side.
 _MEANING: dict[str, str] = {
@@ -55,10 +57,11 @@ _MEANING: dict[str, str] = {
         for module in ("__builtin__", "builtins")
         for name, meaning in (
             ("object", "name"), ("set", "container"), ("frozenset", "container"),
-            ("list", "container"), ("tuple", "container"), ("dict", "container"),
+            ("list", "container"), ("tuple", "container"), ("dict", "mapping"),
         )
     },
-    "collections.OrderedDict": "container",
+    "collections.OrderedDict": "mapping",
+    "collections.defaultdict": "mapping",
 }  # fmt: skip
 
 
@@ -80,14 +83,17 @@ def read_pickle(path: Path | str) -> Any:
     return unpickle(path.read_bytes(), str(path))
 
 
-def unpickle(data: bytes, where: str) -> Any:
-    """The content of a pickle, as in :func:`read_pickle`; ``where`` names it in messages."""
+def unpickle(data: bytes, where: str, what: str = "body model") -> Any:
+    """The content of a pickle, as in :func:`read_pickle`.
+
+    where: names the file in messages. what: what such a file should be, likewise.
+    """
 
     def allow(name: Name) -> None:
         if str(name) not in _MEANING:
             raise RefusedPickleError(
-                f"{where}: refused, it asks Python for {name}; a body model holds only arrays "
-                "(NumPy, scipy.sparse, chumpy), and nothing in this file was run. "
+                f"{where}: refused, it asks Python for {name}; a {what} holds only arrays "
+                f"({_ARRAYS_OF.get(what, 'NumPy')}), and nothing in this file was run. "
                 "Get the file again from its owner, or save its arrays as npz"
             )
 
@@ -168,6 +174,8 @@ class RecordDecoder:
             return self._encoded(record.args)
         if meaning == "container":
             return self(list(record.args) + record.items, depth)
+        if meaning == "mapping":
+            return self._mapping(record, depth)
         if meaning == "array":
             return self._array(record.state, depth)
         if meaning == "buffer":
@@ -178,6 +186,17 @@ class RecordDecoder:
             dtype, raw = record.args if len(record.args) == 2 else (None, b"")
             return self._dense(self(raw, depth), self._dtype(dtype), (), False)[()]
         raise self._error(f"holds {record.function} where values belong")
+
+    def _mapping(self, record: Call, depth: int) -> dict[Any, Any]:
+        """An ordered or default dictionary: filled item by item, or made from pairs."""
+        out: dict[Any, Any] = {}
+        for part in (*record.args, *record.items):
+            pairs = part
+            if isinstance(part, list):
+                pairs = {p[0]: p[1] for p in part if isinstance(p, (list, tuple)) and len(p) == 2}
+            if isinstance(pairs, dict):
+                out |= self(pairs, depth)
+        return out
 
     def _selection(self, state: Any, depth: int) -> np.ndarray:
         """What chumpy computes: ``a.ravel()[idxs]`` in its preferred shape."""

@@ -15,7 +15,7 @@ from pear_avatar.geometry.rotations import matrix_to_axis_angle
 from pear_avatar.io.atomic import atomic_path
 from pear_avatar.io.npz import save_npz
 from pear_avatar.motion.formats.axes import PELVIS_SMPLH, PELVIS_SMPLX, UpAxis, to_y_up
-from pear_avatar.motion.formats.smpl_arrays import OWN_BETAS, OWN_EXPRESSION, SHAPE_SPACE
+from pear_avatar.motion.formats.smpl import OWN_BETAS, OWN_EXPRESSION, SHAPE_SPACE
 from pear_avatar.types import Motion, Proportions
 
 __all__ = [

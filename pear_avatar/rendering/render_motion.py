@@ -23,10 +23,10 @@ from pear_avatar.errors import MotionFileError, PearError
 from pear_avatar.geometry.cameras import camera_center
 from pear_avatar.io.images import is_image_path, read_image, write_image
 from pear_avatar.io.video import VideoWriter
-from pear_avatar.motion.formats.registry import load_motion
+from pear_avatar.motion.formats.registry import MotionFile, read_motion
 from pear_avatar.motion.resample import resample_motion
 from pear_avatar.motion.retarget.retarget import leg_length
-from pear_avatar.motion.track_file import is_track, load_track
+from pear_avatar.motion.track_file import track_of
 from pear_avatar.rendering.camera_paths import fixed_path, orbit_path, resized_path, turntable_path
 from pear_avatar.rendering.showcase import to_uint8
 from pear_avatar.types import Camera, Motion, Track
@@ -274,11 +274,12 @@ def motion_for(avatar: Avatar, pose: str | Path) -> Motion:
     Raises:
         FileNotFoundError, MotionFileError: the file cannot be used.
     """
-    motion = load_motion(pose)
-    if avatar.body_name == "open" or not is_track(pose):
-        return motion
-    own = load_track(pose).motion
-    return own if own.body == avatar.body_name else motion
+    return _motion_of(avatar, read_motion(pose))
+
+
+def _motion_of(avatar: Avatar, found: MotionFile) -> Motion:
+    own = None if found.track is None else found.track.motion
+    return own if own is not None and own.body == avatar.body_name else found.motion
 
 
 def _motion_and_clip_cameras(
@@ -292,15 +293,17 @@ def _motion_and_clip_cameras(
             raise PearError("a motion holds no cameras: give the track, or another camera")
         return pose, None
     pose = Path(pose)
+    found = read_motion(pose)
+    motion = _motion_of(avatar, found)
     if camera != "clip":
-        return motion_for(avatar, pose), None
+        return motion, None
     try:
-        track = load_track(pose)
+        track = track_of(found)
     except MotionFileError as error:
         raise PearError(
             f"{pose.name} holds no cameras ({error}): choose --camera fixed, orbit or turntable"
         ) from error
-    return motion_for(avatar, pose), track.camera.to(torch.float32)
+    return motion, track.camera.to(torch.float32)
 
 
 def _cut(motion: Motion, count: int) -> Motion:

@@ -26,7 +26,7 @@ from pear_avatar.avatar.binding import sample_surface
 from pear_avatar.avatar.file_format import save_avatar
 from pear_avatar.body import load_body
 from pear_avatar.cli.main import main
-from pear_avatar.motion.formats.registry import save_motion_amass
+from pear_avatar.motion.write_poses import save_motion_amass
 from pear_avatar.types import BodyParams, Motion
 from pear_avatar.viewer.tensor_file import unpack
 

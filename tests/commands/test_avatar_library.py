@@ -32,8 +32,8 @@ from pear_avatar.errors import AvatarFileError, MotionFileError, PearError
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.io.video import VideoWriter, probe_video, read_frames
-from pear_avatar.motion.formats.registry import save_motion_amass
 from pear_avatar.motion.track_file import save_track
+from pear_avatar.motion.write_poses import save_motion_amass
 from pear_avatar.rendering.portrait import portrait_azimuth
 from pear_avatar.types import BodyParams, Camera, Motion, Track
 from pear_avatar.viewer.browser_video import plays_in_browsers, write_browser_video

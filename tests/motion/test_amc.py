@@ -11,8 +11,8 @@ from footage import DATA
 from scipy.spatial.transform import Rotation
 
 from pear_avatar.errors import MotionFileError
-from pear_avatar.motion.formats.amc import find_skeleton, load_amc, load_asf
-from pear_avatar.motion.formats.bvh import load_bvh
+from pear_avatar.motion.formats.layouts.amc import find_skeleton, load_amc, load_asf
+from pear_avatar.motion.formats.layouts.bvh import load_bvh
 from pear_avatar.motion.formats.registry import (
     load_motion,
 )

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pear_avatar.errors import MotionFileError
-from pear_avatar.motion.formats.bvh import load_bvh
+from pear_avatar.motion.formats.layouts.bvh import load_bvh
 
 GOOD = """HIERARCHY
 ROOT Hips

@@ -13,10 +13,8 @@ from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.errors import MotionFileError
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from pear_avatar.motion.formats.arrays import MAX_FRAMES
-from pear_avatar.motion.formats.registry import (
-    load_motion,
-    save_motion_amass,
-)
+from pear_avatar.motion.formats.registry import load_motion
+from pear_avatar.motion.write_poses import save_motion_amass
 from pear_avatar.types import BodyParams, Motion
 
 RNG = np.random.default_rng(0)
@@ -178,7 +176,7 @@ NAN[2, 5] = np.nan
         ({"body_pose": NAN}, r"body_pose contains 1 NaN .*\(2, 5\)"),
         ({"body_pose": BODY, "transl": np.full((4, 3), np.inf)}, "transl contains 12"),
         ({"body_pose": BODY, "transl": np.zeros((5, 3))}, "transl has 5 frames .* have 4"),
-        ({"body_pose": BODY, "global_orient": np.zeros((4, 4))}, r"must have shape \(N, 3\), got"),
+        ({"body_pose": BODY, "global_orient": np.zeros((4, 5))}, r"must have shape \(N, 3\), got"),
         ({"body_pose": BODY, "left_hand_pose": np.zeros((4, 12))}, "principal components"),
         ({"body_pose": 90 + BODY}, "up to 90.0.*degrees"),
         ({"body_pose": BODY, "fps": 0.0}, "fps must be one rate"),

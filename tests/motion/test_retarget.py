@@ -13,7 +13,7 @@ from pear_avatar.body import load_body
 from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, PARENTS
 from pear_avatar.errors import MotionFileError
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, geodesic_angle
-from pear_avatar.motion.formats.bvh import load_bvh
+from pear_avatar.motion.formats.layouts.bvh import load_bvh
 from pear_avatar.motion.formats.registry import (
     load_motion,
 )

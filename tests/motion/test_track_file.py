@@ -11,10 +11,8 @@ import torch
 from pear_avatar.errors import MotionFileError
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
-from pear_avatar.motion.formats.registry import (
-    load_motion,
-)
-from pear_avatar.motion.track_file import is_track, load_track, save_track, track_pelvis
+from pear_avatar.motion.formats.registry import load_motion, read_motion
+from pear_avatar.motion.track_file import load_track, save_track
 from pear_avatar.types import BodyParams, Camera, Motion, Proportions, Track
 
 GOLDEN = {
@@ -175,8 +173,7 @@ def test_a_track_of_another_body_keeps_its_own_terms_and_others_read_the_pelvis(
     other = replace(track, motion=replace(track.motion, body="smplx"))
     path = tmp_path / "track.npz"
     save_track(path, other, pelvis_rest=pelvis)
-    assert is_track(path)
-    assert np.allclose(track_pelvis(path), pelvis)
+    assert np.allclose(read_motion(path).pelvis_rest, pelvis)
     back = load_track(path).motion
     assert back.body == "smplx"
     assert torch.allclose(back.params.betas, track.motion.params.betas)
@@ -193,7 +190,10 @@ def test_a_track_of_another_body_keeps_its_own_terms_and_others_read_the_pelvis(
 
 def test_what_is_no_track_is_told_apart(tmp_path, track):
     (tmp_path / "text.npz").write_text("no")
-    assert not is_track(tmp_path / "text.npz")
-    assert not is_track(tmp_path / "missing.npz")
+    with pytest.raises(MotionFileError, match="not an npz"):
+        load_track(tmp_path / "text.npz")
+    with pytest.raises(FileNotFoundError, match="missing"):
+        load_track(tmp_path / "missing.npz")
     np.savez(tmp_path / "other.npz", poses=np.zeros((2, 165)))
-    assert not is_track(tmp_path / "other.npz")
+    with pytest.raises(MotionFileError, match="no track"):
+        load_track(tmp_path / "other.npz")

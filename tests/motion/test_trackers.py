@@ -159,7 +159,7 @@ def test_dictionaries_without_end(tmp_path):
 
 
 def test_torch_files_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("pear_avatar.motion.formats.dicts._MAX_BYTES", 1 << 22)
+    monkeypatch.setattr("pear_avatar.motion.formats.content.MAX_BYTES", 1 << 22)
     path = tmp_path / "bomb.pt"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", bytes(5 << 20))

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from pear_avatar.body import load_body
 from pear_avatar.body.joints import JOINT_NAMES, PARENTS
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
-from pear_avatar.motion.formats.bvh import load_bvh
+from pear_avatar.motion.formats.layouts.bvh import load_bvh
 from pear_avatar.motion.formats.registry import load_motion, read_motion
 from pear_avatar.motion.write_bvh import euler_angles, save_bvh
 from pear_avatar.types import BodyParams, Motion

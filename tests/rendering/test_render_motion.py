@@ -20,8 +20,8 @@ from pear_avatar.errors import PearError
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.io.video import probe_video
-from pear_avatar.motion.formats.registry import save_motion_amass
 from pear_avatar.motion.track_file import save_track
+from pear_avatar.motion.write_poses import save_motion_amass
 from pear_avatar.rendering.render_motion import (
     Background,
     camera_path,

@@ -23,7 +23,7 @@ from pear_avatar.avatar.file_format import load_avatar
 from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.rendering.camera_paths import resized_path
-from pear_avatar.motion.formats.registry import save_motion_amass
+from pear_avatar.motion.write_poses import save_motion_amass
 from pear_avatar.motion.track_file import load_track
 from pear_avatar.io.video import probe_video
 from pear_avatar.geometry.cameras import orbit_cameras

@@ -2,79 +2,96 @@
 
 from __future__ import annotations
 
-import lzma
-import struct
+import logging
 import warnings
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from tokenize import TokenError
-from typing import IO, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from pear_avatar.errors import MotionFileError
 
-__all__ = [
-    "MAX_FRAMES",
-    "ZIP_ERRORS",
-    "MotionFileError",
-    "PickleDecoder",
-    "PoseArrays",
-    "parse_numbers",
-    "read_npy_tree",
-    "read_pose_arrays",
-]
+__all__ = ["MAX_FRAMES", "PoseArrays", "parse_numbers"]
+
+logger = logging.getLogger(__name__)
 
 #: Longer motions are refused: half an hour at 120 frames a second.
 MAX_FRAMES = 216_000
 
-#: Arrays above this many bytes are refused before they are unpacked: a small zip file can hold
-#: any amount of zeros.
-_MAX_BYTES = MAX_FRAMES * 55 * 9 * 8
-
-#: Arrays that AMASS files carry beside the motion, some of them pickled; they are never opened.
-_IGNORED_STARTS = ("marker", "label", "latent_label", "dmpl", "stageii_debug")
-
 #: Axis-angle vectors longer than this are taken for degrees.
 _MAX_ANGLE = 8 * np.pi
 
-
-#: What the standard library raises for damaged archives, by what is damaged.
-ZIP_ERRORS = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, RuntimeError,
-    UnicodeDecodeError, OverflowError,
+#: Frames a second, under every name in use; the first that a file has counts.
+_RATE_KEYS = (
+    "mocap_frame_rate", "mocap_framerate", "fps", "frame_rate", "framerate", "frameRate",
+    "mocap_fps", "video_fps", "target_fps", "FPS", "rate", "sampling_rate", "DataRate",
 )  # fmt: skip
+#: Seconds between frames.
+_STEP_KEYS = ("mocap_time_length_per_frame", "frame_time", "frametime", "dt", "time_step")
+_RATES = (0.1, 10_000.0)
 
-#: What NumPy raises for an array's header that is no Python literal, which headers should be.
-_HEADER_ERRORS = (ValueError, SyntaxError, TypeError, KeyError, RecursionError, TokenError)
-
-#: Reads a pickle as data, never executing it; the second argument names it in messages.
-PickleDecoder = Callable[[bytes, str], Any]
+#: Numbers of the frames in their video, under every name in use.
+_NUMBER_KEYS = (
+    "frame_ids", "frame_id", "frame_index", "frame_indices", "frame_numbers", "frame", "frames",
+    "frame_idx", "img_ids",
+)  # fmt: skip
 
 
 class PoseArrays:
-    """The arrays of one file by name.
+    """The arrays of one dictionary of a file by name.
 
-    name:   the file's name, for messages.
-    arrays: every array of the file that could be read.
-    trees:  what the file's object arrays held, decoded as data.
+    name:     the file's name, for messages.
+    arrays:   every array that could be read.
+    key:      where in the file the dictionary lies; "" for the outermost.
+    records:  the dictionaries of single frames or people that lie side by side, with their keys.
+    numbers:  (N,) numbers of the frames, where the keys or names of the frames hold them.
+    group:    equal for dictionaries that lie side by side, such as two people.
+    warnings: what had to be assumed or converted, in the order in which it was noticed.
     """
 
     def __init__(
-        self, name: str, arrays: dict[str, np.ndarray], trees: dict[str, Any] | None = None
+        self,
+        name: str,
+        arrays: dict[str, np.ndarray],
+        *,
+        key: str = "",
+        records: Sequence[tuple[Any, Mapping[Any, Any]]] = (),
+        numbers: np.ndarray | None = None,
+        group: int = -1,
     ) -> None:
         self.name = name
         self.arrays = arrays
-        self.trees = trees or {}
+        self.key = key
+        self.records = records
+        self.numbers_of_frames = numbers
+        self.group = group
+        self.warnings: list[str] = []
 
     def __contains__(self, key: str) -> bool:
         return key in self.arrays
 
+    def with_arrays(self, more: Mapping[str, np.ndarray]) -> PoseArrays:
+        """The same with some arrays added or replaced."""
+        merged = {**self.arrays, **more}
+        out = PoseArrays(
+            self.name, merged, key=self.key, records=self.records, numbers=self.numbers_of_frames
+        )
+        out.warnings = self.warnings
+        return out
+
     def error(self, message: str) -> MotionFileError:
         """A complaint about this file."""
         return MotionFileError(f"{self.name}: {message}")
+
+    def warn(self, message: str) -> None:
+        """Log what had to be assumed, and keep it for the result."""
+        if message not in self.warnings:
+            logger.warning("%s: %s", self.name, message)
+            self.warnings.append(message)
+
+    def longest(self) -> int:
+        """The greatest number of rows in any array; who of several people is seen longest."""
+        return max((len(a) for a in self.arrays.values() if a.ndim), default=0)
 
     def first_of(self, keys: Iterable[str]) -> str | None:
         """The first of these keys that the file has."""
@@ -83,6 +100,10 @@ class PoseArrays:
     def text(self, key: str, default: str) -> str:
         """A string, or the default where there is none."""
         return str(self.arrays[key]) if key in self.arrays else default
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """The shape of an array; () where there is none."""
+        return tuple(self.arrays[key].shape) if key in self.arrays else ()
 
     def numbers(self, key: str) -> np.ndarray:
         """A finite real array in float64."""
@@ -145,15 +166,46 @@ class PoseArrays:
         if count is not None and found != count:
             raise self.error(f"{key} has {found} frames where the poses have {count}")
 
-    def frame_rate(self, default: float = 30.0) -> float:
-        """Frames a second under any of the names in use."""
-        key = self.first_of(("mocap_frame_rate", "mocap_framerate", "fps", "frame_rate"))
-        if key is None:
-            return default
+    def frame_rate(self) -> float | None:
+        """Frames a second under any of the names in use; None where the file does not say."""
+        for keys, invert in ((_RATE_KEYS, False), (_STEP_KEYS, True)):
+            key = self.first_of(keys)
+            if key is None:
+                continue
+            value = self._rate_of(key)
+            rate = 1.0 / value if invert and value > 0 else value
+            if not _RATES[0] <= rate <= _RATES[1]:
+                raise self.error(
+                    f"{key} must be one rate in frames a second, got {self.arrays[key].tolist()}"
+                )
+            return rate
+        return None
+
+    def _rate_of(self, key: str) -> float:
+        array = self.arrays[key]
+        if array.dtype.kind in "US" and array.size == 1:  # b"120", "29.97", "30000/1001"
+            top, slash, bottom = str(array.reshape(-1)[0].astype(str)).strip().partition("/")
+            try:
+                return float(top) / float(bottom) if slash else float(top)
+            except (ValueError, ZeroDivisionError):
+                return -1.0
         value = self.numbers(key)
-        if value.size != 1 or not 0.1 <= float(value.reshape(-1)[0]) <= 10_000:
-            raise self.error(f"{key} must be one rate in frames a second, got {value.tolist()}")
-        return float(value.reshape(-1)[0])
+        values = np.unique(value)
+        return float(values[0]) if len(values) == 1 else -1.0
+
+    def frame_numbers(self, count: int) -> np.ndarray | None:
+        """(N,) increasing numbers of the frames in their video, where the file has them."""
+        for key in _NUMBER_KEYS:
+            array = self.arrays.get(key)
+            if array is None or array.dtype.kind not in "fiu" or array.size != count:
+                continue
+            numbers = self.numbers(key).reshape(-1)
+            if (np.diff(numbers) > 0).all():
+                return numbers
+        numbers_of_names = self.numbers_of_frames
+        if numbers_of_names is not None and len(numbers_of_names) == count:
+            return numbers_of_names
+        return None
 
 
 def parse_numbers(text: str) -> np.ndarray | None:
@@ -164,111 +216,3 @@ def parse_numbers(text: str) -> np.ndarray | None:
             return np.fromstring(text, dtype=np.float64, sep=" ")
         except (DeprecationWarning, ValueError):
             return None
-
-
-def read_pose_arrays(path: str | Path, decode: PickleDecoder | None = None) -> PoseArrays:
-    """Every array of an npz file, without ever unpickling anything.
-
-    Args:
-        path: the file.
-        decode: reads the pickles in object arrays as data; without it they are refused.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        MotionFileError: not an npz file, damaged, too large, or with pickled objects inside.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such pose file")
-    arrays: dict[str, np.ndarray] = {}
-    trees: dict[str, Any] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                key = entry.filename.removesuffix(".npy")
-                if key == entry.filename or key.startswith(_IGNORED_STARTS):
-                    continue
-                value = _read_entry(path.name, archive, entry, decode)
-                if isinstance(value, np.ndarray):
-                    arrays[key] = value
-                else:
-                    trees[key] = value
-    except zipfile.BadZipFile as error:
-        head = path.open("rb").read(4)
-        if head.startswith(b"PK"):
-            raise MotionFileError(
-                f"{path.name}: the file is truncated or damaged ({error}); copy it again"
-            ) from error
-        raise MotionFileError(
-            f"{path.name}: not an npz file, nor any other that poses are read from: npz, bvh, "
-            "amc, pt, pkl, npy"
-        ) from error
-    except ZIP_ERRORS as error:
-        raise MotionFileError(
-            f"{path.name}: the file is damaged ({error}); copy it again"
-        ) from error
-    if not arrays and not trees:
-        raise MotionFileError(f"{path.name}: the archive holds no arrays")
-    return PoseArrays(path.name, arrays, trees)
-
-
-def read_npy_tree(path: str | Path, decode: PickleDecoder) -> Any:
-    """What the pickled object in an .npy file holds, decoded as data.
-
-    Raises FileNotFoundError, or MotionFileError for damaged files and those of plain numbers.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such pose file")
-    if path.stat().st_size > _MAX_BYTES:
-        raise MotionFileError(f"{path.name}: larger than any motion needs; the file is refused")
-    with path.open("rb") as stream:
-        if _is_object_array(path.name, path.stem, stream):
-            return decode(stream.read(), path.name)
-    raise MotionFileError(
-        f"{path.name}: one array without names; save it as npz under the name of what it holds"
-    )
-
-
-def _read_entry(
-    name: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, decode: PickleDecoder | None
-) -> Any:
-    """An array, or the decoded content of an object array."""
-    key = entry.filename.removesuffix(".npy")
-    if entry.file_size > _MAX_BYTES:
-        raise MotionFileError(
-            f"{name}: {key} unpacks to {entry.file_size / 1e6:.0f} MB, more than any motion "
-            f"of {MAX_FRAMES} frames needs; the file is refused"
-        )
-    if decode is not None:
-        with archive.open(entry) as stream:
-            if _is_object_array(name, key, stream):
-                return decode(stream.read(), f"{name}: {key}")
-    try:
-        with archive.open(entry) as stream:
-            return np.lib.format.read_array(stream, allow_pickle=False)
-    except ValueError as error:
-        if "pickle" in str(error).lower() or "object" in str(error).lower():
-            raise MotionFileError(
-                f"{name}: contains pickled objects, which could run code: {key}; save the file "
-                "again with plain arrays only"
-            ) from error
-        raise MotionFileError(f"{name}: {key} is not a readable array ({error})") from error
-    except MemoryError as error:
-        raise MotionFileError(f"{name}: {key} claims more memory than there is") from error
-    except _HEADER_ERRORS as error:
-        raise MotionFileError(f"{name}: {key} is not a readable array") from error
-
-
-def _is_object_array(name: str, key: str, stream: IO[bytes]) -> bool:
-    """Whether Python objects follow; the stream is left where they start."""
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            return bool(np.lib.format.read_array_header_1_0(stream)[2].hasobject)
-        if version == (2, 0):
-            return bool(np.lib.format.read_array_header_2_0(stream)[2].hasobject)
-        return False  # version 3 is for structures with fancy names; refused where it is read
-    except _HEADER_ERRORS as error:
-        what = " ".join(str(error).split())[:120]
-        raise MotionFileError(f"{name}: {key} is not a readable array ({what})") from error

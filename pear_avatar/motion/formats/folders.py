@@ -1,33 +1,37 @@
-"""Folders that trackers leave behind -> the file in them, or their frames stacked.
+"""Folders that trackers leave behind -> the file in them, or their frames side by side.
 
-A folder of one tracker's run holds its result under a known name; SMPLer-X and others write one
-small npz for each frame and person, ``00012_0.npz``.
+A folder of one tracker's run holds its result under a known name; SMPLer-X, LHM and others write
+one small file for each frame and person: ``00012_0.npz``, ``smplx_params/00012.json``.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from pear_avatar.errors import MotionFileError
-from pear_avatar.motion.formats.arrays import (
-    MAX_FRAMES,
-    PickleDecoder,
-    PoseArrays,
-    read_pose_arrays,
-)
+from pear_avatar.motion.formats.arrays import MAX_FRAMES
 
-__all__ = ["find_result", "frame_files", "read_frame_files"]
+__all__ = ["find_result", "read_frame_folder"]
 
 logger = logging.getLogger(__name__)
 
 #: What trackers call their result, the most processed first.
-_RESULTS = ("track.npz", "optim_tracking_ehm.pkl", "hmr4d_results.pt")
+_RESULTS = (
+    "track.npz", "optim_tracking_ehm.pkl", "hmr4d_results.pt", "wham_output.pkl",
+    "output_data/mediapipe_body_3d_xyz.npy", "output_data/mediaPipeSkel_3d_body_hands_face.npy",
+)  # fmt: skip
+#: Folders in which trackers keep their frames.
+_FRAME_FOLDERS = ("smplx_params", "smplx", "smpl", "params")
 
-_FRAME = re.compile(r"(?P<stem>.*?)(?P<frame>\d+)(?:_(?P<person>\d+))?\.npz", re.IGNORECASE)
+_FRAME = re.compile(
+    r"(?P<stem>.*?)(?P<frame>\d{1,12})(?:_(?P<person>\d+))?\.(?P<kind>npz|json|pkl)", re.IGNORECASE
+)
+_MAX_FRAME_BYTES = 16 << 20
+_MAX_FOLDER_BYTES = 1 << 30
 
 
 def find_result(folder: Path) -> Path | None:
@@ -35,53 +39,51 @@ def find_result(folder: Path) -> Path | None:
     return next((folder / name for name in _RESULTS if (folder / name).is_file()), None)
 
 
-def frame_files(folder: Path) -> list[Path]:
-    """The frames of one person in a folder of npz files, in the order of their numbers.
+def read_frame_folder(folder: Path, decode: Callable[[bytes, str], Any]) -> dict[int, Any]:
+    """Frame number -> the decoded file of one person in that frame.
 
     Where there are several people, the one with the most frames, and of those the first.
 
+    Args:
+        folder: holds the files itself, or in one of the folders that trackers use.
+        decode: a small file's bytes and name -> its content.
+
     Raises MotionFileError where the folder holds no such files.
     """
-    people: dict[tuple[str, str], list[tuple[int, Path]]] = {}
-    for path in folder.iterdir():
+    inner = next((folder / n for n in _FRAME_FOLDERS if (folder / n).is_dir()), folder)
+    files = _frame_files(inner) or _frame_files(folder)
+    if not files:
+        raise MotionFileError(
+            f"{folder.name}: a folder without poses; expected {', '.join(_RESULTS)} or one npz or "
+            "JSON file for each frame (00000_0.npz, smplx_params/00000.json)"
+        )
+    frames, left = {}, _MAX_FOLDER_BYTES
+    for number, path in files:
+        size = path.stat().st_size
+        left -= size
+        if size > _MAX_FRAME_BYTES or left < 0:
+            raise MotionFileError(f"{folder.name}: {path.name} is larger than any frame; refused")
+        frames[number] = decode(path.read_bytes(), path.name)
+    return frames
+
+
+def _frame_files(folder: Path) -> list[tuple[int, Path]]:
+    """Numbers and files of one person in the order of the numbers."""
+    people: dict[tuple[str, str, str], dict[int, Path]] = {}
+    for path in sorted(folder.iterdir()):
         match = _FRAME.fullmatch(path.name)
         if match and path.is_file():
-            key = match["stem"], match["person"] or ""
-            people.setdefault(key, []).append((int(match["frame"]), path))
+            key = match["stem"], match["person"] or "", match["kind"].lower()
+            people.setdefault(key, {})[int(match["frame"])] = path
     if not people:
-        raise MotionFileError(
-            f"{folder.name}: a folder without poses; expected {', '.join(_RESULTS)} or one npz "
-            "for each frame (00000_0.npz)"
-        )
+        return []
     chosen = max(sorted(people), key=lambda key: len(people[key]))
+    frames = sorted(people[chosen].items())
     if len(people) > 1:
         logger.warning(
             "%s: %d people or takes; read is the one of %s",
-            folder.name, len(people), min(people[chosen])[1].name,
+            folder.name, len(people), frames[0][1].name,
         )  # fmt: skip
-    if len(people[chosen]) > MAX_FRAMES:
+    if len(frames) > MAX_FRAMES:
         raise MotionFileError(f"{folder.name}: more than the {MAX_FRAMES} frames that are read")
-    return [path for _, path in sorted(people[chosen])]
-
-
-def read_frame_files(files: list[Path], decode: PickleDecoder) -> PoseArrays:
-    """The arrays of many frames, stacked under the names that all of them have."""
-    name = files[0].parent.name
-    frames = [read_pose_arrays(path, decode).arrays for path in files]
-    out: dict[str, np.ndarray] = {}
-    for key, first in frames[0].items():
-        if first.dtype.kind not in "fiu" or not all(key in frame for frame in frames):
-            continue
-        rows = [_row(frame[key]) for frame in frames]
-        shapes = {row.shape for row in rows}
-        if len(shapes) > 1:
-            raise MotionFileError(f"{name}: {key} has different shapes in its frames: {shapes}")
-        out[key] = np.stack(rows)
-    if not out:
-        raise MotionFileError(f"{name}: its frames have no array in common")
-    return PoseArrays(name, out)
-
-
-def _row(array: np.ndarray) -> np.ndarray:
-    """One frame without the batch axis of one that trackers leave on it."""
-    return array[0] if array.ndim > 1 and array.shape[0] == 1 else array
+    return frames

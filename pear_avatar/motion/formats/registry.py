@@ -1,111 +1,74 @@
-"""Motions in and out of the files that people have, told apart by what is in them.
+"""The formats of pose files, and reading any file of one of them.
 
-Every reader returns a :class:`~pear_avatar.types.Motion` in this package's world: metres, y up,
+Every module of :mod:`pear_avatar.motion.formats.layouts` defines one ``FORMAT`` and is found
+here by itself; messages, help texts, the documentation and the viewer list what is found. A file
+is opened and decoded once (:mod:`.content`), every format looks at the result (``sniff``), and
+the one that knows it makes a motion of it (``read``) in this package's world: metres, y up,
 ``transl`` the position of the pelvis on a body whose rest pelvis lies at the origin.
-
-========== ==================================================================================
-layout     files
-========== ==================================================================================
-amass      AMASS npz: SMPL, SMPL-H, SMPL-X ("stageii"); our own ``track.npz``
-smplx      SMPL-X parameter names (SMPLer-X, OSX and many more), npz, pt or pkl
-gvhmr      GVHMR's ``hmr4d_results.pt``
-ehm        the EHM tracker's dictionaries, pkl, pt or npz
-flame      heads given by FLAME's parameters alone
-bvh        BVH of any human skeleton
-amc        Acclaim motion with its skeleton (``.amc`` and ``.asf``)
-poselib    Isaac Gym's ``SkeletonMotion``, npy or npz
-(folders)  of the EHM tracker and GVHMR, or with one npz of SMPL-X names for each frame
-========== ==================================================================================
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 import logging
-import zipfile
-from dataclasses import dataclass, replace
+import pkgutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pear_avatar.errors import MotionFileError
-from pear_avatar.motion.formats.amc import CMU_FRAME_RATE, load_amc
-from pear_avatar.motion.formats.arrays import (
-    ZIP_ERRORS,
-    PoseArrays,
-    read_npy_tree,
-    read_pose_arrays,
-)
+from pear_avatar.motion.formats import layouts
 from pear_avatar.motion.formats.axes import UpAxis
-from pear_avatar.motion.formats.bvh import load_bvh
-from pear_avatar.motion.formats.dicts import (
-    arrays_of_tree,
-    decode_pickle,
-    read_pickle_arrays,
-    read_torch_arrays,
-)
-from pear_avatar.motion.formats.folders import find_result, frame_files, read_frame_files
-from pear_avatar.motion.formats.isaac import capture_of_skeleton_motion, is_skeleton_motion
+from pear_avatar.motion.formats.content import BARE, Content, open_content
+from pear_avatar.motion.formats.format import Format, MotionFile
 from pear_avatar.motion.formats.read_options import ReadOptions
-from pear_avatar.motion.formats.smpl_arrays import (
-    SHAPE_SPACE,
-    has_own_shape,
-    motion_of_arrays,
-    smplx_layout,
-)
-from pear_avatar.motion.formats.trackers import (
-    ehm_proportions,
-    motion_of_ehm,
-    motion_of_flame,
-    motion_of_gvhmr,
-    tracker_layout,
-    with_shared,
-)
-from pear_avatar.motion.retarget.capture import CaptureMotion
-from pear_avatar.motion.retarget.retarget_report import RetargetReport
-from pear_avatar.motion.retarget.same_skeleton import copy_same_skeleton, is_same_skeleton
-from pear_avatar.motion.write_poses import save_motion_amass
-from pear_avatar.types import Motion, Proportions
+from pear_avatar.types import Motion
 
 __all__ = [
-    "SHAPE_SPACE",
+    "Format",
     "MotionFile",
-    "MotionFileError",
     "ReadOptions",
-    "UpAxis",
+    "endings",
+    "formats",
     "load_motion",
+    "markdown_table",
     "read_motion",
-    "save_motion_amass",
+    "summary",
 ]
 
 logger = logging.getLogger(__name__)
-
-_SNIFFED = 4096
-
-#: Where the EHM tracker keeps what does not change from frame to frame.
-_SHARED_FILE = "id_share_params.pkl"
 
 #: Metres from the origin beyond which no motion lies.
 _FAR = 1e5
 
 
-@dataclass(frozen=True)
-class MotionFile:
-    """What was read.
+@functools.cache
+def formats() -> tuple[Format, ...]:
+    """Every known format, in the order in which they are asked."""
+    names = sorted(module.name for module in pkgutil.iter_modules(layouts.__path__))
+    found = [importlib.import_module(f"{layouts.__name__}.{name}").FORMAT for name in names]
+    return tuple(sorted(found, key=lambda f: (f.rank, f.name)))
 
-    motion:      the motion.
-    layout:      which of the module's layouts the file has.
-    report:      how a capture's skeleton was mapped; None for files of the SMPL family.
-    intrinsics:  (N, 3, 3) the clip's camera in pixels, where the file holds it.
-    proportions: scales and joint offsets of the person, from files of the EHM tracker.
-    own_shape:   betas and expression are those of the open body.
-    """
 
-    motion: Motion
-    layout: str
-    report: RetargetReport | None = None
-    intrinsics: np.ndarray | None = None
-    proportions: Proportions | None = None
-    own_shape: bool = False
+def endings() -> tuple[str, ...]:
+    """The usual endings of all formats' files, with the dot."""
+    return tuple(dict.fromkeys(ending for f in formats() for ending in f.endings))
+
+
+def summary() -> str:
+    """Names of all formats in one line."""
+    return ", ".join(f.name for f in sorted(formats(), key=lambda f: f.name))
+
+
+def markdown_table() -> str:
+    """The table of formats in docs/formats.md, which a test compares with this."""
+    rows = ["| layout | files | how they are understood |", "|---|---|---|"]
+    rows += [
+        f"| `{f.name}` | {f.files} | {f.notes} |" for f in sorted(formats(), key=lambda f: f.name)
+    ]
+    return "\n".join(rows) + "\n"
 
 
 def load_motion(
@@ -128,24 +91,18 @@ def load_motion(
 
 
 def read_motion(path: str | Path, options: ReadOptions | None = None) -> MotionFile:
-    """Read a motion from any file of the module's table.
+    """Read a file of any format, with everything that it holds beside the motion.
 
     Raises:
         FileNotFoundError: there is no such file.
         MotionFileError: the file cannot be used; one line says why and what to do.
     """
-    path, options = Path(path), options or ReadOptions()
-    if path.is_dir():
-        result = find_result(path)
-        if result is None:
-            arrays = read_frame_files(frame_files(path), decode_pickle)
-            return _checked(_arrays_file(arrays, options))
-        path = result
-    return _checked(_read(path, _kind(path), options))
-
-
-def _checked(found: MotionFile) -> MotionFile:
-    """What no reader lets through one by one: positions that no unit explains."""
+    views = open_content(Path(path))
+    content, layout = _recognised(views)
+    try:
+        found = layout.read(content, options or ReadOptions())
+    except MemoryError as error:
+        raise content.error("needs more memory than there is; cut the motion") from error
     params = found.motion.params
     sane = bool(params.rotations.isfinite().all()) and bool((params.transl.abs() < _FAR).all())
     if not sane:
@@ -153,119 +110,42 @@ def _checked(found: MotionFile) -> MotionFile:
             f"{found.motion.name}: its numbers lead to positions beyond {_FAR / 1000:.0f} km or "
             "to none at all; the file is damaged or not in the units it should be"
         )
-    return found
+    noticed = (*content.arrays.warnings, *found.warnings)
+    return replace(found, warnings=tuple(dict.fromkeys(noticed)))
 
 
-def _read(path: Path, kind: str, options: ReadOptions) -> MotionFile:
-    if kind == "bvh":
-        return _capture_file(load_bvh(path), "bvh", options)
-    if kind == "amc":
-        rate = options.frame_rate or CMU_FRAME_RATE
-        return _capture_file(load_amc(path, options.skeleton, frame_rate=rate), "amc", options)
-    arrays = _ARRAY_READERS[kind](path)
-    shared = path.with_name(_SHARED_FILE)
-    if kind == "pickle" and tracker_layout(arrays) == "ehm" and shared.is_file():
-        arrays = with_shared(arrays, read_pickle_arrays(shared))
-    return _arrays_file(arrays, options)
+def _recognised(views: list[Content]) -> tuple[Content, Format]:
+    """The outermost view that a format knows; of people side by side the one seen longest."""
+    for content in views:
+        layout = next((f for f in formats() if f.sniff(content)), None)
+        if layout is None:
+            continue
+        beside = [content]
+        if content.arrays.group >= 0:
+            beside = [
+                v for v in views if v.arrays.group == content.arrays.group and layout.sniff(v)
+            ]
+        chosen = max(beside, key=lambda v: v.arrays.longest())
+        if len(beside) > 1:
+            chosen.arrays.warn(
+                f"holds {len(beside)} people or clips; read is the longest, {chosen.arrays.key!r}"
+            )
+        return chosen, layout
+    raise _unknown(views)
 
 
-def _kind(path: Path) -> str:
-    """Which reader a file is for, from its first bytes; its ending decides only between texts."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such pose file")
-    with path.open("rb") as f:
-        head = f.read(_SNIFFED)
-    if head.startswith(b"PK"):
-        return "torch" if _is_torch_zip(path) else "npz"
-    if head.startswith(b"\x93NUMPY"):
-        return "npy"
-    if head.startswith(b"\x80") and len(head) > 1 and head[1] <= 5:
-        return "torch" if path.suffix.lower() in (".pt", ".pth") else "pickle"
-    suffix = path.suffix.lower()
-    words = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if words.startswith(b"HIERARCHY") or suffix == ".bvh":
-        return "bvh"
-    if suffix == ".asf" or (b":bonedata" in head and b":root" in head):
-        raise MotionFileError(
-            f"{path.name}: a skeleton without a motion; convert its .amc file instead"
+def _unknown(views: list[Content]) -> MotionFileError:
+    first = next((v for v in views if v.arrays.arrays), None)
+    if first is None:
+        return views[0].error(
+            "not an npz file, nor any other that poses are read from: "
+            f"{', '.join(endings())} ({summary()})"
         )
-    if suffix == ".amc" or b":FULLY-SPECIFIED" in head:
-        return "amc"
-    if suffix in (".pkl", ".pickle", ".pt", ".pth"):
-        return "pickle" if suffix.startswith(".pk") or suffix == ".pickle" else "torch"
-    return "npz"  # whose reader says what is wrong
-
-
-def _is_torch_zip(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except ZIP_ERRORS:
-        return path.suffix.lower() in (".pt", ".pth")
-    return any(name.endswith("data.pkl") for name in names)
-
-
-def _read_npy(path: Path) -> PoseArrays:
-    tree = read_npy_tree(path, decode_pickle)
-    return arrays_of_tree(path.name, tree)
-
-
-def _read_npz(path: Path) -> PoseArrays:
-    """An npz file; one that wraps a whole dictionary in an object array is opened up."""
-    arrays = read_pose_arrays(path, decode_pickle)
-    wrapped = arrays.trees
-    if wrapped and smplx_layout(arrays) is None:
-        return arrays_of_tree(path.name, {**arrays.arrays, **wrapped})
-    return arrays
-
-
-_ARRAY_READERS = {
-    "npz": _read_npz,
-    "npy": _read_npy,
-    "torch": read_torch_arrays,
-    "pickle": read_pickle_arrays,
-}
-
-
-def _arrays_file(arrays: PoseArrays, options: ReadOptions) -> MotionFile:
-    if is_skeleton_motion(arrays):
-        capture = capture_of_skeleton_motion(arrays, options.frame_rate)
-        return _capture_file(capture, "poselib", options)
-    layout = tracker_layout(arrays)
-    own = has_own_shape(arrays, options.keep_coefficients)
-    if layout == "gvhmr":
-        motion, K = motion_of_gvhmr(arrays, options)
-        return MotionFile(motion, layout, intrinsics=K)
-    if layout == "ehm":
-        motion = motion_of_ehm(arrays, options)
-        person = ehm_proportions(arrays, options)
-        return MotionFile(motion, layout, proportions=person, own_shape=own)
-    known = smplx_layout(arrays)
-    if known is not None:
-        return MotionFile(motion_of_arrays(arrays, options), known, own_shape=own)
-    if layout == "flame":
-        return MotionFile(motion_of_flame(arrays, options), layout)
-    raise arrays.error(
-        "no poses found: expected AMASS ('poses', 'trans'), SMPL-X names ('body_pose', "
-        "'global_orient', ...), GVHMR, EHM tracker, FLAME or poselib names, got "
-        f"{', '.join(sorted(arrays.arrays)[:12])}"
-    )
-
-
-def _capture_file(capture: CaptureMotion, layout: str, options: ReadOptions) -> MotionFile:
-    from pear_avatar.body import load_body
-    from pear_avatar.motion.retarget.retarget import retarget
-
-    rest_joints, sole_height = options.rest_joints, options.sole_height
-    if rest_joints is None:
-        body = load_body()
-        rest_joints, sole_height = body.joint_template.numpy(), float(body.v_template[:, 1].min())
-    rest_joints = np.asarray(rest_joints, np.float64)
-    if is_same_skeleton(capture, rest_joints):
-        motion, report = copy_same_skeleton(capture, rest_joints)
-    else:
-        motion, report = retarget(
-            capture, rest_joints, sole_height=sole_height, up_axis=options.up_axis
+    names = sorted(first.arrays.arrays)
+    if names == [BARE]:
+        return first.error(
+            f"one array without names, of shape {first.arrays.shape(BARE)}, which no format has; "
+            "save it as npz under the name of what it holds"
         )
-    logger.info("%s: %s", capture.source, report.summary())
-    return MotionFile(replace(motion, name=capture.source), layout, report)
+    held = ", ".join(f"{n} {first.arrays.shape(n)}" for n in names[:12])
+    return first.error(f"no poses found: expected the arrays of {summary()}; got {held}")

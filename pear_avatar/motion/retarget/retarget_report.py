@@ -26,6 +26,7 @@ class RetargetReport:
     scale:        metres per source unit, from the length of the legs.
     reference:    "rest pose" or "local frames", how the frames of both skeletons were matched;
                   "same skeleton" where rotations were copied as they stand.
+    warnings:     what the result does not follow as it should, one sentence each.
     """
 
     source: str
@@ -37,6 +38,7 @@ class RetargetReport:
     up_axis: str
     scale: float
     reference: str
+    warnings: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """One line for a log."""

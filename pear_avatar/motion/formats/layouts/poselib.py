@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from pear_avatar.motion.formats.arrays import PoseArrays
+from pear_avatar.motion.formats.captures import capture_file
+from pear_avatar.motion.formats.content import Content
+from pear_avatar.motion.formats.format import Format, MotionFile
+from pear_avatar.motion.formats.read_options import ReadOptions
 from pear_avatar.motion.retarget.capture import MAX_JOINTS, CaptureMotion, check_capture_size
-
-__all__ = ["capture_of_skeleton_motion", "is_skeleton_motion"]
 
 #: Names of the same thing in poselib's dictionaries and in plain npz copies of them.
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -27,9 +29,16 @@ _KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
-def is_skeleton_motion(arrays: PoseArrays) -> bool:
+def sniff(content: Content) -> bool:
     """Whether the arrays are those of a ``SkeletonMotion``."""
+    arrays = content.arrays
     return all(arrays.first_of(_KEYS[what]) for what in ("rotation", "nodes"))
+
+
+def read(content: Content, options: ReadOptions) -> MotionFile:
+    """The body moved as the humanoid moves."""
+    capture = capture_of_skeleton_motion(content.arrays, options.frame_rate)
+    return capture_file(capture, FORMAT.name, options)
 
 
 def capture_of_skeleton_motion(
@@ -38,7 +47,7 @@ def capture_of_skeleton_motion(
     """The skeleton and its motion.
 
     Args:
-        arrays: of a file for which :func:`is_skeleton_motion` holds.
+        arrays: of a file for which :func:`sniff` holds.
         frame_rate: where the file does not say; 60 by default, as poselib has it.
 
     Raises MotionFileError naming the array at fault.
@@ -71,7 +80,7 @@ def capture_of_skeleton_motion(
         (None,) * joints,
         rotations,
         positions,
-        1.0 / arrays.frame_rate(frame_rate or 60.0),
+        1.0 / (arrays.frame_rate() or frame_rate or 60.0),
         arrays.name,
     )
 
@@ -114,3 +123,14 @@ def _local(world: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
         if parent >= 0:
             local[:, j] = np.swapaxes(world[:, parent], -1, -2) @ world[:, j]
     return local
+
+
+FORMAT = Format(
+    name="poselib",
+    files="Isaac Gym's `SkeletonMotion`, npy or npz",
+    notes="retargeted as BVH is; 60 frames a second unless the file says",
+    endings=(".npy", ".npz"),
+    sniff=sniff,
+    read=read,
+    rank=30,
+)

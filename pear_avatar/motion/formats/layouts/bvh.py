@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from pear_avatar.errors import MotionFileError
-from pear_avatar.motion.formats.arrays import (
-    parse_numbers,
-)
+from pear_avatar.motion.formats.arrays import parse_numbers
+from pear_avatar.motion.formats.captures import capture_file
+from pear_avatar.motion.formats.content import Content, open_content
+from pear_avatar.motion.formats.format import Format, MotionFile
+from pear_avatar.motion.formats.read_options import ReadOptions
 from pear_avatar.motion.retarget.capture import (
     MAX_JOINTS,
     CaptureMotion,
@@ -20,7 +22,6 @@ from pear_avatar.motion.retarget.capture import (
 
 __all__ = ["load_bvh"]
 
-_MAX_BYTES = 512 * 1024 * 1024
 _POSITIONS = ("Xposition", "Yposition", "Zposition")
 _ROTATIONS = ("Xrotation", "Yrotation", "Zrotation")
 
@@ -35,22 +36,25 @@ class _Joint:
 
 
 def load_bvh(path: str | Path) -> CaptureMotion:
-    """Read a BVH file.
+    """Read a BVH file as it is, without retargeting.
 
     Raises:
         FileNotFoundError: there is no such file.
         MotionFileError: not a BVH file or a damaged one; the message names the line.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such pose file")
-    size = path.stat().st_size
-    if size > _MAX_BYTES:
-        raise MotionFileError(
-            f"{path.name}: {size / 1e6:.0f} MB is more than the {_MAX_BYTES / 1e6:.0f} MB that "
-            "are read; cut the motion into shorter files"
-        )
-    return _Parser(path.name, path.read_bytes().decode("utf-8", errors="replace")).parse()
+    content = open_content(Path(path))[0]
+    return _Parser(content.name, content.text).parse()
+
+
+def sniff(content: Content) -> bool:
+    """Whether the text begins as BVH does, or its name says that it should."""
+    begins = content.text.lstrip()[:9].upper() == "HIERARCHY"
+    return begins or (content.path.suffix.lower() == ".bvh" and not content.arrays.arrays)
+
+
+def read(content: Content, options: ReadOptions) -> MotionFile:
+    """The body moved as the file's skeleton moves."""
+    return capture_file(_Parser(content.name, content.text).parse(), FORMAT.name, options)
 
 
 class _Parser:
@@ -85,7 +89,7 @@ class _Parser:
         return values
 
     def parse(self) -> CaptureMotion:
-        if self.next_words("HIERARCHY") != ["HIERARCHY"]:
+        if not self.lines or self.next_words("HIERARCHY") != ["HIERARCHY"]:
             raise MotionFileError(f"{self.name}: not a BVH file (it must begin with HIERARCHY)")
         joints = self._hierarchy()
         frames, frame_time = self._header(len(joints))
@@ -225,3 +229,13 @@ def _motion(
                 turn = axis_turns(_ROTATIONS.index(channel), np.deg2rad(value))
                 rotations[:, j] = rotations[:, j] @ turn
     return rotations, positions
+
+
+FORMAT = Format(
+    name="bvh",
+    files="BVH of any human skeleton",
+    notes="retargeted by names and rest pose; copied where the joints are the 55",
+    endings=(".bvh",),
+    sniff=sniff,
+    read=read,
+)

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from pear_avatar.errors import MotionFileError
-from pear_avatar.motion.formats.arrays import (
-    MAX_FRAMES,
-    parse_numbers,
-)
+from pear_avatar.motion.formats.arrays import MAX_FRAMES, parse_numbers
+from pear_avatar.motion.formats.captures import capture_file
+from pear_avatar.motion.formats.content import Content, open_content
+from pear_avatar.motion.formats.format import Format, MotionFile
+from pear_avatar.motion.formats.read_options import ReadOptions
 from pear_avatar.motion.retarget.capture import (
     MAX_JOINTS,
     CaptureMotion,
@@ -38,7 +39,6 @@ logger = logging.getLogger(__name__)
 CMU_FRAME_RATE = 120.0
 
 _INCH = 0.0254
-_MAX_BYTES = 512 * 1024 * 1024
 _MAX_SKELETON_BYTES = 4 * 1024 * 1024
 _TURNS = ("rx", "ry", "rz")
 _MOVES = ("tx", "ty", "tz")
@@ -105,7 +105,7 @@ def find_skeleton(motion: str | Path) -> Path:
 def load_amc(
     path: str | Path, skeleton: str | Path | None = None, *, frame_rate: float = CMU_FRAME_RATE
 ) -> CaptureMotion:
-    """Read an .amc motion, in metres.
+    """Read an .amc motion, in metres, without retargeting.
 
     Args:
         path: the motion.
@@ -117,7 +117,12 @@ def load_amc(
         MotionFileError: a file is damaged, or the two do not belong together.
     """
     path = Path(path)
-    text = _read_text(path, _MAX_BYTES)
+    return _capture(path, _text(path), skeleton, frame_rate)
+
+
+def _capture(
+    path: Path, text: str, skeleton: str | Path | None, frame_rate: float
+) -> CaptureMotion:
     asf = load_asf(skeleton if skeleton is not None else find_skeleton(path))
     values = _read_frames(path.name, text, asf)
     rotations, positions = _motion(asf, values)
@@ -140,18 +145,35 @@ def load_asf(path: str | Path) -> AcclaimSkeleton:
     Raises FileNotFoundError, or MotionFileError naming the line at fault.
     """
     path = Path(path)
-    return _AsfParser(path.name, _read_text(path, _MAX_SKELETON_BYTES)).parse()
+    return _AsfParser(path.name, _text(path)).parse()
 
 
-def _read_text(path: Path, limit: int) -> str:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such pose file")
-    size = path.stat().st_size
-    if size > limit:
-        raise MotionFileError(
-            f"{path.name}: {size / 1e6:.0f} MB is more than the {limit / 1e6:.0f} MB that are read"
-        )
-    return path.read_bytes().decode("utf-8", errors="replace")
+def sniff(content: Content) -> bool:
+    """Whether the text is an .amc motion, or an .asf skeleton, which :func:`read` explains."""
+    head = content.text[:4096].lower()
+    return (
+        content.path.suffix.lower() in (".amc", ".asf")
+        or ":fully-specified" in head
+        or (":bonedata" in head and ":root" in head)
+    ) and not content.arrays.arrays
+
+
+def read(content: Content, options: ReadOptions) -> MotionFile:
+    """The body moved as the skeleton of the .asf file moves."""
+    head = content.text[:4096].lower()
+    if content.path.suffix.lower() == ".asf" or (":bonedata" in head and ":root" in head):
+        raise content.error("a skeleton without a motion; convert its .amc file instead")
+    rate = options.frame_rate or CMU_FRAME_RATE
+    capture = _capture(content.path, content.text, options.skeleton, rate)
+    return capture_file(capture, FORMAT.name, options)
+
+
+def _text(path: Path) -> str:
+    """The text of an .asf or .amc file."""
+    content = open_content(path)[0]
+    if content.path.stat().st_size > _MAX_SKELETON_BYTES and path.suffix.lower() == ".asf":
+        raise MotionFileError(f"{path.name}: larger than any skeleton; name the right file")
+    return content.text
 
 
 class _AsfParser:
@@ -418,3 +440,14 @@ def _motion(asf: AcclaimSkeleton, values: np.ndarray) -> tuple[np.ndarray, np.nd
         rotations[:, j] = axes @ turn @ axes.T
         positions[:, j] += move if j == 0 else move @ axes.T
     return rotations, positions
+
+
+FORMAT = Format(
+    name="amc",
+    files="Acclaim motion with its `.asf` (beside it, or `--skeleton`)",
+    notes="retargeted as BVH is; lengths as in CMU's files, 120 frames a second unless "
+    "`--source-fps`",
+    endings=(".amc",),
+    sniff=sniff,
+    read=read,
+)

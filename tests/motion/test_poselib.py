@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from pear_avatar.errors import MotionFileError
-from pear_avatar.motion.formats.arrays import read_npy_tree
-from pear_avatar.motion.formats.dicts import arrays_of_tree, decode_pickle
+from pear_avatar.motion.formats.content import open_content
 from pear_avatar.motion.formats.registry import (
     load_motion,
     read_motion,
@@ -21,7 +20,7 @@ GOLDEN = Path(__file__).parent / "golden" / "poselib.npy"
 
 def content():
     """The golden file's arrays under the names of a plain npz."""
-    arrays = arrays_of_tree("golden", read_npy_tree(GOLDEN, decode_pickle)).arrays
+    arrays = open_content(GOLDEN)[0].arrays.arrays
     return {
         "rot_xyzw_local": arrays["rotation/arr"],
         "root_translation": arrays["root_translation/arr"],
