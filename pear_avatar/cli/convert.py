@@ -27,9 +27,9 @@ _EXAMPLES = """\
   pear-avatar convert track.npz 'meshes/*.obj'         one mesh a frame, in meshes/
   pear-avatar convert dance.bvh osc://127.0.0.1:9000 --loop
 
-In:  AMASS (SMPL, SMPL-H, SMPL-X), SMPL-X names (SMPLer-X, OSX), GVHMR .pt, EHM tracker and FLAME
-     dictionaries (.pkl, .pt, .npz), Isaac Gym motions (.npy, .npz), BVH, AMC with ASF, track.npz.
-     Files are told apart by what is in them; nothing in them is ever executed.
+In: what a file holds decides, not its ending; nothing in it is ever executed.
+{motion formats}
+
 Out: by ending: .npz (see --layout), .bvh, .csv (joint positions), .glb, .gltf, FOLDER/*.obj,
      FOLDER/*.ply, osc://HOST:PORT (UDP: /pear/frame, /pear/root, /pear/joint/NAME as quaternions
      x y z w, /pear/expression, /pear/end).

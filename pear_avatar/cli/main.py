@@ -24,6 +24,7 @@ from pear_avatar.cli import (
     synthetic,
     view,
 )
+from pear_avatar.cli.options import MOTION_FORMATS
 from pear_avatar.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, explain
 
 PROGRAM = "pear-avatar"
@@ -49,6 +50,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print one line and leave with the exit code of a user's mistake."""
         self.exit(EXIT_USER_ERROR, f"{PROGRAM}: error: {message} (see {self.prog} --help)\n")
+
+    def format_help(self) -> str:
+        """The help text, with the list of motion formats where it belongs."""
+        text = super().format_help()
+        if MOTION_FORMATS not in text:
+            return text
+        from pear_avatar.motion.formats.registry import help_lines
+
+        return text.replace(MOTION_FORMATS, "\n".join(f"  {line}" for line in help_lines()))
 
 
 def build_parser() -> Parser:

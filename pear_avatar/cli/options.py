@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+#: Stands in examples for the list of motion formats, which costs too much to make unless asked.
+MOTION_FORMATS = "{motion formats}"
+
 #: What ``argparse`` calls the object that ``add_subparsers`` returns; it is generic and private.
 Subparsers = Any
 

@@ -30,7 +30,8 @@ _EXAMPLES = """\
       numbered PNG pictures with alpha
   pear-avatar render --pose pose.npz --camera turntable --size 720x1280 -o turn.mp4
 
-Poses: track.npz of a fit, AMASS (SMPL-H, SMPL-X) and SMPL-X-style npz files, BVH.
+Poses, as convert reads them:
+{motion formats}
 """
 
 

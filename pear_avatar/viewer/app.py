@@ -20,9 +20,9 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from pear_avatar.errors import MissingFileError, PearError, explain
+from pear_avatar.motion.formats.registry import endings
 from pear_avatar.viewer.library import (
     MAX_UPLOAD_BYTES,
-    UPLOAD_SUFFIXES,
     Library,
     Packed,
     ShownAvatar,
@@ -140,8 +140,8 @@ class _Handlers:
 
     async def convert(self, request: Request) -> Response:
         name = PurePosixPath(request.query_params.get("name", "").replace("\\", "/")).name
-        if PurePosixPath(name).suffix.lower() not in UPLOAD_SUFFIXES:
-            raise HTTPException(415, f"only {', '.join(UPLOAD_SUFFIXES)} files can be converted")
+        if PurePosixPath(name).suffix.lower() not in endings():
+            raise HTTPException(415, f"only {', '.join(endings())} files can be converted")
         wanted = request.query_params.get("avatar", "")
         avatar = self._library.avatar(wanted) if wanted else self._library.avatars[0]
         if avatar is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from pear_avatar.motion.formats.registry import endings
 from pear_avatar.viewer.schema import (
     SCHEMA_VERSION,
     Session,
@@ -21,9 +22,6 @@ _T = TypeVar("_T")
 
 #: Motion files larger than this are not taken from the page.
 MAX_UPLOAD_BYTES = 64 << 20
-
-#: Motion formats that the page may send for conversion.
-UPLOAD_SUFFIXES = (".npz", ".bvh")
 
 
 class Lazy(Generic[_T]):
@@ -121,6 +119,7 @@ def server_session(library: Library) -> Session:
         "server",
         tuple(_served_avatar(avatar) for avatar in library.avatars),
         "api/convert-motion",
+        endings(),
         MAX_UPLOAD_BYTES,
     )
 

@@ -144,7 +144,8 @@ class Session:
     """All that the page shows. Urls are relative to the page, or ``embedded:ID`` in an export.
 
     ``convert`` takes motion files of other formats (POST, with ``name`` and ``avatar`` in the
-    query) and is null where there is no server.
+    query) and is null where there is no server; ``convert_endings`` are the usual endings of
+    such files, with the dot.
     """
 
     version: int
@@ -152,6 +153,7 @@ class Session:
     kind: Literal["server", "export"]
     avatars: tuple[SessionAvatar, ...]
     convert: str | None
+    convert_endings: tuple[str, ...]
     max_upload_bytes: int
 
 

@@ -76,7 +76,7 @@ def _session_element(avatar: ShownAvatar, video: EmbeddedVideo | None) -> str:
             for m in avatar.motions
         ),
     )
-    session = Session(SCHEMA_VERSION, avatar.name, "export", (shown,), None, MAX_UPLOAD_BYTES)
+    session = Session(SCHEMA_VERSION, avatar.name, "export", (shown,), None, (), MAX_UPLOAD_BYTES)
     # "<" could end the element early or open a comment; JSON can say it otherwise.
     text = json.dumps(dataclasses.asdict(session)).replace("<", "\\u003c")
     return f'<script type="application/json" id="pear-session">{text}</script>'

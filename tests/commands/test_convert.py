@@ -337,6 +337,7 @@ def test_a_licensed_body_keeps_what_its_files_say(tmp_path, licensed):
         "poses": 0.2 * rng.normal(size=(3, 165)), "trans": rng.normal(size=(3, 3)),
         "betas": rng.normal(size=16), "mocap_frame_rate": 60.0, "surface_model_type": "smplx",
     }  # fmt: skip
+    arrays["poses"][:, 0] += np.pi / 2  # upright in a world whose z is up
     np.savez(tmp_path / "in.npz", **arrays)
     done = convert_file(tmp_path / "in.npz", tmp_path / "out.npz", options)
     with np.load(tmp_path / "out.npz") as raw:

@@ -30,8 +30,10 @@ __all__ = [
     "Format",
     "MotionFile",
     "ReadOptions",
+    "documented",
     "endings",
     "formats",
+    "help_lines",
     "load_motion",
     "markdown_table",
     "read_motion",
@@ -39,6 +41,13 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+#: Around the table in docs/formats.md.
+_TABLE_BEGINS = (
+    "<!-- formats: made by `python -m pear_avatar.motion.formats.registry`, do not edit -->\n"
+)
+_TABLE_ENDS = "<!-- end -->\n"
+_DOCUMENTATION = Path(__file__).parents[3] / "docs" / "formats.md"
 
 #: Metres from the origin beyond which no motion lies.
 _FAR = 1e5
@@ -62,6 +71,13 @@ def summary() -> str:
     return ", ".join(f.name for f in sorted(formats(), key=lambda f: f.name))
 
 
+def help_lines() -> list[str]:
+    """One line for each format: its name and which files have it, for help texts."""
+    found = sorted(formats(), key=lambda f: f.name)
+    width = max(len(f.name) for f in found)
+    return [f"{f.name:<{width}}  {f.files.replace('`', '')}" for f in found]
+
+
 def markdown_table() -> str:
     """The table of formats in docs/formats.md, which a test compares with this."""
     rows = ["| layout | files | how they are understood |", "|---|---|---|"]
@@ -69,6 +85,12 @@ def markdown_table() -> str:
         f"| `{f.name}` | {f.files} | {f.notes} |" for f in sorted(formats(), key=lambda f: f.name)
     ]
     return "\n".join(rows) + "\n"
+
+
+def documented(text: str) -> str:
+    """A page of the documentation with its table of formats made anew."""
+    begin, rest = text.split(_TABLE_BEGINS)
+    return begin + _TABLE_BEGINS + markdown_table() + _TABLE_ENDS + rest.split(_TABLE_ENDS, 1)[1]
 
 
 def load_motion(
@@ -149,3 +171,8 @@ def _unknown(views: list[Content]) -> MotionFileError:
         )
     held = ", ".join(f"{n} {first.arrays.shape(n)}" for n in names[:12])
     return first.error(f"no poses found: expected the arrays of {summary()}; got {held}")
+
+
+if __name__ == "__main__":
+    page = _DOCUMENTATION.read_text("utf-8")
+    _DOCUMENTATION.write_text(documented(page), "utf-8")

@@ -81,7 +81,7 @@ export interface SessionAvatar {
 /**
  * All that the page shows. Urls are relative to the page, or `embedded:ID` in an export. `convert`
  * takes motion files of other formats (POST, with `name` and `avatar` in the query) and is null
- * where there is no server.
+ * where there is no server; `convert_endings` are the usual endings of such files, with the dot.
  */
 export interface Session {
   readonly version: number;
@@ -89,6 +89,7 @@ export interface Session {
   readonly kind: "server" | "export";
   readonly avatars: readonly SessionAvatar[];
   readonly convert: string | null;
+  readonly convert_endings: readonly string[];
   readonly max_upload_bytes: number;
 }
 

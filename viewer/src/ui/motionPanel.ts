@@ -5,7 +5,8 @@ import { section } from "./controls";
 import { clock, h } from "./dom";
 import { icon } from "./icons";
 
-export const OPEN_TYPES = ".npz,.bvh,.pmo,.safetensors";
+/** Endings of files that the page reads itself, without the server. */
+export const OWN_ENDINGS: readonly string[] = [".pmo", ".safetensors"];
 
 export function motionPanel(viewer: Viewer, open: (files: Iterable<File>) => void): HTMLElement {
   const { player } = viewer;
@@ -15,10 +16,12 @@ export function motionPanel(viewer: Viewer, open: (files: Iterable<File>) => voi
     "aria-label": "Motions",
     "data-testid": "motions",
   });
+  const convertible = viewer.session.convert !== null;
+  const endings = [...(convertible ? viewer.session.convert_endings : []), ...OWN_ENDINGS];
   const file = h("input", {
     type: "file",
     multiple: true,
-    accept: OPEN_TYPES,
+    accept: endings.join(","),
     class: "visually-hidden",
     "data-testid": "open-file",
     onchange: () => {
@@ -26,14 +29,13 @@ export function motionPanel(viewer: Viewer, open: (files: Iterable<File>) => voi
       file.value = "";
     },
   });
-  const convertible = viewer.session.convert !== null;
   const drop = h(
     "label",
     { class: "dropzone" },
     file,
     icon("upload"),
     h("span", {}, "Open or drop a motion"),
-    h("small", {}, convertible ? "SMPL-X .npz, .bvh or .pmo" : "pear-avatar motions (.pmo)"),
+    h("small", {}, convertible ? endings.join(" ") : "pear-avatar motions (.pmo)"),
   );
 
   const choose = (index: number): void => {

@@ -16,7 +16,7 @@ import { h } from "./dom";
 import { fileDrop } from "./drop";
 import { facePanel } from "./facePanel";
 import { mark } from "./icons";
-import { motionPanel } from "./motionPanel";
+import { OWN_ENDINGS, motionPanel } from "./motionPanel";
 import { PoseTool } from "./poseTool";
 import { keyboardShortcuts } from "./shortcuts";
 import { tabs } from "./tabs";
@@ -127,7 +127,7 @@ async function copyLink(): Promise<void> {
 export async function openMotions(viewer: Viewer, files: Iterable<File>): Promise<void> {
   for (const file of files) {
     try {
-      const own = /\.(pmo|safetensors)$/i.test(file.name);
+      const own = OWN_ENDINGS.some((ending) => file.name.toLowerCase().endsWith(ending));
       const buffer = own ? await file.arrayBuffer() : await convertMotion(viewer.session, viewer.entry, file);
       const motion = readMotion(buffer, file.name.replace(/\.[^.]+$/, ""));
       viewer.player.select(viewer.player.add(motion));
