@@ -33,11 +33,16 @@ from pear_avatar.fitting.fit_scene import (
     skinning,
     stored_pose,
 )
-from pear_avatar.fitting.fit_stages import Fitter, cloth_weights, joint_rates, joint_step
+from pear_avatar.fitting.fit_stages import (
+    Fitter,
+    joint_rates,
+    joint_step,
+    joint_total,
+    stage_constants,
+)
 from pear_avatar.fitting.fit_state import FitState, new_state, state_to
 from pear_avatar.fitting.frames import FrameSet
 from pear_avatar.fitting.limits import SplatLimits
-from pear_avatar.fitting.objective import PoseNeighbours
 from pear_avatar.fitting.run import single_torch_thread
 from pear_avatar.fitting.step import ClothUpdater, update_dense, update_pose
 from pear_avatar.fitting.step_sizes import pose_rates
@@ -122,8 +127,7 @@ def make_fitter(config: FittingConfig, device: torch.device) -> Fitter:
 def make_step(fitter: Fitter) -> Callable[[], object]:
     """One whole step of the joint stage, updates and bounds included."""
     state, config = fitter.state, fitter.config
-    neighbours = PoseNeighbours.of(list(range(_FRAMES)))
-    weights = cloth_weights(fitter.scene)
+    constants, total = stage_constants(fitter), joint_total(fitter)
     limits = SplatLimits(fitter.scene.body, state, config.limits)
     cloth = ClothUpdater(state, config.limits.vertex_offset, every=4)
     count = 0
@@ -131,7 +135,7 @@ def make_step(fitter: Fitter) -> Callable[[], object]:
     def step() -> None:
         nonlocal count
         i = count % _FRAMES
-        leaves, _ = joint_step(fitter, i, count, neighbours, weights)
+        leaves, _ = joint_step(fitter, constants, i, count, total)
         count += 1
         update_dense(state, leaves, joint_rates(fitter, 1e-6), count, state.seen)
         cloth.add(state, leaves, 1e-9)

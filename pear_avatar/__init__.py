@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from pear_avatar.commands.fit import FitResult as FitResult
     from pear_avatar.commands.recover import RecoverSummary as RecoverSummary
     from pear_avatar.errors import PearError as PearError
+    from pear_avatar.fitting.objective import StepView as StepView
+    from pear_avatar.fitting.objective import Term as Term
     from pear_avatar.geometry.cameras import intrinsics as intrinsics
     from pear_avatar.geometry.cameras import look_at as look_at
     from pear_avatar.geometry.cameras import orbit_cameras as orbit_cameras
@@ -85,6 +87,8 @@ _HOME = {
     "RecoveredPerson": "recovery.recovered",
     "Recoverer": "recovery.recoverer",
     "RenderOutput": "types",
+    "StepView": "fitting.objective",
+    "Term": "fitting.objective",
     "Track": "types",
     "export_html": "commands.export",
     "export_mesh": "commands.export",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pear_avatar.commands.fit import FitResult
     from pear_avatar.commands.recover import RecoverSummary
     from pear_avatar.commands.recover_outputs import MeshKind
+    from pear_avatar.fitting.objective import Term
     from pear_avatar.perception.detectors import Detectors
     from pear_avatar.recovery.recovered import RecoveredPeople
     from pear_avatar.recovery.recoverer import Recoverer
@@ -39,6 +40,7 @@ def fit(
     body_models: str | Path | None = None,
     detectors: Detectors | None = None,
     unseen_tail: bool = False,
+    terms: Sequence[Term] = (),
     progress: ProgressFn | None = None,
 ) -> FitResult:
     """Fit an avatar to a video of one person.
@@ -59,6 +61,7 @@ def fit(
         detectors: the networks that detect the person; None takes those that the setting
             ``perception.detector`` names.
         unseen_tail: keep the last fifth of the clip out of the fit, and measure on it.
+        terms: further terms of the fit's objective, each with a curve in the report.
         progress: called with (stage, done, total).
 
     Returns:
@@ -87,6 +90,7 @@ def fit(
         body_models=body_models,
         detectors=detectors,
         unseen_tail=unseen_tail,
+        terms=terms,
         progress=progress,
     )
 

@@ -48,10 +48,10 @@ ALLOWED: dict[str, set[str]] = {
     "training": _WORK,
     "commands": _WORK | {"machine", "fitting", "report", "viewer"},
     "cli": _WORK | {"machine", "fitting", "report", "viewer", "commands", "training"},
-    "api": _WORK | {"commands"},
+    "api": _WORK | {"fitting", "commands"},
     # The public face: it names where each public thing lives and loads it on first use. Modules
     # below read nothing of it but the version and the place of the package.
-    "__init__": _WORK | {"commands", "api"},
+    "__init__": _WORK | {"fitting", "commands", "api"},
     "__main__": {"cli"},
 }
 

@@ -18,14 +18,16 @@ PACKAGE = ROOT / "pear_avatar"
 #: What users may rely on. A name leaves this list only with a new major version.
 VERBS = {
     "export_html", "export_mesh", "export_splats", "fit", "intrinsics", "load_avatar",
-    "load_body", "load_camera", "load_detectors", "load_ehm", "load_fit_config", "load_motion", "load_track",
+    "load_body", "load_camera", "load_detectors", "load_ehm", "load_fit_config", "load_motion",
+    "load_track",
     "look_at", "orbit_cameras", "rasterise", "recover", "recover_files", "render", "save_avatar",
     "save_motion", "save_track",
 }  # fmt: skip
 TYPES = {
-    "Avatar", "BodyModel", "BodyParams", "BodySource", "Camera", "ClipDetections", "Detectors", "EhmModel",
-    "FitConfig", "FitResult", "FrameDetection", "Gaussians", "Motion", "PearError", "Proportions", "RecoverSummary",
-    "RecoveredPeople", "RecoveredPerson", "Recoverer", "RenderOutput", "Track",
+    "Avatar", "BodyModel", "BodyParams", "BodySource", "Camera", "ClipDetections", "Detectors",
+    "EhmModel", "FitConfig", "FitResult", "FrameDetection", "Gaussians", "Motion", "PearError",
+    "Proportions", "RecoverSummary", "RecoveredPeople", "RecoveredPerson", "Recoverer",
+    "RenderOutput", "StepView", "Term", "Track",
 }  # fmt: skip
 HEAVY = {"torch", "numpy", "scipy", "mediapipe", "cv2", "av", "omegaconf", "rich", "PIL"}
 

@@ -77,6 +77,11 @@ def add_parser(commands: Subparsers) -> None:
         help="use at most N frames, evenly over the whole clip",
     )
     add_detector_option(parser)
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write the curve of every loss for TensorBoard, into DIR/tensorboard",
+    )
     add_body_options(parser)
     add_machine_options(parser)
     parser.set_defaults(run=run)
@@ -121,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
         overrides.append(f"body.name={args.body}")
     if args.gender:
         overrides.append(f"body.gender={args.gender}")
+    if args.tensorboard:
+        overrides.append("output.tensorboard=true")
     config = load_fit_config(args.preset, overrides)
 
     # Bad settings are told before the heavy imports are waited for.

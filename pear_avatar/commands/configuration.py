@@ -64,6 +64,8 @@ class OutputConfig:
     overlay: bool = True
     #: a video of the input, the avatar in the same poses, and the avatar turning
     preview: bool = True
+    #: curves for TensorBoard in the folder tensorboard/, while the fit runs
+    tensorboard: bool = False
 
 
 @dataclass

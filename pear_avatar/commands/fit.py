@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,6 +41,7 @@ from pear_avatar.fitting.frames import (
     load_frames,
     save_frames,
 )
+from pear_avatar.fitting.objective import Term, checked_terms
 from pear_avatar.fitting.run import FitOutcome, run_fit, single_torch_thread
 from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.io.video import read_frames
@@ -54,6 +55,7 @@ from pear_avatar.recovery.first_guess import first_guess
 from pear_avatar.recovery.lifter import Lifter
 from pear_avatar.report.fit_report import write_report_html, write_report_json
 from pear_avatar.report.outputs import report_images, write_preview
+from pear_avatar.report.tensorboard import CurveWriter
 from pear_avatar.tracking.track import track_clip
 from pear_avatar.tracking.track_report import track_report
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions, Track
@@ -114,6 +116,7 @@ def fit_video(
     body_models: str | Path | None = None,
     detectors: Detectors | None = None,
     unseen_tail: bool = False,
+    terms: Sequence[Term] = (),
     progress: ProgressFn | None = None,
 ) -> FitResult:
     """Make an avatar of the person in a video.
@@ -126,6 +129,9 @@ def fit_video(
                  where the environment says.
     detectors:   the networks that detect the person; None takes ``config.perception.detector``.
     unseen_tail: keep the last fifth of the clip out of the fit and measure on it.
+    terms:       further terms of the fit's objective. An interrupted fit goes on only with terms
+                 of the same names, weights and periods; what their functions compute is up to
+                 the caller.
     progress:    called with (stage, done, total).
 
     Raises:
@@ -139,8 +145,10 @@ def fit_video(
     if not Path(video).is_file():
         raise MissingFileError(f"no video at {video}")
     cache = out / "cache"
+    checked_terms(terms)
     detectors = detectors or load_detectors(config.perception.detector)
-    key = _fit_key(video, config, detectors, camera, unseen_tail)
+    key = _fit_key(video, config, detectors, camera, unseen_tail, terms)
+    writer = CurveWriter(out / "tensorboard") if config.output.tensorboard else None
     out.mkdir(parents=True, exist_ok=True)
     save_fit_config(config, out / "config.yaml")
     clock = _Clock(cache / "seconds.json", key)
@@ -171,7 +179,7 @@ def fit_video(
     outcome = run_fit(
         body, track, detections, frames, config.fitting,
         checkpoint=cache / "fit.safetensors", key=key, free_focal=camera is None,
-        perceptual=perceptual, device=device, progress=progress,
+        perceptual=perceptual, device=device, progress=progress, terms=terms, record=writer,
     )  # fmt: skip
     refined = refined_track(track, outcome)
     track_figures = track_report(track, detections, body)
@@ -188,6 +196,9 @@ def fit_video(
     report = _report(video, config, outcome, track_figures, seconds, device, perceptual is None)
     if overlay is not None:
         overlay.result()
+    if writer is not None:
+        writer.figures(outcome.figures)
+        writer.close()
     write_report_json(out / "report.json", report)
     write_report_html(out / "report.html", report, images, outcome.curves)
     (cache / f"frames-{key}.npz").unlink(missing_ok=True)  # large, and quick to cut again
@@ -228,6 +239,7 @@ def _fit_key(
     detectors: Detectors,
     camera: Camera | None,
     unseen_tail: bool,
+    terms: Sequence[Term],
 ) -> str:
     settings = config_to_dict(config)
     settings.pop("output", None)
@@ -241,6 +253,8 @@ def _fit_key(
         if camera is None
         else [camera.K.tolist(), camera.T_camera_world.tolist(), camera.width, camera.height],
     }
+    if terms:
+        settings["terms"] = [[t.name, t.weight, sorted(t.stages), t.every, t.starts] for t in terms]
     return content_key(video, settings)
 
 
@@ -406,6 +420,7 @@ def _report(
         "title": Path(video).name,
         "warnings": warnings,
         "config": config_to_dict(config),
+        "curves": outcome.curves,
     }
 
 

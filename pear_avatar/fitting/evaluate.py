@@ -14,6 +14,7 @@ from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.fitting.fit_scene import Pose, Scene, leaves_of, render_frame
 from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.fitting.frame_poses import interpolated_pose, refit_pose, zero_pose
+from pear_avatar.fitting.frames import Split
 
 #: pixels of a crop whose ``valid`` is below this were left out
 _VALID = 127
@@ -66,12 +67,12 @@ class Evaluator:
 
     def interpolated(self, indices: list[int]) -> MetricDict | None:
         """With the fitted neighbours' pose corrections."""
-        fitted = self.scene.frames.indices(0)
+        fitted = self.scene.frames.indices(Split.FITTED)
         return self.mean(indices, lambda i: interpolated_pose(self.state, fitted, i))
 
     def refitted(self, indices: list[int]) -> MetricDict | None:
         """With each pose fitted to its own picture, on at most ``refit_frames`` crops."""
-        fitted = self.scene.frames.indices(0)
+        fitted = self.scene.frames.indices(Split.FITTED)
 
         def fit_to_picture(i: int) -> Pose:
             start = interpolated_pose(self.state, fitted, i)

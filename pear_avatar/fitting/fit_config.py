@@ -47,8 +47,7 @@ class LossConfig:
     pose_prior: float = 0.003
     pose_smooth: float = 0.02
     betas_prior: float = 1e-4
-    #: mean squared Laplacian and mean square of the vertex offsets, per square metre
-    laplacian: float = 200.0
+    #: mean square of the vertex offsets, per square metre
     vertex_offsets: float = 4.0
     #: mean squared splat offset per square metre
     splat_offsets: float = 20.0

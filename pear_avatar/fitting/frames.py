@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,16 @@ _MARGIN_X, _MARGIN_Y = 1.12, 1.08
 _MASK_INSIDE = 0.9
 
 
+class Split(IntEnum):
+    """What a crop is for."""
+
+    FITTED = 0
+    #: left out of the appearance fit and measured
+    HELD_OUT = 1
+    #: the end of the clip, kept out of the fit altogether
+    UNSEEN = 2
+
+
 @dataclass(frozen=True)
 class FrameSet:
     """N crops of one person, all h x w pixels at one scale.
@@ -35,7 +46,7 @@ class FrameSet:
               person; 0 is left out of every loss.
     camera:   batch of N cameras of the crops.
     row:      (N,) int64 row of the track each crop belongs to.
-    split:    (N,) int8: 0 fitted, 1 held out, 2 unseen tail.
+    split:    (N,) int8, a :class:`Split` each.
     """
 
     images: np.ndarray
@@ -49,7 +60,7 @@ class FrameSet:
     def __len__(self) -> int:
         return len(self.row)
 
-    def indices(self, split: int) -> list[int]:
+    def indices(self, split: Split) -> list[int]:
         """Positions of the frames of one split, in time order."""
         return [int(i) for i in np.flatnonzero(self.split == split)]
 
@@ -86,12 +97,12 @@ def choose_rows(
     rows = np.flatnonzero(track.trusted)
     if len(rows) > max_frames:
         rows = rows[np.linspace(0, len(rows) - 1, max_frames).round().astype(int)]
-    split = np.zeros(len(rows), np.int8)
+    split = np.full(len(rows), Split.FITTED, np.int8)
     if len(rows) >= 3 and holdout_every > 1:
         first = min(holdout_every // 2, len(rows) // 2)
-        split[first::holdout_every] = 1
+        split[first::holdout_every] = Split.HELD_OUT
     if unseen_tail and len(rows) >= 5:
-        split[int(np.ceil(0.8 * len(rows))) :] = 2
+        split[int(np.ceil(0.8 * len(rows))) :] = Split.UNSEEN
     return rows, split
 
 

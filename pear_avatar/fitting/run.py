@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +34,8 @@ from pear_avatar.fitting.fit_state import (
     state_to,
 )
 from pear_avatar.fitting.frame_poses import interpolated_pose
-from pear_avatar.fitting.frames import FrameSet
+from pear_avatar.fitting.frames import FrameSet, Split
+from pear_avatar.fitting.objective import Term, checked_terms
 from pear_avatar.types import BodyParams, ClipDetections, Track
 
 logger = logging.getLogger(__name__)
@@ -93,13 +94,32 @@ def run_fit(
     perceptual: Perceptual | None,
     device: torch.device = _CPU,
     progress: Callable[[str, int, int], None] | None = None,
+    terms: Sequence[Term] = (),
+    record: Callable[[str, int, float], None] | None = None,
 ) -> FitOutcome:
     """Fit an avatar to crops of a tracked clip.
 
-    ``checkpoint`` is written every ``config.checkpoint_seconds``; a later call with the same
-    ``key`` goes on from there. ``free_focal``: the camera was guessed, so its focal length may
-    move. ``device``: where to compute; the outcome lies on the CPU.
+    Args:
+        body: the person's own.
+        track: of the clip.
+        detections: what it was tracked from.
+        frames: the crops.
+        config: the settings.
+        checkpoint: written every ``config.checkpoint_seconds``; a later call with the same
+            ``key`` goes on from there.
+        key: of the input and its settings, the names of ``terms`` included.
+        free_focal: the camera was guessed, so its focal length may move.
+        perceptual: the perceptual metric of this machine, if any.
+        device: where to compute; the outcome lies on the CPU.
+        progress: called with (stage, steps done, steps in all).
+        terms: further terms of the objective.
+        record: called with (curve, step, value) for every point of a curve, first for those of
+            an interrupted run.
+
+    Raises:
+        PearError: a term's name is taken, or its weight names no setting.
     """
+    objective_terms = checked_terms(terms)
     params = track.motion.params[torch.from_numpy(frames.row)]
     state = state_to(new_state(body, params.betas, len(frames), config), device)
     keypoints = crop_keypoints(detections, frames, track).to(device)
@@ -109,6 +129,10 @@ def run_fit(
     if restore_checkpoint(checkpoint, state, key):
         done = state.progress
         logger.info("going on from stage %s, step %d", done.stage, done.step)
+    record = record or (lambda *_: None)
+    for curve, points in state.progress.curves.items():
+        for step, value in points:
+            record(curve, int(step), value)
     fitter = Fitter(
         scene,
         state,
@@ -118,6 +142,8 @@ def run_fit(
         perceptual,
         save=lambda: save_checkpoint(checkpoint, state, key),
         progress=progress or (lambda *_: None),
+        record=record,
+        terms=objective_terms,
     )
     with single_torch_thread():
         fitter = _run_stages(fitter)
@@ -153,7 +179,10 @@ def _enter(fitter: Fitter, stage: str) -> bool:
 
 def _run_stages(fitter: Fitter) -> Fitter:
     state, config = fitter.state, fitter.config
-    held_out = fitter.scene.frames.indices(1) or fitter.scene.frames.indices(0)[::8]
+    held_out = (
+        fitter.scene.frames.indices(Split.HELD_OUT)
+        or fitter.scene.frames.indices(Split.FITTED)[::8]
+    )
     if state.progress.stage == "start":
         started = time.monotonic()
         color_from_frames(fitter)
@@ -181,12 +210,12 @@ def _measure(fitter: Fitter, held_out: list[int]) -> None:
     frames, figures = fitter.scene.frames, fitter.state.progress.figures
     report = fitter.progress
     jobs: list[tuple[str, Callable[[list[int]], Any], list[int]]] = [
-        ("fitted", plain.interpolated, frames.indices(0)[::16]),
+        ("fitted", plain.interpolated, frames.indices(Split.FITTED)[::16]),
         ("heldout", evaluator.interpolated, held_out),
         ("heldout_tracked", plain.tracked, held_out),
         ("heldout_refit", evaluator.refitted, held_out),
-        ("unseen", evaluator.tracked, frames.indices(2)),
-        ("unseen_refit", evaluator.refitted, frames.indices(2)),
+        ("unseen", evaluator.tracked, frames.indices(Split.UNSEEN)),
+        ("unseen_refit", evaluator.refitted, frames.indices(Split.UNSEEN)),
     ]
     started = time.monotonic()
     for k, (name, measure, indices) in enumerate(jobs):
@@ -198,7 +227,7 @@ def _measure(fitter: Fitter, held_out: list[int]) -> None:
 
 def refined_params(scene: Scene, state: FitState) -> BodyParams:
     """Parameters of every crop with the learnt corrections; shared refined betas."""
-    fitted = scene.frames.indices(0)
+    fitted = scene.frames.indices(Split.FITTED)
     rows = [
         frame_params(scene, i, interpolated_pose(state, fitted, i))
         for i in range(len(scene.frames))

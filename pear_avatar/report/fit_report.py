@@ -80,14 +80,26 @@ def write_report_json(path: str | Path, report: Mapping[str, Any]) -> None:
     """Write ``report.json`` atomically.
 
     A set of metrics may be None where it does not apply (a one-frame clip has nothing held out);
-    ``unseen`` may be absent. Numbers that are not finite are written as null.
+    ``unseen`` may be absent. ``curves``, name -> [(step, value)], take one line each. Numbers
+    that are not finite are written as null.
 
     Raises:
         ValueError: a key of the format is missing; the message names it.
     """
     check_report(report)
-    text = json.dumps(_plain(report), indent=2, ensure_ascii=False, allow_nan=False)
+    content = {key: value for key, value in report.items() if key != "curves"}
+    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    if curves := report.get("curves"):
+        text = text.removesuffix("\n}") + f',\n  "curves": {{\n{_curve_lines(curves)}\n  }}\n}}'
     write_text_atomic(path, text + "\n")
+
+
+def _curve_lines(curves: Mapping[str, Curve]) -> str:
+    """One line of JSON for each curve: a point a line would drown the figures."""
+    return ",\n".join(
+        f"    {json.dumps(name)}: {json.dumps(_plain(points), allow_nan=False)}"
+        for name, points in curves.items()
+    )
 
 
 def check_report(report: Mapping[str, Any]) -> None:

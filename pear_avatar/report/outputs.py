@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pear_avatar.avatar.avatar import Avatar
+from pear_avatar.fitting.frames import Split
 from pear_avatar.fitting.run import FitOutcome
 from pear_avatar.io.video import VideoWriter
 from pear_avatar.rendering.showcase import framing_cameras, novel_views, standard_pose, to_uint8
@@ -38,13 +39,18 @@ def _outlined(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return cv2.drawContours(image.copy(), contours, -1, _OUTLINE, 1, cv2.LINE_AA)
 
 
+_SPLIT_LABELS = {
+    Split.FITTED: "fitted", Split.HELD_OUT: "held out", Split.UNSEEN: "unseen tail",
+}  # fmt: skip
+
+
 def report_images(
     avatar: Avatar, outcome: FitOutcome, progress: Callable[[str, int, int], None]
 ) -> ReportImages:
     """Held-out frames beside their outline and redrawing, and the sides nobody filmed."""
     frames = outcome.frames
-    measured = frames.indices(1) or frames.indices(0)
-    measured = measured + frames.indices(2)[::8]
+    measured = frames.indices(Split.HELD_OUT) or frames.indices(Split.FITTED)
+    measured = measured + frames.indices(Split.UNSEEN)[::8]
     pick = np.unique(np.linspace(0, len(measured) - 1, _SHEET_ROWS).round().astype(int))
     rows, titles = [], []
     for k in pick:
@@ -53,8 +59,7 @@ def report_images(
         masked = frames.masks[i][..., None] / 255.0
         on_white = (frames.images[i] * masked + 255 * (1 - masked)).astype(np.uint8)
         rows.append([frames.images[i], _outlined(frames.images[i], alpha), on_white, render])
-        kind = {0: "fitted", 1: "held out", 2: "unseen tail"}[int(frames.split[i])]
-        titles.append(f"crop {i}, {kind}")
+        titles.append(f"crop {i}, {_SPLIT_LABELS[Split(frames.split[i])]}")
     progress("pictures", 1, 2)
     novel = [*novel_views(avatar, "down"), *novel_views(avatar, "raised")]
     progress("pictures", 2, 2)
