@@ -45,9 +45,10 @@ ALLOWED: dict[str, set[str]] = {
     "fitting": _BODY | {"avatar", "perception", "tracking", "evaluation"},
     "report": _PERSON | {"rendering", "fitting"},
     "viewer": _PERSON,
+    "live": _PERSON | {"recovery", "viewer"},
     "training": _WORK,
-    "commands": _WORK | {"machine", "fitting", "report", "viewer"},
-    "cli": _WORK | {"machine", "fitting", "report", "viewer", "commands", "training"},
+    "commands": _WORK | {"machine", "fitting", "report", "viewer", "live"},
+    "cli": _WORK | {"machine", "fitting", "report", "viewer", "live", "commands", "training"},
     "api": _WORK | {"fitting", "commands"},
     # The public face: it names where each public thing lives and loads it on first use. Modules
     # below read nothing of it but the version and the place of the package.

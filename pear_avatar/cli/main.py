@@ -19,6 +19,7 @@ from pear_avatar.cli import (
     doctor,
     export,
     fit,
+    live,
     recover,
     render,
     synthetic,
@@ -28,13 +29,27 @@ from pear_avatar.cli.options import MOTION_FORMATS
 from pear_avatar.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USER_ERROR, explain
 
 PROGRAM = "pear-avatar"
-_COMMANDS = (fit, render, recover, view, export, convert, demo, doctor, assets, bench, synthetic)
+_COMMANDS = (
+    fit,
+    render,
+    recover,
+    live,
+    view,
+    export,
+    convert,
+    demo,
+    doctor,
+    assets,
+    bench,
+    synthetic,
+)
 
 _EPILOG = """\
 examples:
   pear-avatar fit holiday.mp4                  an avatar in ./holiday-avatar
   pear-avatar render --pose dance.npz -o dance.mp4
   pear-avatar view                             it lives in a browser tab
+  pear-avatar live                             a camera drives it
   pear-avatar doctor                           what works on this machine
   pear-avatar fit --help                       all options of one command
 

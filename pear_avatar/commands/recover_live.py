@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -20,6 +20,8 @@ from pear_avatar.commands.recover import RecoverOptions, RecoverSummary
 from pear_avatar.commands.recover_inputs import RecoverInput
 from pear_avatar.commands.recover_outputs import PersonResult, draw_people, write_person
 from pear_avatar.errors import MediaError
+from pear_avatar.live.capture import LiveCapture, LiveFrame, LiveSource, SourceKind
+from pear_avatar.live.live_page import LivePage
 from pear_avatar.perception.live import LiveDetector
 from pear_avatar.recovery.lens import guess_camera
 from pear_avatar.recovery.recovered import Recovered
@@ -27,12 +29,9 @@ from pear_avatar.recovery.recoverer import Recoverer
 from pear_avatar.recovery.smoothing import BodyFilterState, one_euro_body
 from pear_avatar.tracking.clip_camera import clip_cameras
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Proportions, Track
-from pear_avatar.viewer.live_page import LivePage
 
 __all__ = ["recover_live"]
 
-#: Pictures are brought to this longer side; the networks look at less.
-_MAX_SIDE = 960
 #: The person's shape is a running mean over about so many frames.
 _SHAPE_MEMORY = 60
 #: Frames after which the body that is drawn takes over the mean shape; making it takes a moment.
@@ -76,40 +75,21 @@ def recover_live(
     with ExitStack() as stack:
         detector = stack.enter_context(LiveDetector(recoverer.detector.detectors))
         show = _preview(stack, window, browser, tell)
+        kind: SourceKind = "camera" if source.kind == "camera" else "stream"
+        capture = stack.enter_context(LiveCapture(LiveSource(kind, source.source)))
         started = time.monotonic()
         try:
-            for rgb in _frames(source):
-                now = time.monotonic() - started
-                drawn = session.look(rgb, now, detector)
-                if not show(drawn) or (seconds is not None and now >= seconds):
+            while not capture.ended:
+                frame = capture.take()
+                if frame is not None and not show(session.look(frame, detector)):
+                    break
+                if seconds is not None and time.monotonic() - started >= seconds:
                     break
         except KeyboardInterrupt:
             tell("stopped; writing the motion")
     person = session.result(source.name)
     write_person(out / source.name, person, options.mesh)
     return RecoverSummary(out, 1, 1)
-
-
-def _frames(source: RecoverInput) -> Iterator[np.ndarray]:
-    """RGB frames as they come."""
-    capture = cv2.VideoCapture(int(source.source) if source.kind == "camera" else source.source)
-    try:
-        if not capture.isOpened():
-            what = "camera" if source.kind == "camera" else "stream"
-            raise MediaError(
-                f"{what} {source.source} cannot be opened: is it there, allowed, and not in use "
-                "by another program?"
-            )
-        while True:
-            ok, bgr = capture.read()
-            if not ok:
-                return
-            zoom = _MAX_SIDE / max(bgr.shape[:2])
-            if zoom < 1.0:
-                bgr = cv2.resize(bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
-            yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    finally:
-        capture.release()
 
 
 def _preview(
@@ -136,7 +116,7 @@ def _preview(
         webbrowser.open(page.url)
 
     def on_page(rgb: np.ndarray) -> bool:
-        page.show(rgb)
+        page.camera.show(rgb)
         return True
 
     return on_page
@@ -184,8 +164,9 @@ class _Session:
     rate: float = 0.0
     last: float | None = None
 
-    def look(self, rgb: np.ndarray, now: float, detector: LiveDetector) -> np.ndarray:
-        """Recover from one frame and draw it, with the frame rate."""
+    def look(self, frame: LiveFrame, detector: LiveDetector) -> np.ndarray:
+        """Recover from one frame and draw it, with the frame rate; its time is the source's."""
+        rgb, now = frame.rgb, frame.time
         if self.last is not None:
             rate = 1.0 / max(now - self.last, 1e-4)
             self.rate += (1.0 - _RATE_MEMORY) * (rate - self.rate) if self.rate else rate

@@ -31,9 +31,19 @@ import numpy as np
 from pear_avatar.body.joints import JOINT_NAMES
 from pear_avatar.errors import PearError
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz
-from pear_avatar.types import Motion
+from pear_avatar.types import BodyParams, Motion
 
-__all__ = ["OscTarget", "frame_bundles", "osc_message", "stream_motion"]
+__all__ = [
+    "OscTarget",
+    "OscValue",
+    "frame_bundles",
+    "frame_packets",
+    "osc_bundles",
+    "osc_message",
+    "stream_motion",
+]
+
+OscValue = int | float | str
 
 #: Payload that fits an Ethernet frame with room for IP and UDP headers.
 _MAX_PACKET = 1400
@@ -74,32 +84,53 @@ class OscTarget:
             return self.host == "localhost"
 
 
-def osc_message(address: str, *values: int | float) -> bytes:
-    """One OSC 1.0 message of 32-bit integers and floats."""
-    tags = "," + "".join("i" if isinstance(v, int) else "f" for v in values)
-    body = b"".join(struct.pack(">i" if isinstance(v, int) else ">f", v) for v in values)
+def osc_message(address: str, *values: OscValue) -> bytes:
+    """One OSC 1.0 message of 32-bit integers, 32-bit floats and ASCII strings."""
+    tags = "," + "".join(_tag(v) for v in values)
+    body = b"".join(
+        _padded(v) if isinstance(v, str) else struct.pack(f">{_tag(v)}", v) for v in values
+    )
     return _padded(address) + _padded(tags) + body
+
+
+def _tag(value: OscValue) -> str:
+    return "s" if isinstance(value, str) else "i" if isinstance(value, int) else "f"
 
 
 def frame_bundles(motion: Motion) -> Iterator[list[bytes]]:
     """For each frame its packets, in the order in which they are to be sent."""
     params = motion.params
-    xyzw = matrix_to_quat_wxyz(params.rotations.detach().double()).roll(-1, -1).cpu().numpy()
-    transl = params.transl.detach().double().cpu().numpy()
-    expression = params.expression.detach().double().cpu().numpy()
-    face = bool(expression.any())
     begin = float(motion.time[0])
-    names = [f"/pear/joint/{name}" for name in JOINT_NAMES]
-    for n in range(len(transl)):
-        messages = [
-            osc_message("/pear/frame", n, float(motion.time[n]) - begin),
-            osc_message("/pear/root", *transl[n].tolist()),
-        ]
-        messages += [osc_message(a, *q.tolist()) for a, q in zip(names, xyzw[n], strict=True)]
-        if face:
-            messages.append(osc_message("/pear/expression", *expression[n].tolist()))
-        messages.append(osc_message("/pear/end", n))
-        yield _bundles(messages)
+    face = bool(params.expression.any())
+    for n in range(params.num_frames):
+        yield frame_packets(params[n], n, float(motion.time[n]) - begin, face=face)
+
+
+def frame_packets(
+    params: BodyParams, number: int, seconds: float, *, face: bool = True
+) -> list[bytes]:
+    """The packets of one frame.
+
+    Args:
+        params: without batch axes.
+        number: of the frame.
+        seconds: since the motion began.
+        face: send the expression coefficients too.
+    """
+    xyzw = matrix_to_quat_wxyz(params.rotations.detach().double()).roll(-1, -1).cpu().tolist()
+    messages = [
+        osc_message("/pear/frame", number, seconds),
+        osc_message("/pear/root", *params.transl.detach().double().cpu().tolist()),
+    ]
+    messages += [
+        osc_message(f"/pear/joint/{name}", *quat)
+        for name, quat in zip(JOINT_NAMES, xyzw, strict=True)
+    ]
+    if face:
+        expression = params.expression.detach().double().cpu().tolist()
+        messages.append(osc_message("/pear/expression", *expression))
+    messages.append(osc_message("/pear/end", number))
+    return osc_bundles(messages)
 
 
 def stream_motion(
@@ -157,7 +188,8 @@ def _padded(text: str) -> bytes:
     return raw + b"\x00" * (4 - len(raw) % 4)
 
 
-def _bundles(messages: list[bytes]) -> list[bytes]:
+def osc_bundles(messages: list[bytes]) -> list[bytes]:
+    """Messages in as few bundles as fit into single packets, in their order."""
     out, current = [], _BUNDLE_HEAD
     for message in messages:
         element = struct.pack(">i", len(message)) + message

@@ -60,7 +60,7 @@ def serve(
         FileNotFoundError: the web files were not built.
     """
     pages = read_pages(static_folder())
-    listening = _listen(host, port)
+    listening = listen(host, port)
     with listening:
         number = int(listening.getsockname()[1])
         token = secrets.token_urlsafe(24)
@@ -116,7 +116,7 @@ class _Server(uvicorn.Server):
             self._on_ready()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A bound socket."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(

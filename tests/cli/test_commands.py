@@ -17,7 +17,8 @@ from pear_avatar.io.video import VideoWriter
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    "fit", "render", "recover", "view", "export", "convert", "bench", "demo", "doctor", "assets",
+    "fit", "render", "recover", "live", "view", "export", "convert", "bench", "demo", "doctor",
+    "assets",
     "synthetic",
 )  # fmt: skip
 

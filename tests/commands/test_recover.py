@@ -20,6 +20,7 @@ from pear_avatar.io.images import (
     read_image,
 )
 from pear_avatar.io.video import VideoWriter, probe_video
+from pear_avatar.live.capture import LiveSource
 from pear_avatar.motion.formats.registry import load_motion
 from pear_avatar.motion.track_file import load_track
 from pear_avatar.perception.detectors import Detectors, load_detectors
@@ -368,13 +369,21 @@ def test_a_live_run_ends_with_its_stream_and_writes_the_motion(
             return None if person is None else person.detections
 
     monkeypatch.setattr(live, "LiveDetector", Detector)
+    # A file at its own speed stands for the network's frames.
+    monkeypatch.setattr(live, "LiveSource", lambda kind, address: LiveSource("file", address))
     told: list[str] = []
     source = RecoverInput("stream", str(crossing), "stream")
     out = tmp_path / "out"
     recover_live(source, out, RecoverOptions(), recoverer, browser=False, tell=told.append)
     assert any("http://127.0.0.1:" in line for line in told)
     assert any("over the network" in line for line in told)
-    assert load_motion(out / "stream.npz").params.num_frames == 16
+    motion = load_motion(out / "stream.npz")
+    # Stale frames are dropped, and the others keep the stream's own times (25 frames a second).
+    assert 2 <= motion.params.num_frames <= 16
+    steps = motion.time * 25.0
+    assert np.abs(steps - np.round(steps)).max() < 0.02
+    monkeypatch.undo()
+    monkeypatch.setattr(live, "LiveDetector", Detector)
     gone = RecoverInput("stream", str(tmp_path / "gone.mp4"), "gone")
     with pytest.raises(MediaError, match="cannot be opened"):
         recover_live(gone, out, RecoverOptions(), recoverer, browser=False)

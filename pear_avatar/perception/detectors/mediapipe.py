@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,23 +71,11 @@ class HolisticDetector(_Graph):
     def detect(self, rgb: np.ndarray) -> FrameDetection:
         """Detect in one (H, W, 3) uint8 frame."""
         found = self._process(rgb)
-        height, width = rgb.shape[:2]
-        if found.pose_landmarks is None:
-            return FrameDetection()
-        pose = np.array(
-            [(p.x * width, p.y * height, p.visibility) for p in found.pose_landmarks.landmark],
-            np.float32,
-        )
-        world = np.array([(p.x, p.y, p.z) for p in found.pose_world_landmarks.landmark], np.float32)
+        detection = detection_of_landmarks(found, rgb.shape[1], rgb.shape[0])
         mask = found.segmentation_mask
-        return FrameDetection(
-            pose=pose,
-            pose_world=world,
-            left_hand=_pixels(found.left_hand_landmarks, width, height),
-            right_hand=_pixels(found.right_hand_landmarks, width, height),
-            face=_pixels(found.face_landmarks, width, height),
-            mask=None if mask is None else (mask * 255.0 + 0.5).astype(np.uint8),
-        )
+        if mask is None or detection.pose is None:
+            return detection
+        return replace(detection, mask=(mask * 255.0 + 0.5).astype(np.uint8))
 
     def reset(self) -> None:
         """Forget the frames seen so far."""
@@ -179,6 +168,24 @@ def import_mediapipe() -> Any:
 def _warm_up(graph: Any) -> None:
     """Run a blank picture: the networks load, and announce themselves, on their first frame."""
     graph.process(np.zeros((64, 64, 3), np.uint8))
+
+
+def detection_of_landmarks(found: Any, width: int, height: int) -> FrameDetection:
+    """The landmark lists of a holistic graph as arrays in pixels, without a mask."""
+    if found.pose_landmarks is None:
+        return FrameDetection()
+    pose = np.array(
+        [(p.x * width, p.y * height, p.visibility) for p in found.pose_landmarks.landmark],
+        np.float32,
+    )
+    world = np.array([(p.x, p.y, p.z) for p in found.pose_world_landmarks.landmark], np.float32)
+    return FrameDetection(
+        pose=pose,
+        pose_world=world,
+        left_hand=_pixels(found.left_hand_landmarks, width, height),
+        right_hand=_pixels(found.right_hand_landmarks, width, height),
+        face=_pixels(found.face_landmarks, width, height),
+    )
 
 
 def _pixels(landmarks: Any, width: int, height: int) -> np.ndarray | None:
