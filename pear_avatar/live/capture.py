@@ -149,9 +149,9 @@ class LiveCapture:
 
     @property
     def ended(self) -> bool:
-        """Whether the source gives no more frames."""
+        """Whether the source gives no more frames; a failure is raised by :meth:`take` first."""
         with self._changed:
-            return self._ended and not self._has_new()
+            return self._ended and self._failure is None and not self._has_new()
 
     def _has_new(self) -> bool:
         return self._newest is not None and self._newest.number > self._taken

@@ -1,9 +1,9 @@
 """mediapipe's holistic graph with hands and face on demand: the body every frame, parts when due.
 
 The networks and their order are those of mediapipe's own holistic graph (pose, then hand and face
-crops placed by the pose), so landmarks equal those of
-:class:`~pear_avatar.perception.detectors.mediapipe.HolisticDetector` bit for bit where a part is asked for;
-the person mask is left out. On one core a frame costs some 20 ms without parts and 47 with all.
+crops placed by the pose), so landmarks equal those of the detector ``mediapipe`` bit for bit
+where a part is asked for; the person mask is left out. On one core a frame costs some 20 ms
+without parts and 47 with all.
 """
 
 from __future__ import annotations

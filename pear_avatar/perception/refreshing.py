@@ -117,7 +117,8 @@ class RefreshingDetector:
         whole = self._completed(rgb, found, want_hands, want_face)
         colors = np.zeros(NUM_COLOR_BINS, np.float32)
         blank = PackedMask.pack(np.zeros(rgb.shape[:2], np.uint8))
-        raw = stack_frames([RawFrame(index, time, whole, colors, blank)])
+        height, width = rgb.shape[:2]
+        raw = stack_frames([RawFrame(index, time, whole, colors, blank, width, height)])
         return judged_detections(JudgedClip(raw))
 
     def _due(self, rgb: np.ndarray) -> tuple[bool, bool]:
