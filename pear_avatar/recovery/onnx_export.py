@@ -94,7 +94,7 @@ def export_network(
 
     Raises:
         ImportError: the packages for exporting are not installed.
-        RuntimeError: the file does not compute what the module does.
+        PearError: the file does not compute what the module does.
     """
     _require_packages()
     module = module.eval()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from pear_weights import tiny_weights
 
+from pear_avatar.errors import PearError
 from pear_avatar.recovery import onnx_export
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.lifter_network import LifterNetwork
@@ -83,7 +84,7 @@ class Unfaithful(torch.nn.Module):
 
 
 def test_a_file_that_computes_something_else_is_not_left_behind(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"wrong\.onnx differs from torch by 1"):
+    with pytest.raises(PearError, match=r"wrong\.onnx differs from torch by 1"):
         export_network(tmp_path / "wrong.onnx", Unfaithful(), (torch.zeros(2, 3),), ("x",), ("y",))
     assert list(tmp_path.iterdir()) == []
 
