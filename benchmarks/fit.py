@@ -23,6 +23,7 @@ from benchmarks.framework import Options, Result
 from benchmarks.timing import interleaved_medians
 from pear_avatar import _native
 from pear_avatar.body import load_body
+from pear_avatar.body.joints import NUM_JOINTS
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.fitting.fit_scene import (
     Scene,
@@ -99,7 +100,7 @@ def make_fitter(config: FittingConfig, device: torch.device) -> Fitter:
     params = BodyParams(
         torch.zeros(body.num_betas),
         torch.zeros(_FRAMES, body.num_expression),
-        torch.eye(3).expand(_FRAMES, 55, 3, 3).contiguous(),
+        torch.eye(3).expand(_FRAMES, NUM_JOINTS, 3, 3).contiguous(),
         torch.tensor([0.0, 0.2, -4.2]).repeat(_FRAMES, 1),
     )
     K = intrinsics(2.0 * _HEIGHT, _WIDTH, _HEIGHT).expand(_FRAMES, 3, 3).contiguous()

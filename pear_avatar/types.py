@@ -30,6 +30,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pear_avatar.choices import BodyName
+
 _T = TypeVar("_T")
 
 
@@ -228,7 +230,12 @@ class Motion:
     params: BodyParams
     time: np.ndarray
     name: str = ""
-    body: str = "open"
+    body: str = BodyName.OPEN.value
+
+    @property
+    def is_of_open_body(self) -> bool:
+        """Whether betas and expression are the open body's."""
+        return self.body == BodyName.OPEN
 
     @property
     def fps(self) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pear_avatar.avatar.binding import SplatBinding
 from pear_avatar.body.model import BodyModel, PosedBody
+from pear_avatar.choices import BodyName
 from pear_avatar.splatting import Gaussians, SkinnedSplats, skin_and_bind
 from pear_avatar.types import BodyParams
 
@@ -52,7 +53,12 @@ class Avatar:
     @property
     def body_name(self) -> str:
         """Which body the template was made from ("open" or "smplx"): whose expression it takes."""
-        return self.metadata.get("body", "open")
+        return self.metadata.get("body", BodyName.OPEN.value)
+
+    @property
+    def is_of_open_body(self) -> bool:
+        """Whether the template was made from the open body."""
+        return self.body_name == BodyName.OPEN
 
     @property
     def num_splats(self) -> int:

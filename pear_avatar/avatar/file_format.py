@@ -96,7 +96,7 @@ def save_avatar(path: str | Path, avatar: Avatar) -> None:
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
-        "body": avatar.metadata.get("body", "open"),
+        "body": avatar.body_name,
         "joint_names": json.dumps(JOINT_NAMES),
         "parents": json.dumps(PARENTS),
         "part_names": json.dumps(list(body.part_names)),

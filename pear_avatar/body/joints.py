@@ -32,6 +32,9 @@ PARAM_SLICES: dict[str, slice] = {
     "right_hand_pose": slice(40, 55),
 }
 
+#: Joints of both hands, wrists aside.
+FINGERS = range(PARAM_SLICES["left_hand_pose"].start, NUM_JOINTS)
+
 #: MIRROR[i] is the joint on the other side of the body (itself for the middle ones).
 MIRROR: tuple[int, ...] = tuple(
     JOINT_INDEX[

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from pear_avatar.body.licensed.smplx_files import load_smplx
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.open_body import load_body
 from pear_avatar.body.transfer import Transfer, complete_body, complete_head
+from pear_avatar.choices import BodyName, Gender
 from pear_avatar.errors import ConfigError
 
 __all__ = [
@@ -37,9 +38,6 @@ __all__ = [
     "load_licensed_head",
 ]
 
-BodyName = Literal["open", "smplx"]
-Gender = Literal["neutral", "male", "female"]
-
 _LOG = logging.getLogger(__name__)
 
 
@@ -47,19 +45,21 @@ _LOG = logging.getLogger(__name__)
 class BodySource:
     """Where a body comes from.
 
-    name:       "open" (ships with the package) or "smplx" (files of the user's own).
+    name:       the body; a string such as "smplx" becomes a :class:`BodyName`.
     models_dir: folder of licensed files; None means the environment's.
     gender:     which of the licensed files.
     """
 
-    name: BodyName = "open"
+    name: BodyName = BodyName.OPEN
     models_dir: Path | None = None
     gender: Gender = "neutral"
 
     def __post_init__(self) -> None:
-        if self.name not in get_args(BodyName):
-            known = ", ".join(get_args(BodyName))
-            raise ConfigError(f"unknown body {self.name!r}: choose from {known}")
+        try:
+            object.__setattr__(self, "name", BodyName(self.name))
+        except ValueError:
+            known = ", ".join(body.value for body in BodyName)
+            raise ConfigError(f"unknown body {str(self.name)!r}: choose from {known}") from None
         if self.gender not in get_args(Gender):
             known = ", ".join(get_args(Gender))
             raise ConfigError(f"unknown gender {self.gender!r}: choose from {known}")
@@ -80,7 +80,7 @@ def load_ehm(source: BodySource | None = None) -> EhmModel:
         ModelFileError: a file is not what it should be.
     """
     source = source or BodySource()
-    if source.name == "open":
+    if source.name.is_open:
         return _open_ehm()
     return _smplx_ehm(source.folder().resolve(), source.gender)
 
@@ -120,7 +120,7 @@ def _open_ehm() -> EhmModel:
 
 @lru_cache(maxsize=2)
 def _smplx_ehm(folder: Path, gender: Gender) -> EhmModel:
-    source = BodySource("smplx", folder, gender)
+    source = BodySource(BodyName.SMPLX, folder, gender)
     body = load_licensed_body(source)
     lacking = [n for n in ("FLAME neutral", "head correspondence") if not find_asset(folder, n)]
     if lacking:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pear_avatar.choices import BodyName
 from pear_avatar.cli.options import Subparsers, add_body_options, add_command, positive_float
 from pear_avatar.errors import (
     EXIT_OK,
@@ -176,7 +177,7 @@ def _options(args: argparse.Namespace) -> ConvertOptions:
     from pear_avatar.commands.convert import ConvertOptions
     from pear_avatar.motion.formats.read_options import ReadOptions
 
-    source = BodySource(args.body or "open", args.body_models, args.gender or "neutral")
+    source = BodySource(args.body or BodyName.OPEN, args.body_models, args.gender or "neutral")
     return ConvertOptions(
         read=ReadOptions(
             up_axis=args.up,

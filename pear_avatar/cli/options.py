@@ -6,8 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 #: Stands in examples for the list of motion formats, which costs too much to make unless asked.
 MOTION_FORMATS = "{motion formats}"
+=======
+from pear_avatar.choices import BodyName
+>>>>>>> c48ac24 (Bodies: one enumeration of names, the joint count by name)
 
 #: What ``argparse`` calls the object that ``add_subparsers`` returns; it is generic and private.
 Subparsers = Any
@@ -56,7 +60,7 @@ def add_body_options(parser: argparse.ArgumentParser) -> None:
     """``--body``, ``--gender`` and ``--body-models``."""
     parser.add_argument(
         "--body",
-        choices=("open", "smplx"),
+        choices=[body.value for body in BodyName],
         help="open (ships with the package, the default), or smplx with model files of your own",
     )
     parser.add_argument(

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import pear_avatar
+from pear_avatar.choices import BodyName
 from pear_avatar.errors import ConfigError, one_line
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.io.atomic import write_text_atomic
@@ -51,7 +52,7 @@ class BodyConfig:
     """Which body is fitted."""
 
     #: open, or smplx with model files of the user's own (see: pear-avatar assets)
-    name: str = "open"
+    name: str = BodyName.OPEN.value
     #: of the licensed files: neutral, male or female
     gender: str = "neutral"
 

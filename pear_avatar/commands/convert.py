@@ -137,7 +137,7 @@ def convert_file(
         raise PearError(f"{source} would be overwritten: name another output")
     if kind == "npz" and options.layout == "track":
         return _convert_track(source, Path(target), options)
-    licensed = options.body.name == "smplx"
+    licensed = not options.body.name.is_open
     body = load_licensed_body(options.body) if licensed else load_body()
     betas = _wanted_betas(body, options)
     found = read_motion(source, _reading(body, betas, options))
@@ -273,7 +273,7 @@ def _wanted_betas(body: BodyModel, options: ConvertOptions) -> Tensor | None:
 
 def _reading(body: BodyModel, betas: Tensor | None, options: ConvertOptions) -> ReadOptions:
     """Captures are fitted to the body that will be written; hands come from its files."""
-    read, licensed = options.read, options.body.name == "smplx"
+    read, licensed = options.read, not options.body.name.is_open
     if read.hands is None and named_folder(options.body.models_dir) is not None:
         read = replace(read, hands=_HandsOnDemand(options.body))
     read = replace(read, keep_coefficients=read.keep_coefficients or licensed)
@@ -376,16 +376,16 @@ def _write_npz(
     if options.layout not in NPZ_WRITERS:
         known = ", ".join(get_args(Layout))
         raise PearError(f"npz layouts are {known}; got {options.layout!r}")
-    if options.body.name != "smplx":
+    if options.body.name.is_open:
         NPZ_WRITERS[options.layout](target, motion)
         return
     params = motion.params
     pelvis = params.transl + body.shape(params.betas if body.num_betas else None).joints[0]
     motion = replace(motion, params=replace(params, transl=pelvis))
     if options.layout == "ehm":
-        save_motion_ehm(target, motion, found.proportions, shape="smplx")
+        save_motion_ehm(target, motion, found.proportions, shape=options.body.name)
     else:
-        NPZ_WRITERS[options.layout](target, motion, shape="smplx")
+        NPZ_WRITERS[options.layout](target, motion, shape=options.body.name)
 
 
 def _write_one_mesh(target: str, motion: Motion, body: BodyModel) -> None:

@@ -23,7 +23,8 @@ from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.avatar.file_format import save_avatar
 from pear_avatar.body import BodyModel
 from pear_avatar.body.ehm import EhmModel
-from pear_avatar.body.sources import BodyName, BodySource, Gender, load_ehm
+from pear_avatar.body.sources import BodySource, load_ehm
+from pear_avatar.choices import BodyName, Gender
 from pear_avatar.commands.configuration import (
     BodyConfig,
     FitConfig,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pear_avatar.body.joints import NUM_JOINTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.skinning import fk_transforms
 from pear_avatar.fitting.fit_state import FitState
@@ -109,7 +110,9 @@ def leaves_of(state: FitState, pose: Pose, *, refine: frozenset[str]) -> Leaves:
 
 def stored_pose(state: FitState, i: int) -> Pose:
     """The correction learnt for crop i."""
-    return Pose(state.poses["rotations"].values[i].view(55, 3), state.poses["transl"].values[i])
+    return Pose(
+        state.poses["rotations"].values[i].view(NUM_JOINTS, 3), state.poses["transl"].values[i]
+    )
 
 
 def frame_params(scene: Scene, i: int, pose: Pose) -> BodyParams:

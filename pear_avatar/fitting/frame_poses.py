@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pear_avatar.body.joints import NUM_JOINTS
 from pear_avatar.fitting.adam import RowAdam
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.fitting.fit_scene import Leaves, Pose, Scene, leaves_of, render_frame, stored_pose
@@ -18,7 +19,7 @@ from pear_avatar.fitting.step_sizes import pose_rates
 
 def zero_pose() -> Pose:
     """No correction: the pose as tracked."""
-    return Pose(torch.zeros(55, 3), torch.zeros(3))
+    return Pose(torch.zeros(NUM_JOINTS, 3), torch.zeros(3))
 
 
 def interpolated_pose(state: FitState, fitted: list[int], i: int) -> Pose:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pear_avatar.body.joints import FINGERS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.fitting.fit_config import LimitsConfig
 from pear_avatar.fitting.fit_state import FitState
@@ -25,12 +26,12 @@ def joint_mass(body: BodyModel, joints: tuple[int, ...] | range) -> Tensor:
 
 def head_and_hands(body: BodyModel) -> Tensor:
     """(V,) in [0, 1], how much a vertex belongs to head or hands."""
-    return (joint_mass(body, _HEAD) + joint_mass(body, (*_WRISTS, *range(25, 55)))).clamp(0, 1)
+    return (joint_mass(body, _HEAD) + joint_mass(body, (*_WRISTS, *FINGERS))).clamp(0, 1)
 
 
 def hands_only(body: BodyModel) -> Tensor:
     """(V,) in [0, 1], how much a vertex belongs to a hand."""
-    return joint_mass(body, (*_WRISTS, *range(25, 55))).clamp(0, 1)
+    return joint_mass(body, (*_WRISTS, *FINGERS)).clamp(0, 1)
 
 
 class SplatLimits:

@@ -8,6 +8,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from pear_avatar.body.joints import FINGERS, NUM_JOINTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.fitting.fit_scene import (
     Scene,
@@ -99,7 +100,7 @@ def _fill_space(body: BodyModel, state: FitState) -> np.ndarray:
     corners = state.binding.face_vertices
     points = state.binding.rest_points(body.v_template)
     weights = body.skin_weights_t.t()
-    arms = weights[:, [16, 17, 18, 19, 20, 21, *range(25, 55)]].sum(1)
+    arms = weights[:, [16, 17, 18, 19, 20, 21, *FINGERS]].sum(1)
     arm = arms[corners].mean(1, keepdim=True)
     along_y, along_x = points.new_tensor([0.35, 1.0, 0.35]), points.new_tensor([1.0, 0.35, 0.35])
     squeeze = along_y * (1 - arm) + along_x * arm
@@ -123,9 +124,9 @@ def _part_matrix() -> Tensor:
     """(55, 8) joints -> trunk, head, upper arm, forearm, hand, thigh, shin, foot."""
     groups = (
         (0, 3, 6, 9, 13, 14), (12, 15, 22, 23, 24), (16, 17), (18, 19),
-        (20, 21, *range(25, 55)), (1, 2), (4, 5), (7, 8, 10, 11),
+        (20, 21, *FINGERS), (1, 2), (4, 5), (7, 8, 10, 11),
     )  # fmt: skip
-    matrix = torch.zeros(55, 8)
+    matrix = torch.zeros(NUM_JOINTS, 8)
     for k, group in enumerate(groups):
         matrix[list(group), k] = 1.0
     return matrix

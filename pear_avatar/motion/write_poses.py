@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.body.joints import JOINT_NAMES, PARAM_SLICES
+from pear_avatar.body.joints import JOINT_NAMES, NUM_JOINTS, PARAM_SLICES
 from pear_avatar.body.model import BodyModel
+from pear_avatar.choices import BodyName
 from pear_avatar.geometry.rotations import matrix_to_axis_angle
 from pear_avatar.io.atomic import atomic_path
 from pear_avatar.io.npz import save_npz
@@ -19,7 +19,6 @@ from pear_avatar.motion.formats.smpl import OWN_BETAS, OWN_EXPRESSION, SHAPE_SPA
 from pear_avatar.types import Motion, Proportions
 
 __all__ = [
-    "ShapeOf",
     "motion_arrays",
     "save_joints_csv",
     "save_motion_amass",
@@ -28,12 +27,13 @@ __all__ = [
     "save_motion_smplx",
 ]
 
-#: Whose coefficients a motion's betas and expression are.
-ShapeOf = Literal["open", "smplx"]
-
 
 def save_motion_amass(
-    path: str | Path, motion: Motion, *, up_axis: UpAxis = "z", shape: ShapeOf = "open"
+    path: str | Path,
+    motion: Motion,
+    *,
+    up_axis: UpAxis = "z",
+    shape: BodyName | str = BodyName.OPEN,
 ) -> None:
     """Write a motion as AMASS does for SMPL-X: z up, ``poses`` (N, 165), ``trans``, ``betas``.
 
@@ -51,7 +51,11 @@ def save_motion_amass(
 
 
 def save_motion_smplh(
-    path: str | Path, motion: Motion, *, up_axis: UpAxis = "z", shape: ShapeOf = "open"
+    path: str | Path,
+    motion: Motion,
+    *,
+    up_axis: UpAxis = "z",
+    shape: BodyName | str = BodyName.OPEN,
 ) -> None:
     """Write a motion as AMASS does for SMPL-H: ``poses`` (N, 156), no face.
 
@@ -69,16 +73,20 @@ def save_motion_smplh(
         "mocap_framerate": np.array(motion.fps),
         "time": np.asarray(motion.time, np.float64),
         "up_axis": np.array(up_axis),
-        **_coefficients(motion, "open", 16),  # SMPL-X's betas are not SMPL-H's either
+        **_coefficients(motion, BodyName.OPEN, 16),  # SMPL-X's betas are not SMPL-H's either
     }
     del arrays["expression"]
-    if shape != "open":
+    if shape != BodyName.OPEN:
         arrays = {k: v for k, v in arrays.items() if k not in (OWN_BETAS, OWN_EXPRESSION)}
     save_npz(path, arrays)
 
 
 def save_motion_smplx(
-    path: str | Path, motion: Motion, *, up_axis: UpAxis = "y", shape: ShapeOf = "open"
+    path: str | Path,
+    motion: Motion,
+    *,
+    up_axis: UpAxis = "y",
+    shape: BodyName | str = BodyName.OPEN,
 ) -> None:
     """Write a motion under SMPL-X parameter names, as SMPLer-X and OSX do.
 
@@ -104,7 +112,7 @@ def save_motion_ehm(
     motion: Motion,
     proportions: Proportions | None = None,
     *,
-    shape: ShapeOf = "open",
+    shape: BodyName | str = BodyName.OPEN,
 ) -> None:
     """Write a motion under the names of the EHM tracker, one array for all frames.
 
@@ -125,7 +133,7 @@ def save_motion_ehm(
     count, zeros = len(angles), np.zeros
     coefficients = _coefficients(motion, shape, 200)
     person = proportions or Proportions.neutral()
-    offsets = torch.zeros(55, 3) if person.joint_offsets is None else person.joint_offsets
+    offsets = torch.zeros(NUM_JOINTS, 3) if person.joint_offsets is None else person.joint_offsets
     save_npz(
         path,
         {
@@ -164,11 +172,11 @@ def save_joints_csv(path: str | Path, motion: Motion, body: BodyModel) -> None:
         np.savetxt(temporary, table, fmt="%.6f", delimiter=",", header=header, comments="")
 
 
-def _coefficients(motion: Motion, shape: ShapeOf, count: int) -> dict[str, np.ndarray]:
+def _coefficients(motion: Motion, shape: BodyName | str, count: int) -> dict[str, np.ndarray]:
     """``betas`` and ``expression`` as others understand them, and the open body's by its side."""
     betas = motion.params.betas.detach().double().cpu().numpy()
     expression = motion.params.expression.detach().double().cpu().numpy()
-    if shape == "smplx":
+    if shape == BodyName.SMPLX:
         return {"betas": _padded(betas, count), "expression": expression}
     zeros = np.zeros((len(expression), 10))
     return {
@@ -210,7 +218,7 @@ def motion_arrays(
         "expression": motion.params.expression.detach().double().cpu().numpy(),
         "gender": np.array("neutral"),
         "surface_model_type": np.array("smplx"),
-        "shape_space": np.array(SHAPE_SPACE if motion.body == "open" else motion.body),
+        "shape_space": np.array(SHAPE_SPACE if motion.is_of_open_body else motion.body),
         "mocap_frame_rate": np.array(motion.fps),
         "time": np.asarray(motion.time, np.float64),
         "root_orient": blocks["global_orient"],

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.ehm import EhmModel
-from pear_avatar.body.sources import BodySource, Gender, load_ehm
+from pear_avatar.body.sources import BodySource, load_ehm
+from pear_avatar.choices import BodyName, Gender
 from pear_avatar.geometry.cameras import project, unproject
 from pear_avatar.geometry.rotations import rotation_between
 from pear_avatar.recovery.lifter import Lifter
@@ -192,4 +193,6 @@ def pose_source(
     if checkpoint is None and not os.environ.get(CHECKPOINT_VARIABLE):
         return LifterSource.load()
     wanted = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return PearSource.load(checkpoint, wanted, load_ehm(BodySource("smplx", body_models, gender)))
+    return PearSource.load(
+        checkpoint, wanted, load_ehm(BodySource(BodyName.SMPLX, body_models, gender))
+    )

@@ -253,7 +253,7 @@ def fit_motion(avatar: Avatar, motion: Motion, about: Tensor | None = None) -> M
 
 def _rest_joints(motion: Motion, target: Tensor) -> Tensor:
     """(55, 3) rest joints of whoever moved; of this avatar where their body is not at hand."""
-    if motion.body != "open":
+    if not motion.is_of_open_body:
         return target
     body, betas = load_body(), motion.params.betas
     with torch.no_grad():
@@ -263,7 +263,7 @@ def _rest_joints(motion: Motion, target: Tensor) -> Tensor:
 def _expression_for(avatar: Avatar, motion: Motion) -> Tensor:
     """(N, E) the same facial actions on another body's face; at rest where they are not known."""
     expression = motion.params.expression
-    if motion.body != "open":
+    if not motion.is_of_open_body:
         return expression.new_zeros(len(expression), avatar.body.num_expression)
     return transfer_expression(expression, load_body(), avatar.body)
 
@@ -274,12 +274,20 @@ def motion_for(avatar: Avatar, pose: str | Path) -> Motion:
     Raises:
         FileNotFoundError, MotionFileError: the file cannot be used.
     """
+<<<<<<< HEAD
     return _motion_of(avatar, read_motion(pose))
 
 
 def _motion_of(avatar: Avatar, found: MotionFile) -> Motion:
     own = None if found.track is None else found.track.motion
     return own if own is not None and own.body == avatar.body_name else found.motion
+=======
+    motion = load_motion(pose)
+    if avatar.is_of_open_body or not is_track(pose):
+        return motion
+    own = load_track(pose).motion
+    return own if own.body == avatar.body_name else motion
+>>>>>>> c48ac24 (Bodies: one enumeration of names, the joint count by name)
 
 
 def _motion_and_clip_cameras(

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
-from pear_avatar.body.joints import JOINT_INDEX
+from pear_avatar.body.joints import FINGERS, JOINT_INDEX
 from pear_avatar.body.model import BodyModel
 from pear_avatar.geometry.meshes import mesh_edges
 
@@ -77,7 +77,7 @@ def hand_vertices(body: BodyModel) -> tuple[Tensor, Tensor]:
     """(N,) vertices of the left and of the right hand: wrist and fingers carry most of them."""
     left, right = (
         torch.nonzero(body.skin_weights_t[[JOINT_INDEX[f"{side}_wrist"], *fingers]].sum(0) > 0.5)
-        for side, fingers in (("left", range(25, 40)), ("right", range(40, 55)))
+        for side, fingers in (("left", FINGERS[:15]), ("right", FINGERS[15:]))
     )
     return left.squeeze(-1), right.squeeze(-1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pear_avatar.body.joints import JOINT_INDEX, MIRROR
+from pear_avatar.body.joints import JOINT_INDEX, MIRROR, PARAM_SLICES
 from pear_avatar.body.topology import LIFTED_FACE_POINTS, NUM_HAND, NUM_POSE
 
 NUM_FACE = len(LIFTED_FACE_POINTS)
@@ -26,4 +26,4 @@ MIRROR_BODY: tuple[int, ...] = MIRROR[:NUM_BODY_JOINTS]
 PELVIS, HEAD, JAW = JOINT_INDEX["pelvis"], JOINT_INDEX["head"], JOINT_INDEX["jaw"]
 LEFT_EYE, RIGHT_EYE = JOINT_INDEX["left_eye"], JOINT_INDEX["right_eye"]
 LEFT_WRIST, RIGHT_WRIST = JOINT_INDEX["left_wrist"], JOINT_INDEX["right_wrist"]
-LEFT_FINGERS, RIGHT_FINGERS = slice(25, 40), slice(40, 55)
+LEFT_FINGERS, RIGHT_FINGERS = PARAM_SLICES["left_hand_pose"], PARAM_SLICES["right_hand_pose"]

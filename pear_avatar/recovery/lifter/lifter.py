@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.body.joints import JOINT_INDEX
+from pear_avatar.body.joints import JOINT_INDEX, NUM_JOINTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.open_body import load_body
 from pear_avatar.body.topology import LIFTED_FACE_POINTS
@@ -226,7 +226,7 @@ def see(detections: ClipDetections, cameras: Camera) -> Seen:
 
 def relaxed_fingers() -> Tensor:
     """(30, 3, 3) both hands hanging loosely: slightly curled fingers."""
-    aa = torch.zeros(55, 3)
+    aa = torch.zeros(NUM_JOINTS, 3)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         for finger in ("index", "middle", "ring", "pinky"):
             for k, bend in ((1, 0.30), (2, 0.35), (3, 0.22)):

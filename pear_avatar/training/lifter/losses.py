@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pear_avatar.body.joints import JOINT_INDEX
+from pear_avatar.body.joints import JOINT_INDEX, NUM_JOINTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.topology import NUM_POSE
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
@@ -105,7 +105,7 @@ def total(losses: dict[str, Tensor]) -> Tensor:
 
 def joint_weights(target: Target) -> Tensor:
     """(B, 55) 1 for joints whose limb was seen, else 0: nobody is asked what cannot be known."""
-    weight = torch.ones(len(target.rotations), 55)
+    weight = torch.ones(len(target.rotations), NUM_JOINTS)
     for k, side in enumerate(("left", "right")):
         for name in ("elbow", "wrist"):
             weight[:, JOINT_INDEX[f"{side}_{name}"]] = target.arms[:, k]
@@ -134,7 +134,7 @@ def action_directions(body: BodyModel, face: FaceBasis) -> Tensor:
     rig = make_rig(body, layout.NUM_BETAS, ("face",))
     count = layout.NUM_ACTIONS
     actions = torch.cat([torch.zeros(1, count), torch.eye(count)])
-    R = torch.eye(3).repeat(count + 1, 55, 1, 1)
+    R = torch.eye(3).repeat(count + 1, NUM_JOINTS, 1, 1)
     R[:, 22:25] = face.turns(actions, torch.zeros(count + 1, layout.NUM_GAZE))
     one = torch.ones(count + 1, 3)
     shape = Shape(torch.zeros(count + 1, layout.NUM_BETAS), actions @ face.coef, one, one)
