@@ -23,11 +23,11 @@ from torch import Tensor
 
 from pear_avatar.body.blending import BlendBasis
 from pear_avatar.body.landmarks import LandmarkPlan, LandmarkSet, combine_sets
+from pear_avatar.body.posed_skin import PosedSkin
 from pear_avatar.body.skinning import (
     KinematicTree,
     SkinTable,
     forward_kinematics,
-    linear_blend_skinning,
     rest_to_posed,
 )
 from pear_avatar.geometry.sparse import SparseMatrix
@@ -273,68 +273,35 @@ class ShapedBody:
         if transl is not None:
             R, t = T[..., :3], T[..., 3:] + transl[..., None, :, None]
             T = torch.cat([R.expand(*t.shape[:-1], 3), t], dim=-1)
-        return PosedBody(self, rotations, T)
+        return PosedBody(rotations, T, self)
 
 
 @dataclass(frozen=True)
-class PosedBody:
-    """A shaped body in a pose; the mesh is made only when asked for.
-
-    joint_transforms: (*B, J, 3, 4), the upper rows of :attr:`T_world_joint`.
-    """
+class PosedBody(PosedSkin):
+    """A shaped body in a pose; the mesh is made only when asked for."""
 
     shaped: ShapedBody
-    rotations: Tensor
-    joint_transforms: Tensor
-
-    @property
-    def joints(self) -> Tensor:
-        """(*B, J, 3) posed joints in metres."""
-        return self.joint_transforms[..., 3]
-
-    @cached_property
-    def T_world_joint(self) -> Tensor:  # noqa: N802 - the name says which frames it joins
-        """(*B, J, 4, 4) rigid transforms from each joint's frame to the world."""
-        T = self.joint_transforms
-        bottom = torch.eye(4, dtype=T.dtype, device=T.device)[3].expand(*T.shape[:-2], 1, 4)
-        return torch.cat([T, bottom], dim=-2)
 
     @cached_property
     def rest_to_posed(self) -> Tensor:
         """(*B, J, 3, 4) transforms that skinning blends; translation included."""
         return rest_to_posed(self.joint_transforms, self.shaped.joints)
 
+    @property
+    def skin(self) -> tuple[Tensor, SkinTable]:
+        """(J, V) skinning weights, and the same as the C++ core reads them."""
+        return self.shaped.model.skin_weights_t, self.shaped.model.skin_table
+
     def rest_vertices(self) -> Tensor:
         """(*B, V, 3) rest-pose vertices with this pose's correctives: what skinning moves."""
-        return self._corrected(self.shaped.vertices(), self.shaped.model.pose_basis)
+        return self.add_correctives(self.shaped.vertices(), self.shaped.model.pose_basis)
 
-    def vertices(self) -> Tensor:
-        """(*B, V, 3) posed vertices in metres, by linear blend skinning."""
-        model = self.shaped.model
-        return linear_blend_skinning(
-            self.rest_vertices(), self.rest_to_posed, model.skin_weights_t, model.skin_table
-        )
-
-    def landmarks(self, name: str) -> Tensor:
-        """(*B, L, 3) metres: one landmark set, from the few vertices it needs."""
-        return self.landmarks_many(name)[0]
-
-    def landmarks_many(self, *names: str) -> tuple[Tensor, ...]:
-        """Several landmark sets at once, each (*B, L, 3), sharing the vertices they need."""
+    def landmark_rows(self, *names: str) -> tuple[LandmarkPlan, Tensor | None]:
+        """The plan of landmark sets and (*B, M, 3) the rest vertices that it needs, if any."""
         plan = self.shaped.model.landmark_plan(*names)
-        points = self.joints
-        if len(plan.vertex_index):
-            rest = self._corrected(self.shaped.subset(plan), plan.pose_basis)
-            posed = linear_blend_skinning(rest, self.rest_to_posed, plan.weights_t, plan.table)
-            points = torch.cat([points, posed], dim=-2)
-        return (plan.mix @ points).split(plan.splits, dim=-2)
-
-    def _corrected(self, rest: Tensor, basis: BlendBasis | None) -> Tensor:
-        if basis is None:
-            return rest
-        bent = self.rotations[..., 1:, :, :]
-        eye = torch.eye(3, dtype=bent.dtype, device=bent.device)
-        return rest + basis.blend("pose", (bent - eye).flatten(-3))
+        if not len(plan.vertex_index):
+            return plan, None
+        return plan, self.add_correctives(self.shaped.subset(plan), plan.pose_basis)
 
 
 def _blend(name: str, dirs: Tensor, coefficients: Tensor | None) -> Tensor:

@@ -15,17 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from pear_avatar.body.ehm.ehm_parts import EhmParts
 from pear_avatar.body.ehm.rows import BODY_TURNING, HEAD_TURNING, WRISTS, corrective_columns
 from pear_avatar.body.model import BodyModel
 from pear_avatar.types import Proportions
-
-if TYPE_CHECKING:
-    from pear_avatar.body.ehm.ehm_model import EhmModel
 
 __all__ = ["bake_person"]
 
@@ -35,8 +32,8 @@ _EYES = slice(1, 3)  # of jaw, left eye, right eye
 # then a column for each coefficient. Float64 throughout.
 
 
-def bake_person(model: EhmModel, given: Proportions, betas: Tensor | None = None) -> BodyModel:
-    """See :meth:`EhmModel.person`."""
+def bake_person(model: EhmParts, given: Proportions, betas: Tensor | None = None) -> BodyModel:
+    """See :meth:`pear_avatar.body.ehm.ehm_model.EhmModel.person`."""
     given = _checked(model, given)
     body = model.body
     vertices = _affine(body.v_template, body.shape_dirs, body.expression_dirs)
@@ -54,7 +51,7 @@ def bake_person(model: EhmModel, given: Proportions, betas: Tensor | None = None
     return _assemble(model, given, changed, joints, betas)
 
 
-def _checked(model: EhmModel, given: Proportions) -> Proportions:
+def _checked(model: EhmParts, given: Proportions) -> Proportions:
     for name in ("head_scale", "hand_scale", "head_betas", "joint_offsets"):
         value = getattr(given, name)
         batch = None if value is None else value.shape[: -2 if name == "joint_offsets" else -1]
@@ -72,7 +69,7 @@ def _affine(template: Tensor, shape_dirs: Tensor, expression_dirs: Tensor) -> Te
 
 
 def _head(
-    model: EhmModel, given: Proportions, vertices: Tensor, joints: Tensor
+    model: EhmParts, given: Proportions, vertices: Tensor, joints: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The head's vertices and its pivots of jaw and eyes, before it is placed."""
     if given.head_betas is None:
@@ -100,7 +97,7 @@ def _placement(given: Proportions, pivots: Tensor, joints: Tensor) -> Callable[[
     return lambda points: (points - eyes) * given.head_scale[:, None] + target
 
 
-def _scale_hands(model: EhmModel, given: Proportions, vertices: Tensor, joints: Tensor) -> Tensor:
+def _scale_hands(model: EhmParts, given: Proportions, vertices: Tensor, joints: Tensor) -> Tensor:
     changed = vertices.clone()
     hands = (model.left_hand, model.right_hand)
     centres = [torch.zeros_like(joints[wrist]) for wrist in WRISTS]
@@ -115,7 +112,7 @@ def _scale_hands(model: EhmModel, given: Proportions, vertices: Tensor, joints: 
     return changed
 
 
-def _regress(model: EhmModel, moved: Tensor) -> Tensor:
+def _regress(model: EhmParts, moved: Tensor) -> Tensor:
     """What moving the vertices (V, 3, C) does to the joints (55, 3, C)."""
     plan = model.joint_rows.body
     mix = plan.mix.to(dtype=moved.dtype)
@@ -123,7 +120,7 @@ def _regress(model: EhmModel, moved: Tensor) -> Tensor:
 
 
 def _assemble(
-    model: EhmModel, given: Proportions, vertices: Tensor, joints: Tensor, betas: Tensor | None
+    model: EhmParts, given: Proportions, vertices: Tensor, joints: Tensor, betas: Tensor | None
 ) -> BodyModel:
     body, kind, split = model.body, model.body.v_template.dtype, 1 + model.body.num_betas
     if betas is not None:
@@ -154,7 +151,7 @@ def _assemble(
     )
 
 
-def _eyelids(model: EhmModel, given: Proportions) -> tuple[Tensor, bool]:
+def _eyelids(model: EhmParts, given: Proportions) -> tuple[Tensor, bool]:
     """The placed head's lids (V, 3, 2), and whether the body has no way of its own to close."""
     own = model.body.eyelid_dirs
     if not bool(model.head.eyelid_dirs.any()):
@@ -165,7 +162,7 @@ def _eyelids(model: EhmModel, given: Proportions) -> tuple[Tensor, bool]:
     return lids, not bool(own.any())
 
 
-def _skin(model: EhmModel) -> tuple[Tensor, Tensor]:
+def _skin(model: EhmParts) -> tuple[Tensor, Tensor]:
     """Skinning joints and weights; unchanged where the head turns as the body's own does."""
     body = model.body
     turn = torch.zeros_like(body.skin_weights_t[BODY_TURNING])
@@ -182,7 +179,7 @@ def _skin(model: EhmModel) -> tuple[Tensor, Tensor]:
     return joints, values / values.sum(1, keepdim=True)
 
 
-def _pose_dirs(model: EhmModel, given: Proportions) -> Tensor | None:
+def _pose_dirs(model: EhmParts, given: Proportions) -> Tensor | None:
     """Correctives of jaw and eyes as the head has them; those of all other joints are kept."""
     body, head, rows = model.body, model.head, model.head_vertices
     if body.pose_dirs is None:

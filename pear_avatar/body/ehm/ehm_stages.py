@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pear_avatar.body.blending import BlendBasis
+from pear_avatar.body.ehm.ehm_parts import EhmParts
 from pear_avatar.body.ehm.rows import (
     BODY_TURNING,
     HEAD_TURNING,
@@ -25,12 +25,11 @@ from pear_avatar.body.ehm.rows import (
     HeadRows,
     PartRows,
 )
-from pear_avatar.body.model import PosedBody, ShapedBody
-from pear_avatar.body.skinning import linear_blend_skinning, rest_to_posed
+from pear_avatar.body.landmarks import LandmarkPlan
+from pear_avatar.body.model import ShapedBody
+from pear_avatar.body.posed_skin import PosedSkin
+from pear_avatar.body.skinning import SkinTable, linear_blend_skinning, rest_to_posed
 from pear_avatar.types import Proportions
-
-if TYPE_CHECKING:
-    from pear_avatar.body.ehm.ehm_model import EhmModel
 
 __all__ = ["PosedEhm", "ShapedEhm", "shape_ehm"]
 
@@ -48,7 +47,7 @@ class ShapedEhm:
     joints:      (*B, 55, 3) metres, with jaw and eyes where the head turns them.
     """
 
-    model: EhmModel
+    model: EhmParts
     own: ShapedBody
     head: ShapedBody | None
     proportions: Proportions | None
@@ -68,8 +67,8 @@ class ShapedEhm:
         joints = self.joints
         if self.model.joints_follow_face and self.proportions is not None:
             joints = self.face_joints(rotations[..., BODY_TURNING, :, :])
-        placed = replace(self.own, joints=joints).pose(rotations, transl)
-        return PosedEhm(self, rotations, placed.joint_transforms, joints)
+        body = replace(self.own, joints=joints).pose(rotations, transl)
+        return PosedEhm(rotations, body.joint_transforms, self, joints)
 
     def with_parts(self, own: Tensor, parts: PartRows) -> Tensor:
         """Give some of the plain body's rest vertices (*B, M, 3) their head and hands."""
@@ -86,7 +85,7 @@ class ShapedEhm:
         new = old
         if self.head is not None:
             new = _shaped_rows(parts.head, self.head)
-        new = self._placed(new)
+        new = self._place_head(new)
         new = old + parts.head.share * (new - old)
         batch = torch.broadcast_shapes(*(t.shape[:-2] for t in (*hands, new)))
         changed = [t.expand(*batch, *t.shape[-2:]) for t in (*hands, new)]
@@ -130,16 +129,18 @@ class ShapedEhm:
         if self.head is not None:
             dirs = forms.head_shape_dirs, forms.head_expression_dirs
             new = _sum_forms(forms.head_template, *dirs, self.head)
-        return replace(self, joints=self._finished(moved + self._placed(new, mass[2]) - head))
+        return replace(
+            self, joints=self._with_offsets(moved + self._place_head(new, mass[2]) - head)
+        )
 
     def face_joints(self, turns: Tensor) -> Tensor:
         """(*B, 55, 3) joints regressed from the changed body with jaw and eyes turned."""
         plan = self.model.joint_rows
         rows = self.own.subset(plan.body)
         changed = self.with_face(self.with_parts(rows, plan.parts), plan.parts.face, turns)
-        return self._finished(plan.body.mix @ (changed - rows))
+        return self._with_offsets(plan.body.mix @ (changed - rows))
 
-    def _finished(self, moved: Tensor) -> Tensor:
+    def _with_offsets(self, moved: Tensor) -> Tensor:
         """Joints of the plain body moved by (*B, 55, 3), with offsets; jaw and eyes as placed."""
         joints = self.own.joints + moved
         if self.proportions is not None and self.proportions.joint_offsets is not None:
@@ -158,7 +159,7 @@ class ShapedEhm:
 
     @cached_property
     def _placed_pivots(self) -> Tensor:
-        return self._pivots if self.proportions is None else self._placed(self._pivots)
+        return self._pivots if self.proportions is None else self._place_head(self._pivots)
 
     @cached_property
     def _placement(self) -> tuple[Tensor, Tensor]:
@@ -173,10 +174,10 @@ class ShapedEhm:
             target = target + moved.mean(-2, keepdim=True)
         return eyes, target
 
-    def _placed(self, points: Tensor, mass: Tensor | float = 1.0) -> Tensor:
+    def _place_head(self, points: Tensor, mass: Tensor | float = 1.0) -> Tensor:
         """Points (*B, P, 3) of the head, scaled about its eyes and put onto the body's.
 
-        ``mass`` (P, 1) says of how much a weighted sum of points is one.
+        ``mass`` (P, 1) is the sum of the weights where a point is a weighted sum; 1 for points.
         """
         eyes, target = self._placement
         moved = points - mass * eyes
@@ -212,87 +213,57 @@ class ShapedEhm:
 
 
 @dataclass(frozen=True)
-class PosedEhm:
+class PosedEhm(PosedSkin):
     """EHM-s in a pose; the mesh is made only when asked for.
 
-    joint_transforms: (*B, 55, 3, 4), the upper rows of :attr:`T_world_joint`. Those of jaw and
-                      eyes tell where the head has turned them.
-    rest_joints:      (*B, 55, 3) metres, regressed from this pose's rest vertices.
+    Transforms of jaw and eyes say where the head has turned them.
+
+    rest_joints: (*B, J, 3) metres, regressed from this pose's rest vertices.
     """
 
     shaped: ShapedEhm
-    rotations: Tensor
-    joint_transforms: Tensor
     rest_joints: Tensor
-
-    @property
-    def joints(self) -> Tensor:
-        """(*B, 55, 3) posed joints in metres."""
-        return self.joint_transforms[..., 3]
-
-    @cached_property
-    def T_world_joint(self) -> Tensor:  # noqa: N802 - the name says which frames it joins
-        """(*B, 55, 4, 4) rigid transforms from each joint's frame to the world."""
-        return PosedBody(self.shaped.own, self.rotations, self.joint_transforms).T_world_joint
 
     @cached_property
     def rest_to_posed(self) -> Tensor:
-        """(*B, 55, 3, 4) transforms that skinning blends; jaw and eyes move with the head bone."""
+        """(*B, J, 3, 4) transforms that skinning blends; jaw and eyes move with the head bone."""
         transforms = rest_to_posed(self.joint_transforms, self.rest_joints)
         return transforms.index_select(-3, self.shaped.model.carriers)
+
+    @property
+    def skin(self) -> tuple[Tensor, SkinTable]:
+        """(J, V) the body's skinning weights, and the same as the C++ core reads them."""
+        body = self.shaped.model.body
+        return body.skin_weights_t, body.skin_table
 
     def rest_vertices(self) -> Tensor:
         """(*B, V, 3) what skinning moves: with this pose's jaw, eyes and correctives."""
         model = self.shaped.model
-        rest = self.shaped.with_face(self.shaped.vertices(), model.all_rows.face, self._turns)
-        return self._corrected(rest, model.body.pose_basis)
+        return self._turn_face(self.shaped.vertices(), model.all_rows.face, model.body.pose_basis)
 
-    def vertices(self) -> Tensor:
-        """(*B, V, 3) posed vertices in metres, by linear blend skinning."""
-        body = self.shaped.model.body
-        return linear_blend_skinning(
-            self.rest_vertices(), self.rest_to_posed, body.skin_weights_t, body.skin_table
-        )
-
-    def landmarks(self, name: str) -> Tensor:
-        """(*B, L, 3) metres: one landmark set, from the few vertices it needs."""
-        return self.landmarks_many(name)[0]
-
-    def landmarks_many(self, *names: str) -> tuple[Tensor, ...]:
-        """Several landmark sets at once, each (*B, L, 3), sharing the vertices they need."""
+    def landmark_rows(self, *names: str) -> tuple[LandmarkPlan, Tensor | None]:
+        """The plan of landmark sets and (*B, M, 3) the rest vertices that it needs, if any."""
         plan = self.shaped.model.landmark_plan(*names)
-        points = self.joints
-        if len(plan.body.vertex_index):
-            rest = self.shaped.with_parts(self.shaped.own.subset(plan.body), plan.parts)
-            rest = self.shaped.with_face(rest, plan.parts.face, self._turns)
-            rest = self._corrected(rest, plan.body.pose_basis)
-            weights_t, table = plan.body.weights_t, plan.body.table
-            posed = linear_blend_skinning(rest, self.rest_to_posed, weights_t, table)
-            points = torch.cat([points.expand(*posed.shape[:-2], -1, 3), posed], dim=-2)
-        return (plan.body.mix @ points).split(plan.body.splits, dim=-2)
+        if not len(plan.body.vertex_index):
+            return plan.body, None
+        rest = self.shaped.with_parts(self.shaped.own.subset(plan.body), plan.parts)
+        return plan.body, self._turn_face(rest, plan.parts.face, plan.body.pose_basis)
 
-    @property
-    def _turns(self) -> Tensor:
-        return self.rotations[..., BODY_TURNING, :, :]
-
-    def _corrected(self, rest: Tensor, basis: BlendBasis | None) -> Tensor:
-        """Add the correctives of all joints but jaw and eyes, which the head already has."""
-        if basis is None:
-            return rest
-        eye = torch.eye(3, dtype=rest.dtype, device=rest.device)
-        bent = (self.rotations[..., 1:, :, :] - eye) * self.shaped.model.bending[:, None, None]
-        return rest + basis.blend("pose", bent.flatten(-3))
+    def _turn_face(self, rest: Tensor, face: FaceRows, basis: BlendBasis | None) -> Tensor:
+        """Turn jaw and eyes; add the correctives of the other joints, which the head lacks."""
+        rest = self.shaped.with_face(rest, face, self.rotations[..., BODY_TURNING, :, :])
+        return self.add_correctives(rest, basis, self.shaped.model.bending)
 
 
 def shape_ehm(
-    model: EhmModel,
+    model: EhmParts,
     betas: Tensor | None,
     expression: Tensor | None,
     proportions: Proportions | None,
     eyelids: Tensor | None,
     head_expression: Tensor | None,
 ) -> ShapedEhm:
-    """See :meth:`EhmModel.shape`."""
+    """See :meth:`pear_avatar.body.ehm.ehm_model.EhmModel.shape`."""
     _check_sizes(model, proportions, eyelids)
     own = model.body.shape(betas, expression)
     head = None
@@ -308,7 +279,7 @@ def shape_ehm(
     return ShapedEhm(model, own, head, proportions, eyelids, own.joints).with_joints()
 
 
-def _check_sizes(model: EhmModel, given: Proportions | None, eyelids: Tensor | None) -> None:
+def _check_sizes(model: EhmParts, given: Proportions | None, eyelids: Tensor | None) -> None:
     if eyelids is not None and eyelids.shape[-1] != 2:
         raise ValueError(f"eyelids must have shape (*B, 2), got {tuple(eyelids.shape)}")
     if given is None:
