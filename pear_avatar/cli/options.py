@@ -6,12 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
+from pear_avatar.choices import BodyName
+
 #: Stands in examples for the list of motion formats, which costs too much to make unless asked.
 MOTION_FORMATS = "{motion formats}"
-=======
-from pear_avatar.choices import BodyName
->>>>>>> c48ac24 (Bodies: one enumeration of names, the joint count by name)
 
 #: What ``argparse`` calls the object that ``add_subparsers`` returns; it is generic and private.
 Subparsers = Any

@@ -14,16 +14,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-<<<<<<< HEAD
+from pear_avatar.body.joints import NUM_JOINTS
 from pear_avatar.errors import PearError
 from pear_avatar.evaluation.perceptual import Perceptual
 from pear_avatar.fitting.fit_config import FittingConfig, LossConfig
 from pear_avatar.fitting.fit_scene import Leaves, Scene, world_landmarks_px
-=======
-from pear_avatar.body.joints import NUM_JOINTS
-from pear_avatar.fitting.fit_config import FittingConfig
-from pear_avatar.fitting.fit_scene import Leaves, Pose, Scene
->>>>>>> c48ac24 (Bodies: one enumeration of names, the joint count by name)
 from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.splatting import l1_ssim_loss
 from pear_avatar.types import RenderOutput

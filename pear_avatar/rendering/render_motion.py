@@ -274,20 +274,12 @@ def motion_for(avatar: Avatar, pose: str | Path) -> Motion:
     Raises:
         FileNotFoundError, MotionFileError: the file cannot be used.
     """
-<<<<<<< HEAD
     return _motion_of(avatar, read_motion(pose))
 
 
 def _motion_of(avatar: Avatar, found: MotionFile) -> Motion:
     own = None if found.track is None else found.track.motion
     return own if own is not None and own.body == avatar.body_name else found.motion
-=======
-    motion = load_motion(pose)
-    if avatar.is_of_open_body or not is_track(pose):
-        return motion
-    own = load_track(pose).motion
-    return own if own.body == avatar.body_name else motion
->>>>>>> c48ac24 (Bodies: one enumeration of names, the joint count by name)
 
 
 def _motion_and_clip_cameras(
