@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,10 +22,9 @@ from pear_avatar.live.capture import LiveCapture, LiveFrame
 from pear_avatar.live.live_body import LiveBody, LiveReader
 from pear_avatar.live.pose_predictor import PosePredictor
 from pear_avatar.live.puppet import DriveSettings, Neutral, Puppet
-from pear_avatar.perception.refreshing import RefreshingDetector
 from pear_avatar.types import BodyParams, ClipDetections
 
-__all__ = ["LiveSession", "LiveStats", "Observation"]
+__all__ = ["FrameDetector", "LiveSession", "LiveStats", "Observation"]
 
 #: Seconds without a person after which the avatar no longer follows a guess.
 _LOST = 1.0
@@ -59,6 +59,13 @@ class LiveStats:
     dropped: int = 0
     lag_ms: float = float("nan")
     seen: bool = False
+
+
+class FrameDetector(Protocol):
+    """Finds one person in successive frames."""
+
+    def detect(self, rgb: np.ndarray, time: float) -> ClipDetections | None:
+        """Landmarks of the next (H, W, 3) uint8 frame; None without a person."""
 
 
 class _Rate:
@@ -159,7 +166,7 @@ class LiveSession:
         with self._lock:
             return self._frozen is not None
 
-    def detect_until_end(self, capture: LiveCapture, detector: RefreshingDetector) -> None:
+    def detect_until_end(self, capture: LiveCapture, detector: FrameDetector) -> None:
         """The detecting thread's work, until the source ends or the session stops.
 
         Raises:
@@ -170,7 +177,7 @@ class LiveSession:
             if frame is not None:
                 self.observe(frame, detector)
 
-    def observe(self, frame: LiveFrame, detector: RefreshingDetector) -> Observation:
+    def observe(self, frame: LiveFrame, detector: FrameDetector) -> Observation:
         """Recover one frame and hand it on."""
         seen = detector.detect(frame.rgb, frame.time)
         body = None if seen is None else self._reader.read(seen, frame.arrived)
