@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME [--quick] [--threads N] [--json FILE]``."""
+"""``python -m benchmarks NAME [--quick] [--threads N] [--json FILE] [options of its own]``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def workload_names() -> list[str]:
     return sorted(n for n in found if n not in _NOT_WORKLOADS and not n.startswith("_"))
 
 
-def _parse(argv: list[str] | None) -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measure this package beside its peers."
     )
@@ -29,17 +29,21 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="only the headline cases")
     parser.add_argument("--threads", type=int, help="threads for all (default: usable cores)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
-    return parser.parse_args(argv)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one workload, print its table and optionally save it."""
-    args = _parse(argv)
+    args, rest = _parser().parse_known_args(argv)
     # OpenMP's threads spin while they wait, which ruins the peers' times on a busy machine. Read
     # when torch is loaded, so before the workload is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module = importlib.import_module(f"benchmarks.{args.name}")
-    results: list[Result] = module.run(Options(quick=args.quick, threads=args.threads))
+    own = argparse.ArgumentParser(prog=f"python -m benchmarks {args.name}")
+    if hasattr(module, "add_options"):
+        module.add_options(own)
+    options = Options(quick=args.quick, threads=args.threads, own=own.parse_args(rest))
+    results: list[Result] = module.run(options)
     print(format_table(results))
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 Direction = Literal["lower", "higher"]
@@ -16,10 +17,12 @@ class Options:
 
     quick:   only the headline cases, within a minute.
     threads: threads for this package and its peers alike; None means every usable core.
+    own:     options of one workload's own, from its ``add_options``.
     """
 
     quick: bool = False
     threads: int | None = None
+    own: Namespace = field(default_factory=Namespace)
 
 
 @dataclass(frozen=True)
