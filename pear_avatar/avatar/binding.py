@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
+from pear_avatar.geometry.symmetry import MeshMirror
 from pear_avatar.splatting.skin_and_bind import SkinnedSplats
 
 #: largest spacing over the median one
@@ -79,3 +80,24 @@ def sample_surface(
     # Where few splats are wanted (inside the mouth) they must not grow to fill the gap.
     spacing = spacing.clamp_max(_MAX_SPACING * float(spacing.median()))
     return SplatBinding(face_index, faces[face_index], barycentric, spacing.to(vertices.dtype))
+
+
+def sample_mirror_pairs(
+    vertices: Tensor, faces: Tensor, density: Tensor, count: int, seed: int, mirror: MeshMirror
+) -> SplatBinding:
+    """As :func:`sample_surface`, in exact mirror pairs: splat i + N/2 is the image of splat i.
+
+    Only the half at x > 0 is sampled, with the mean density of both halves; ``count`` is rounded
+    down to an even number.
+    """
+    left = (vertices[faces][..., 0].mean(1) > 0).nonzero()[:, 0]
+    both = 0.5 * (density + density[mirror.face])
+    half = sample_surface(vertices, faces[left], both[left], count // 2, seed)
+    face = left[half.face_index]
+    other, barycentric = mirror.points(face, half.barycentric)
+    return SplatBinding(
+        torch.cat([face, other]),
+        torch.cat([half.face_vertices, faces[other]]),
+        torch.cat([half.barycentric, barycentric]),
+        half.spacing.repeat(2),
+    )

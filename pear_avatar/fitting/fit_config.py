@@ -76,6 +76,16 @@ class LimitsConfig:
 
 
 @dataclass
+class SidesConfig:
+    """What is made up for the sides that the video hardly shows."""
+
+    #: splats lie in mirror pairs, and the hardly seen one takes after the well seen one
+    mirror: bool = True
+    #: unseen cloth, skin and hair take after what is seen of them
+    materials: bool = True
+
+
+@dataclass
 class FittingConfig:
     """The joint fit of geometry, appearance, pose and camera to the frames of one clip."""
 
@@ -111,3 +121,4 @@ class FittingConfig:
     rates: RatesConfig = field(default_factory=RatesConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    sides: SidesConfig = field(default_factory=SidesConfig)

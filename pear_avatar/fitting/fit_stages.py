@@ -33,6 +33,7 @@ from pear_avatar.fitting.objective import (
 )
 from pear_avatar.fitting.occluders import difference_maps, find_occluders
 from pear_avatar.fitting.recorder import StageRecorder
+from pear_avatar.fitting.sides import Sides
 from pear_avatar.fitting.step import (
     ClothUpdater,
     background_of_step,
@@ -42,7 +43,7 @@ from pear_avatar.fitting.step import (
     update_pose,
 )
 from pear_avatar.fitting.step_sizes import pose_rates
-from pear_avatar.fitting.visibility import fill_unseen, observe_splats, seen_share
+from pear_avatar.fitting.visibility import Observed, fill_unseen, observe_splats, seen_share
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,11 @@ _EVERYTHING = frozenset(
      "offsets", "local_quats", "log_scales", "logit_opacities", "colors"}
 )  # fmt: skip
 _CALM_EVERY = 20
+_FOLLOW_EVERY = 5
+#: splats seen less than this take no steps at all
+_STEPS_FROM = 0.1
+#: the share of the joint steps after which what is seen edge-on alone is made up too
+_LATE_LOOK = 0.6
 _OBSERVED_FRAMES = 40
 _BASE_STEPS = 1500
 #: share of the betas' rate in the joint stage: the silhouettes have found the shape
@@ -160,22 +166,18 @@ def joint_rates(fitter: Fitter, factor: float) -> dict[str, Tensor | float]:
     return dense
 
 
-def observe(fitter: Fitter) -> Tensor:
-    """Look at which splats the fitted frames show; stores and returns the share seen."""
+def observe(fitter: Fitter) -> Observed:
+    """Look at what some of the fitted frames show of the splats."""
     indices = fitter.scene.frames.indices(Split.FITTED)
     stride = max(1, len(indices) // _OBSERVED_FRAMES)
-    weight, _ = observe_splats(fitter.scene, fitter.state, indices[::stride])
-    fitter.state.seen.copy_(seen_share(weight))
-    return fitter.state.seen
+    return observe_splats(fitter.scene, fitter.state, indices[::stride])
 
 
 def color_from_frames(fitter: Fitter) -> None:
     """First colours: what the frames show, and the fill where they show nothing."""
-    indices = fitter.scene.frames.indices(Split.FITTED)
-    stride = max(1, len(indices) // _OBSERVED_FRAMES)
-    weight, color = observe_splats(fitter.scene, fitter.state, indices[::stride])
-    fitter.state.splats["colors"].copy_(color)
-    fitter.state.seen.copy_(seen_share(weight))
+    observed = observe(fitter)
+    fitter.state.splats["colors"].copy_(observed.color)
+    fitter.state.seen.copy_(seen_share(observed.weight))
     fill_unseen(fitter.scene.body, fitter.state, fitter.state.seen)
 
 
@@ -218,6 +220,12 @@ def joint_total(fitter: Fitter) -> int:
     return min(config.joint_steps, _BASE_STEPS + config.steps_per_frame * fitted)
 
 
+def make_sides(fitter: Fitter) -> Sides:
+    """The unseen sides of a fit, as its configuration wants them."""
+    config = fitter.config.sides
+    return Sides(fitter.scene.body, fitter.state, mirror=config.mirror, materials=config.materials)
+
+
 def fit_jointly(fitter: Fitter) -> None:
     """Splats, clothes, shape, poses and camera against the pictures."""
     state, config = fitter.state, fitter.config
@@ -227,26 +235,32 @@ def fit_jointly(fitter: Fitter) -> None:
     cloth = ClothUpdater(state, config.limits.vertex_offset, every=8)
     total = joint_total(fitter)
     looks = {int(total * u) for u in (0.1, 0.45)}
+    late_look = int(total * _LATE_LOOK)
+    sides = make_sides(fitter)
     recorder = fitter.recorder(total)
-    if config.find_occluders and state.progress.step > min(looks):
-        fitter = mark_occluders(fitter)
+    if state.progress.step > min(looks):
+        fitter = mark_occluders(fitter) if config.find_occluders else fitter
+        sides.note(state, observe(fitter))
     while state.progress.step < total:
         k = state.progress.step
-        if k in looks:
-            if config.find_occluders:
-                fitter = mark_occluders(fitter)
-            observe(fitter)
-            fill_unseen(fitter.scene.body, state, state.seen)
+        if k in looks and config.find_occluders:
+            fitter = mark_occluders(fitter)
+        if k in looks or k == late_look:
+            sides.look(state, observe(fitter), strict=k == late_look)
         i = frame_of_step(k, indices, config.seed + 1)
         leaves, parts = joint_step(fitter, constants, i, k, total)
         factor = rate_factor(k + 1, total)
         sizes = fitter.scene.step_sizes
-        update_dense(state, leaves, joint_rates(fitter, factor), k + 1, state.seen)
+        # Adam makes full steps of the faintest gradient: those hardly seen must not take any.
+        seen = state.seen * (state.seen > _STEPS_FROM)
+        update_dense(state, leaves, joint_rates(fitter, factor), k + 1, seen)
         cloth.add(state, leaves, config.rates.vertex_offsets_px * factor * sizes.metres)
         update_pose(state, i, leaves, pose_rates(sizes, config.rates, i, factor))
+        if k % _FOLLOW_EVERY == 0:
+            sides.follow(state)
         limits.apply(state)
         if k % _CALM_EVERY == 0:
             limits.calm_colors(state)
         recorder.tick(parts)
-    observe(fitter)
-    fill_unseen(fitter.scene.body, state, state.seen)
+    sides.finish(state, observe(fitter))
+    limits.apply(state)

@@ -12,16 +12,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pear_avatar.avatar.binding import SplatBinding, sample_surface
+from pear_avatar.avatar.binding import SplatBinding, sample_mirror_pairs, sample_surface
 from pear_avatar.body.model import BodyModel
 from pear_avatar.fitting.adam import RowAdam, SmoothAdam, SmoothSolver
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.geometry.meshes import mesh_edges
+from pear_avatar.geometry.symmetry import mesh_mirror
 from pear_avatar.io.atomic import atomic_path
 from pear_avatar.splatting.skin_and_bind import SkinnedSplats
 from pear_avatar.types import BodyParams
 
-CHECKPOINT_VERSION = 2
+CHECKPOINT_VERSION = 3
 
 #: splat parameters: name -> width of a row
 SPLAT_WIDTHS = {
@@ -58,6 +59,8 @@ class FitState:
                applied after the tracked rotation, and translation.
     betas:     (S,) refined; log_focal: () change of the log focal length.
     seen:      (N,) in [0, 1], how well the video shows each splat.
+    mirrored:  (N,) in [0, 1], how much of its looks each splat has from its partner on the
+               other side.
     log_scales0: (N, 3) scales at the start, from the spacing.
     """
 
@@ -70,6 +73,7 @@ class FitState:
     betas: Tensor
     log_focal: Tensor
     seen: Tensor
+    mirrored: Tensor
     log_scales0: Tensor
     progress: Progress
 
@@ -89,9 +93,12 @@ def splat_density(body: BodyModel) -> Tensor:
 def new_state(body: BodyModel, betas: Tensor, num_frames: int, config: FittingConfig) -> FitState:
     """A fresh state on the CPU: splats on the tracked body's surface, grey, no corrections."""
     shaped = body.shape(betas)
-    binding = sample_surface(
-        shaped.vertices(), body.faces, splat_density(body), config.num_splats, config.seed
-    )
+    surface = (shaped.vertices(), body.faces, splat_density(body), config.num_splats, config.seed)
+    symmetry = mesh_mirror(body.v_template, body.faces) if config.sides.mirror else None
+    if symmetry is None:
+        binding = sample_surface(*surface)
+    else:
+        binding = sample_mirror_pairs(*surface, symmetry)
     n = binding.count
     log_scales = (binding.spacing * _WIDTH).log()[:, None].repeat(1, 3)
     log_scales[:, 2] = (binding.spacing * _THICKNESS).log()
@@ -113,6 +120,7 @@ def new_state(body: BodyModel, betas: Tensor, num_frames: int, config: FittingCo
         betas=betas[: config.num_betas].clone(),
         log_focal=torch.zeros(()),
         seen=torch.ones(n),
+        mirrored=torch.zeros(n),
         log_scales0=log_scales.clone(),
         progress=Progress(),
     )
@@ -155,7 +163,7 @@ def _tensors(state: FitState) -> dict[str, Tensor]:
     for name, table in tables.items():
         for part in ("values", "mean", "square", "count"):
             out[f"{name}.{part}"] = getattr(table, part)
-    for name in ("betas", "log_focal", "seen"):
+    for name in ("betas", "log_focal", "seen", "mirrored"):
         out[name] = getattr(state, name)
     return out
 

@@ -36,6 +36,7 @@ from pear_avatar.fitting.fit_state import (
 from pear_avatar.fitting.frame_poses import interpolated_pose
 from pear_avatar.fitting.frames import FrameSet, Split
 from pear_avatar.fitting.objective import Term, checked_terms
+from pear_avatar.fitting.sides import origins
 from pear_avatar.types import BodyParams, ClipDetections, Track
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class FitOutcome:
     seconds: stage -> seconds spent, interrupted runs included.
     steps:   optimiser steps done, all stages.
     focal_scale: refined focal length over the tracked one.
+    origins: (N, 3) of each splat, rows sum to 1: how much of its looks comes from the clip, from
+             its partner on the other side, and is made up.
     """
 
     avatar: Avatar
@@ -67,6 +70,7 @@ class FitOutcome:
     seconds: dict[str, float]
     steps: int
     focal_scale: float
+    origins: torch.Tensor
 
 
 def crop_keypoints(detections: ClipDetections, frames: FrameSet, track: Track) -> torch.Tensor:
@@ -278,4 +282,5 @@ def _outcome(fitter: Fitter) -> FitOutcome:
         seconds=progress.seconds,
         steps=int(progress.figures.get("steps", 0)),
         focal_scale=scale,
+        origins=origins(state).to(_CPU),
     )

@@ -26,8 +26,8 @@ def observed():
     keypoints = crop_keypoints(detections_of(params, frames.camera), frames, track)
     scene = make_scene(body, frames, params, keypoints, 20)
     state = new_state(body, params.betas, 6, FittingConfig(num_splats=6000))
-    weight, color = observe_splats(scene, state, list(range(6)))
-    return scene, state, weight, color
+    seen = observe_splats(scene, state, list(range(6)))
+    return scene, state, seen.weight, seen.color
 
 
 def facing_front(state):
