@@ -55,6 +55,7 @@ from pear_avatar.perception.store import content_key
 from pear_avatar.recovery.first_guess import first_guess
 from pear_avatar.recovery.lifter import Lifter
 from pear_avatar.report.fit_report import write_report_html, write_report_json
+from pear_avatar.report.origins import origin_shares, refused_frames
 from pear_avatar.report.outputs import report_images, write_preview
 from pear_avatar.report.tensorboard import CurveWriter
 from pear_avatar.tracking.track import track_clip
@@ -183,7 +184,10 @@ def fit_video(
         perceptual=perceptual, device=device, progress=progress, terms=terms, record=writer,
     )  # fmt: skip
     refined = refined_track(track, outcome)
-    track_figures = track_report(track, detections, body)
+    track_figures = {
+        **track_report(track, detections, body),
+        "refused": refused_frames(track.frame_index, track.trusted, list(detections.reason)),
+    }
     with clock.stage("outputs"):
         facts = {**_avatar_metadata(video, outcome), "body": config.body.name}
         avatar = replace(outcome.avatar, metadata=facts)
@@ -413,6 +417,7 @@ def _report(
         **outcome.figures,
         "track": track_figures,
         "seconds": {k: round(v, 2) for k, v in seconds.items()},
+        "surface": origin_shares(outcome.avatar, outcome.origins),
         "splats": outcome.avatar.num_splats,
         "steps": outcome.steps,
         "device": str(device),

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.report.charts import Curve, group_curves, line_chart
+from pear_avatar.report.origins import ORIGIN_COLORS
 from pear_avatar.report.pictures import data_uri
 
 METRIC_KEYS = (
@@ -38,6 +39,7 @@ _SETS = {
     "heldout_refit": "held out, pose fitted",
     "unseen": "last 20 %",
 }
+_ORIGINS = {"seen": "seen", "mirrored": "mirrored", "made_up": "made up"}
 _REQUIRED_SETS = ("initial", "heldout", "heldout_refit")
 _REQUIRED = (*_REQUIRED_SETS, "track", "seconds", "splats", "steps", "device", "versions")
 
@@ -68,12 +70,14 @@ class ReportImages:
     labels:     what each column shows, such as ``("input", "overlay", "render")``.
     row_titles: which frame each row shows; empty for none.
     novel:      (label, picture) of the avatar from sides and in poses the video does not show.
+    origins:    (label, picture) of the avatar coloured by where its looks come from.
     """
 
     rows: Sequence[Sequence[np.ndarray]] = ()
     labels: Sequence[str] = ()
     row_titles: Sequence[str] = ()
     novel: Sequence[tuple[str, np.ndarray]] = ()
+    origins: Sequence[tuple[str, np.ndarray]] = ()
 
 
 def write_report_json(path: str | Path, report: Mapping[str, Any]) -> None:
@@ -138,7 +142,7 @@ def write_report_html(
         subtitle=_text(report.get("subtitle", "")),
         tiles=_tiles(report),
         warnings=_warnings(report.get("warnings") or ()),
-        pictures=_pictures(images),
+        pictures=_pictures(images) + _origins(images, report) + _refused(report),
         metrics=_metrics_table(report),
         charts=_charts(curves),
         seconds=_seconds(report["seconds"]),
@@ -243,6 +247,37 @@ def _pictures(images: ReportImages) -> str:
             f'<div class="card"><div class="row wall">{figures}</div></div>'
         )
     return "".join(parts)
+
+
+def _origins(images: ReportImages, report: Mapping[str, Any]) -> str:
+    """The map of what was seen, mirrored and made up, with its legend."""
+    if not images.origins:
+        return ""
+    shares = report.get("surface") or {}
+    legend = "".join(
+        f'<span class="key"><i style="background:rgb{tuple(round(255 * c) for c in color)}">'
+        f"</i>{_text(label)} {_number(shares.get(name), '.0%')}</span>"
+        for (name, label), color in zip(_ORIGINS.items(), ORIGIN_COLORS, strict=True)
+    )
+    return (
+        "<h2>Seen, mirrored, made up</h2>"
+        f'<div class="card"><p class="note">{legend}</p>'
+        f'<div class="row wall">{_figures(images.origins)}</div></div>'
+    )
+
+
+def _refused(report: Mapping[str, Any]) -> str:
+    """Which frames were left out, and why."""
+    refused = report["track"].get("refused") or {}
+    if not refused:
+        return ""
+    rows = "".join(
+        f"<tr><th>{_text(why)}</th><td>{_text(frames)}</td></tr>" for why, frames in refused.items()
+    )
+    return (
+        "<h2>Frames left out</h2>"
+        f'<div class="card scroll"><table class="wrap"><tbody>{rows}</tbody></table></div>'
+    )
 
 
 def _picture_row(pictures: Sequence[tuple[str, np.ndarray]], title: str) -> str:

@@ -16,6 +16,7 @@ from pear_avatar.fitting.run import FitOutcome
 from pear_avatar.io.video import VideoWriter
 from pear_avatar.rendering.showcase import framing_cameras, novel_views, standard_pose, to_uint8
 from pear_avatar.report.fit_report import ReportImages
+from pear_avatar.report.origins import origin_views
 
 _SHEET_ROWS = 6
 _OUTLINE = (255, 64, 32)
@@ -62,8 +63,10 @@ def report_images(
         titles.append(f"crop {i}, {_SPLIT_LABELS[Split(frames.split[i])]}")
     progress("pictures", 1, 2)
     novel = [*novel_views(avatar, "down"), *novel_views(avatar, "raised")]
+    origins = origin_views(avatar, outcome.origins)
     progress("pictures", 2, 2)
-    return ReportImages(rows, ("input", "outline", "person", "avatar"), titles, novel)
+    labels = ("input", "outline", "person", "avatar")
+    return ReportImages(rows, labels, titles, novel, origins)
 
 
 def write_preview(

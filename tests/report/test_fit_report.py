@@ -132,6 +132,15 @@ def test_page_shows_the_figures_with_their_protocol(tmp_path: Path) -> None:
     assert "neighbours" in text
 
 
+def test_page_shows_where_looks_come_from_and_which_frames_were_left_out(tmp_path: Path) -> None:
+    report = sample(surface={"seen": 0.52, "mirrored": 0.08, "made_up": 0.4})
+    report["track"]["refused"] = {"too small": "2-6, 9"}
+    text = page(tmp_path, report, ReportImages(origins=[("0°", picture())]))
+    for shown in ("seen 52%", "mirrored 8%", "made up 40%", "Frames left out", "2-6, 9"):
+        assert shown in text
+    assert "Frames left out" not in page(tmp_path, sample())
+
+
 def test_texts_are_escaped(tmp_path: Path) -> None:
     evil = "<img src=x onerror=alert(1)>"
     report = sample(
