@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import codecs
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
-__all__ = ["Call", "MalformedPickleError", "Name", "parse_pickle"]
+__all__ = ["Call", "Inline", "MalformedPickleError", "Name", "Stream", "parse_pickle"]
 
 _MAX_OPCODES = 4_000_000
+#: What may be a key or a member of a set: hashing a nested tuple would recurse without a limit.
+_PLAIN_KEYS = (str, int, float, bool, bytes, type(None))
+#: A tuple of so many plain values may be a key as well.
+_MAX_KEY = 16
 _MAX_DIGITS = 400
 
 
@@ -46,6 +50,20 @@ class Call:
     items: list[Any] = field(default_factory=list)
 
 
+class Stream(Protocol):
+    """The bytes of a pickle from where it is read on."""
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes; raises MalformedPickleError where there are fewer."""
+
+    def nested(self) -> Any:
+        """The value of a whole pickle that stands next."""
+
+
+#: A record with its state and the stream behind it -> what takes the record's place.
+Inline: TypeAlias = Callable[[Call, Stream], Any]
+
+
 class _Mark:
     """Where a run of stack items starts."""
 
@@ -54,20 +72,24 @@ _MARK = _Mark()
 _MISSING = object()
 
 
-def parse_pickle(data: bytes, allow: Callable[[Name], None]) -> Any:
+def parse_pickle(data: bytes, allow: Callable[[Name], None], inline: Inline | None = None) -> Any:
     """The value in a pickle of protocol 0 to 5, with records in the place of objects.
 
     Args:
         data: the whole pickle.
         allow: called with every global that the file names; raises to refuse the file.
+        inline: called with every record that has got its state, and the stream behind it; what
+            it returns takes the record's place. joblib keeps an array's bytes there.
 
     Raises:
         MalformedPickleError: truncated, damaged, or beyond what model files use.
     """
-    machine = _Machine(data, allow)
+    machine = _Machine(data, allow, inline)
     try:
         return machine.run()
-    except (IndexError, KeyError, TypeError, struct.error, UnicodeError, OverflowError) as error:
+    except (
+        IndexError, KeyError, TypeError, struct.error, UnicodeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
         raise MalformedPickleError(
             f"damaged at byte {machine.position} ({type(error).__name__})"
         ) from error
@@ -76,15 +98,20 @@ def parse_pickle(data: bytes, allow: Callable[[Name], None]) -> Any:
 class _Machine:
     """One pass over the bytes; see :func:`parse_pickle`."""
 
-    def __init__(self, data: bytes, allow: Callable[[Name], None]) -> None:
+    def __init__(
+        self, data: bytes, allow: Callable[[Name], None], inline: Inline | None, position: int = 0
+    ) -> None:
         self.data = data
         self.allow = allow
-        self.position = 0
+        self.inline = inline
+        self.position = position
+        self.left = _MAX_OPCODES
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        for _ in range(_MAX_OPCODES):
+        while self.left > 0:
+            self.left -= 1
             opcode = self.take(1)
             if opcode == b".":
                 return self.pop()
@@ -95,6 +122,14 @@ class _Machine:
                 )
             handler(self)
         raise MalformedPickleError(f"more than {_MAX_OPCODES} instructions")
+
+    def nested(self) -> Any:
+        """A whole pickle that stands in the stream, without inline data of its own."""
+        inner = _Machine(self.data, self.allow, None, self.position)
+        inner.left = self.left
+        value = inner.run()
+        self.position, self.left = inner.position, inner.left
+        return value
 
     # Reading
 
@@ -194,12 +229,35 @@ class _Machine:
 
     def build(self) -> None:
         state = self.pop()
-        self.top(Call).state = state
+        record = self.top(Call)
+        record.state = state
+        if self.inline is not None:
+            self.stack[-1] = self.inline(record, self)
 
     def dictionary(self, values: list[Any]) -> dict[Any, Any]:
         if len(values) % 2:
             raise MalformedPickleError("a key without a value")
+        self.check_keys(values[::2])
         return dict(zip(values[::2], values[1::2], strict=True))
+
+    def check_keys(self, keys: Iterable[Any]) -> None:
+        """Refuse keys and members of sets that are no plain values or short tuples of them."""
+        for key in keys:
+            if isinstance(key, (*_PLAIN_KEYS, Name)):
+                continue
+            short = isinstance(key, tuple) and len(key) <= _MAX_KEY
+            if not short or not all(isinstance(part, _PLAIN_KEYS) for part in key):
+                raise MalformedPickleError(
+                    f"a {type(key).__name__} as a key before byte {self.position}"
+                )
+
+    def add_items(self, values: list[Any]) -> None:
+        self.top(set).update(self.members(values))
+
+    def members(self, values: list[Any]) -> list[Any]:
+        """The same values, if they may be in a set."""
+        self.check_keys(values)
+        return values
 
     def set_items(self, values: list[Any]) -> None:
         target = self.top(dict, Call)
@@ -300,8 +358,8 @@ _HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"s": lambda m: m.set_items([m.pop(), m.pop()][::-1]),
     b"u": lambda m: m.set_items(m.pop_to_mark()),
     b"\x8f": lambda m: m.push(set()),
-    b"\x90": lambda m: (lambda values: m.top(set).update(values))(m.pop_to_mark()),
-    b"\x91": lambda m: m.push(frozenset(m.pop_to_mark())),
+    b"\x90": lambda m: m.add_items(m.pop_to_mark()),
+    b"\x91": lambda m: m.push(frozenset(m.members(m.pop_to_mark()))),
     # Names and calls, kept as records
     b"c": lambda m: m.mention(m.line().decode("utf-8"), m.line().decode("utf-8")),
     b"\x93": _Machine.stack_global,

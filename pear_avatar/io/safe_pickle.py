@@ -1,27 +1,30 @@
 """Model files in pickle form, read without running anything that is written in them.
 
 :mod:`~pear_avatar.io.pickle_machine` turns the bytes into inert records. Here the few
-records that model files use become arrays: NumPy arrays, dtypes and scalars, scipy's sparse
-matrices, and the values of chumpy's array class and its selections, known by their names (chumpy
-need not be installed). A file that names anything else is refused, and its name told, before a
-byte of it is used.
+records that model and motion files use become arrays: NumPy arrays, dtypes and scalars, joblib's
+arrays, torch's tensors, scipy's sparse matrices, and the values of chumpy's array class and its
+selections, known by their names (chumpy and joblib need not be installed). A file that names
+anything else is refused, and the name stands in the message, before a byte of it is used.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from pear_avatar.errors import ModelFileError, RefusedPickleError
-from pear_avatar.io.pickle_machine import (
-    Call,
-    MalformedPickleError,
-    Name,
-    parse_pickle,
+from pear_avatar.io.pickle_machine import Call, MalformedPickleError, Name, parse_pickle
+from pear_avatar.io.pickled_arrays import (
+    dense,
+    dtype_of,
+    encoded,
+    joblib_array,
+    refuse,
+    sparse_matrix,
+    torch_storage,
+    torch_tensor,
 )
 
 __all__ = ["RecordDecoder", "read_pickle", "unpickle"]
@@ -62,6 +65,10 @@ _MEANING: dict[str, str] = {
     },
     "collections.OrderedDict": "mapping",
     "collections.defaultdict": "mapping",
+    "joblib.numpy_pickle.NumpyArrayWrapper": "joblib array",  # its bytes stand in the stream
+    "torch._utils._rebuild_tensor_v2": "torch tensor",
+    "torch._utils._rebuild_parameter": "torch parameter",
+    "torch.storage._load_from_bytes": "torch storage",
 }  # fmt: skip
 
 
@@ -98,7 +105,7 @@ def unpickle(data: bytes, where: str, what: str = "body model") -> Any:
             )
 
     try:
-        return parse_pickle(data, allow)
+        return parse_pickle(data, allow, joblib_array)
     except MalformedPickleError as error:
         raise ModelFileError(
             f"{where}: not a readable pickle, {error}; get the file again from its owner"
@@ -159,32 +166,46 @@ class RecordDecoder:
             if not isinstance(inner, Name):
                 raise self._error("rebuilds an object without a class")
             meaning = _MEANING[str(inner)]
+        try:
+            return self._meant(meaning, record, depth)
+        except ModelFileError:
+            raise
+        except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
+            raise refuse(self._where, error) from error
+
+    def _meant(self, meaning: str, record: Call, depth: int) -> Any:
+        """What a record stands for; raises ValueError and the like where it is inconsistent."""
+        args, state = record.args, record.state
         if meaning == "chumpy":
-            state = record.state
             if not isinstance(state, dict) or "x" not in state:
                 raise self._error("holds a chumpy array without its values")
             return self(state["x"], depth)
         if meaning == "selection":
-            return self._selection(record.state, depth)
+            return self._selection(state, depth)
         if meaning.startswith("sparse_"):
-            return self._sparse(meaning[-3:], self(record.state, depth))
-        if meaning == "no bytes" and not record.args:
+            return sparse_matrix(meaning[-3:], self(state, depth))
+        if meaning == "no bytes" and not args:
             return b""
         if meaning == "bytes":
-            return self._encoded(record.args)
+            return encoded(args)
         if meaning == "container":
-            return self(list(record.args) + record.items, depth)
+            return self(list(args) + record.items, depth)
         if meaning == "mapping":
             return self._mapping(record, depth)
         if meaning == "array":
-            return self._array(record.state, depth)
+            return self._array(state, depth)
         if meaning == "buffer":
-            raw, dtype, shape, *order = (*record.args, "C")
-            data = self._dense(raw, self._dtype(dtype), shape, order[0] == "F")
-            return data
+            raw, dtype, shape, *order = (*args, "C")
+            return dense(raw, dtype_of(dtype), shape, order[0] == "F")
         if meaning == "scalar":
-            dtype, raw = record.args if len(record.args) == 2 else (None, b"")
-            return self._dense(self(raw, depth), self._dtype(dtype), (), False)[()]
+            dtype, raw = args if len(args) == 2 else (None, b"")
+            return dense(self(raw, depth), dtype_of(dtype), (), False)[()]
+        if meaning == "torch storage":
+            return torch_storage(self(args[0], depth))
+        if meaning == "torch tensor":
+            return torch_tensor([self(args[0], depth), *args[1:4]])
+        if meaning == "torch parameter":
+            return self(args[0], depth)
         raise self._error(f"holds {record.function} where values belong")
 
     def _mapping(self, record: Call, depth: int) -> dict[Any, Any]:
@@ -217,61 +238,7 @@ class RecordDecoder:
         if isinstance(raw, list):  # an array of Python objects
             values = [self(v, depth) for v in raw]
             return values[0] if shape == () and len(values) == 1 else values
-        return self._dense(self(raw, depth), self._dtype(dtype), shape, bool(fortran))
-
-    def _dense(self, raw: Any, dtype: np.dtype, shape: Any, fortran: bool) -> np.ndarray:
-        if isinstance(raw, str):
-            raw = raw.encode("latin1")
-        if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
-            raise self._error(f"has the impossible shape {shape!r}"[:120])
-        if not isinstance(raw, bytes) or math.prod(shape) * dtype.itemsize != len(raw):
-            size = len(raw) if isinstance(raw, bytes) else 0
-            raise self._error(f"has shape {shape} of {dtype} but {size} bytes of values")
-        flat = np.frombuffer(raw, dtype)
-        return flat.reshape(shape, order="F" if fortran else "C")
-
-    def _dtype(self, record: Any) -> np.dtype:
-        """Plain numbers and text only; structured and object types have no place here."""
-        code = record.args[0] if isinstance(record, Call) and record.args else None
-        if not isinstance(code, str) or code[:1] not in "fiubSU" or len(code) > 8:
-            raise self._error(f"has elements of type {code!r}"[:120])
-        try:
-            dtype = np.dtype(code)
-        except TypeError:
-            raise self._error(f"has elements of the unknown type {code!r}") from None
-        state = record.state if isinstance(record.state, tuple) else ()
-        swapped = state[1:2] == (">",)
-        return dtype.newbyteorder(">") if swapped else dtype
-
-    def _encoded(self, args: tuple[Any, ...]) -> bytes:
-        """``_codecs.encode(text, "latin1")``: how Python 3 writes bytes in old protocols."""
-        if not args or not isinstance(args[0], str):
-            raise self._error("holds bytes without their text")
-        try:
-            return args[0].encode("latin1")
-        except UnicodeEncodeError:
-            raise self._error("holds bytes beyond 255") from None
-
-    def _sparse(self, kind: str, state: Any) -> sparse.spmatrix:
-        if not isinstance(state, dict):
-            raise self._error("holds a sparse matrix without its values")
-        shape = state.get("_shape", state.get("shape"))
-        keys = ("row", "col") if kind == "coo" else ("indices", "indptr")
-        first, second = state.get("coords") or (state.get(k) for k in keys)
-        data = state.get("data")
-        if not all(isinstance(a, np.ndarray) and a.ndim == 1 for a in (data, first, second)):
-            raise self._error("holds a sparse matrix without data and indices")
-        try:
-            rows, columns = (int(n) for n in shape or ())
-            if kind == "coo":
-                matrix = sparse.coo_matrix((data, (first, second)), (rows, columns))
-            else:
-                make = sparse.csc_matrix if kind == "csc" else sparse.csr_matrix
-                matrix = make((data, first, second), (rows, columns))
-                matrix.check_format(full_check=True)
-        except (TypeError, ValueError, IndexError) as error:
-            raise self._error(f"holds an inconsistent sparse matrix ({error})") from None
-        return matrix
+        return dense(self(raw, depth), dtype_of(dtype), shape, bool(fortran))
 
     def _error(self, text: str) -> ModelFileError:
-        return ModelFileError(f"{self._where} {text}; get the file again from its owner")
+        return refuse(self._where, ValueError(text))

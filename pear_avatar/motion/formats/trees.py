@@ -35,7 +35,9 @@ _POSE_KEYS = frozenset(
     ("body_pose", "pose_body", "poses_body", "fullpose", "poses", "pose", "rotvec", "smpl_thetas",
      "thetas", "pose_params", "jaw_params", "pred_pose", "pose_aa", "poses_world", "pose_world")
 )  # fmt: skip
-_ONE_ROOT = frozenset((3, 4, 6, 9))
+_ONE_ROOT = frozenset((3, 4, 9))
+#: More dictionaries than these side by side are a row of frames, looked at on its own.
+_ROW = 16
 _KEYPOINTS = re.compile(r"(keypoints|joints|points|landmarks)_?3d(_xyz)?$", re.IGNORECASE)
 #: Keys whose frames must all be there: a gap in them cannot be left out silently.
 _PARTS = ("smplx_coeffs/", "flame_coeffs/")
@@ -170,6 +172,8 @@ def _leaves(
         if count > _MAX_ARRAYS:
             raise MotionFileError(f"{name}: more than {_MAX_ARRAYS} entries; this is no motion")
         value = _single(value)
+        if isinstance(value, Mapping) and len(_records(value)) > _ROW:
+            continue
         if isinstance(value, Mapping):
             yield from _leaves(name, value, f"{prefix}{key}/", budget)
             continue
@@ -231,9 +235,9 @@ def _of_list(value: Sequence[Any], budget: Budget) -> np.ndarray | None:
 def _is_one_frame(record: Mapping[str, np.ndarray]) -> bool:
     """Whether the arrays of a dictionary are those of a single frame."""
     last = {key.rsplit("/", 1)[-1]: array for key, array in record.items()}
-    roots = [last[key].size for key in _ROOT_KEYS if key in last]
+    roots = [last[key] for key in _ROOT_KEYS if key in last]
     if roots:
-        return roots[0] in _ONE_ROOT
+        return roots[0].size in _ONE_ROOT and roots[0].shape[-1] in _ONE_ROOT
     poses = [last[key] for key in _POSE_KEYS if key in last]
     if poses:
         return poses[0].ndim < 2 or poses[0].shape[0] == 1 or poses[0].shape[-1] in (3, 4)
@@ -252,8 +256,19 @@ def _stacked(name: str, frames: list[Mapping[Any, Any]], budget: Budget) -> dict
         for key, array in _leaves(name, frame, "", budget):
             if array.dtype.kind in "fiub":
                 budget.take(8 * array.size)
-                rows.setdefault(key, []).append(without_batch(array))
+                rows.setdefault(key, []).append(array)
+    if any(_several_people(key, found) for key, found in rows.items()):
+        return {}
+    rows = {key: [without_batch(array) for array in found] for key, found in rows.items()}
     return {key: np.stack(found) for key, found in rows.items() if _agree(name, key, found, frames)}
+
+
+def _several_people(key: str, found: list[np.ndarray]) -> bool:
+    """Whether a pose has another number of rows in each frame: one for each person seen."""
+    if key.rsplit("/", 1)[-1] not in _ROOT_KEYS | _POSE_KEYS:
+        return False
+    shapes = {array.shape for array in found if array.ndim > 1}
+    return len({shape[0] for shape in shapes}) > 1 and len({shape[1:] for shape in shapes}) == 1
 
 
 def _agree(name: str, key: str, found: list[np.ndarray], frames: list[Any]) -> bool:
