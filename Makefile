@@ -46,9 +46,24 @@ lint: install  ## Run only the linter and the type checker
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+.PHONY: docs
+docs: install  ## Build the documentation and the API reference into site/
+	$(BIN)/mkdocs build
+
+# Away from the sources, so that nothing but what the wheel holds can be imported.
+TRIAL := build/wheel-trial
+.PHONY: wheel
+wheel: install  ## Build the wheel into dist/ and try it in an environment of its own
+	$(PIP) wheel --no-deps -w dist .
+	$(PYTHON) -m venv --clear $(TRIAL)
+	$(TRIAL)/bin/python -m pip --quiet install "$(TORCH)"
+	$(TRIAL)/bin/python -m pip --quiet install -c constraints.txt "$$(ls -t dist/*.whl | head -1)"
+	cp tests/wheel/check_installed.py $(TRIAL)/ && cd $(TRIAL) && bin/python check_installed.py
+	cd $(TRIAL) && bin/pear-avatar doctor
+
 .PHONY: clean
 clean:  ## Remove what the other targets made, .venv included
-	rm -rf $(VENV) viewer/node_modules build dist demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) viewer/node_modules build dist site demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	cd pear_avatar/_native && rm -rf *.so CMakeFiles .cmake .ninja_* .skbuild-info.json \
 	  CMakeCache.txt CMakeInit.txt build.ninja cmake_install.cmake
 

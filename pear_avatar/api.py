@@ -101,6 +101,7 @@ def recover(
     everyone: bool = False,
     box: Sequence[float] | None = None,
     camera: Camera | None = None,
+    detectors: Detectors | None = None,
 ) -> RecoveredPeople:
     """Recover the people of one picture: shape, pose, hands, face and place.
 
@@ -112,6 +113,7 @@ def recover(
         everyone: all people, largest first; otherwise only the largest.
         box: (4,) x0, y0, x1, y1 in pixels: the person to recover.
         camera: of the picture, without batch axes; by default a usual lens is assumed.
+        detectors: the networks that detect people; by default mediapipe's.
 
     Returns:
         The people; empty if the picture shows none.
@@ -120,9 +122,10 @@ def recover(
         MediaError: the file is not a picture that can be read.
         PearError: the array is not an RGB picture, or box or camera do not fit it.
     """
+    from pear_avatar.perception.picture import PictureDetector
     from pear_avatar.recovery.recoverer import Recoverer
 
-    with Recoverer() as recoverer:
+    with Recoverer(detector=PictureDetector(detectors)) as recoverer:
         return recoverer(picture, everyone=everyone, box=box, camera=camera)
 
 

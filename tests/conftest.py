@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_fit import SmallFit, make_small_fit
 
 _FOLDER = Path(__file__).parent / "node"
 
@@ -39,6 +40,16 @@ def node() -> Callable[..., Any]:
         return json.loads(result.stdout.splitlines()[-1])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small_fit(tmp_path_factory) -> SmallFit:
+    """A synthetic clip and the avatar fitted to it; one for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "small-fit"
+    folder.mkdir(exist_ok=True)
+    return make_small_fit(folder)
 
 
 def pytest_addoption(parser):

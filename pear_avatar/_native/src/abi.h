@@ -3,7 +3,11 @@
 
 #include <cstdint>
 
+#if defined(_WIN32)
+#define PEAR_EXPORT extern "C" __declspec(dllexport)
+#else
 #define PEAR_EXPORT extern "C" __attribute__((visibility("default")))
+#endif
 
 namespace pear {
 

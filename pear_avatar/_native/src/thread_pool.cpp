@@ -1,6 +1,8 @@
 #include "thread_pool.h"
 
+#if !defined(_WIN32)
 #include <pthread.h>
+#endif
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -108,7 +110,9 @@ Pool& pool() {
   static std::once_flag once;
   std::call_once(once, [] {
     current_pool = new Pool;
+#if !defined(_WIN32)  // where nothing forks
     pthread_atfork(nullptr, nullptr, [] { current_pool = new Pool; });
+#endif
   });
   return *current_pool;
 }
