@@ -41,7 +41,7 @@ def minimise(
             try:
                 candidate = retract(state, problem.layout, *solve_arrow(system, damping))
                 value = float(energy(problem, candidate))
-            except torch.linalg.LinAlgError:
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
                 value = float("inf")
             if value < best:
                 gain, best, state = (best - value) / max(best, 1e-12), value, candidate
