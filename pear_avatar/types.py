@@ -8,7 +8,7 @@ Transforms     ``T_a_b`` maps b-coordinates into a: ``x_a = T_a_b @ x_b`` (4x4, 
 Camera         OpenCV axes: x right, y down, z forward. Pixel centres lie at +0.5, so pixel
                (column u, row v) covers [u, u+1) x [v, v+1). ``K`` is in pixels.
 World          y up. For a clip without calibration the world is the camera frame turned half
-               a turn about x: the camera sits at the origin looking along -z, so somebody who
+               a turn about x: the camera sits at the origin looking along -z, so a person who
                faces the camera has ``global_orient`` near the identity.
 Body           SMPL-X's 55 joints and parameter names; template in T-pose, y up, facing +z,
                the person's left at +x. ``transl`` is added after posing; the root rotates about
@@ -129,7 +129,7 @@ class Proportions:
 class RenderOutput:
     """What a rasteriser returns for one camera (leading axes for several).
 
-    color: (*C, H, W, D) premultiplied by alpha, composited over ``background`` if one was given;
+    color: (*C, H, W, D) premultiplied by alpha, composited over ``background`` if there is one;
            may be a strided view on planar (D, H, W) memory.
     alpha: (*C, H, W, 1) accumulated opacity.
     depth: (*C, H, W, 1) alpha-weighted sum of camera-space z in metres (divide by alpha for the

@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         overrides.append("output.tensorboard=true")
     config = load_fit_config(args.preset, overrides)
 
-    # Bad settings are told before the heavy imports are waited for.
+    # Settings are checked before the heavy imports, so that a mistake is reported at once.
     camera = read_camera(args.camera) if args.camera else None
 
     from pear_avatar.commands.fit import fit_video

@@ -63,7 +63,7 @@ def detect_clip(
         detectors: the networks to use; those of ``load_detectors()`` by default.
 
     Raises:
-        MediaError: the file cannot be used, or nobody is in it.
+        MediaError: the file cannot be used, or shows no person.
     """
     context = _context(video_path, cache_dir, max_frames, max_side, progress, detectors)
     cached = _load_result(context.store)

@@ -1,8 +1,8 @@
-"""Everybody in a video, each with an identity that is kept from frame to frame.
+"""All people in a video, each with an identity that is kept from frame to frame.
 
 People are looked for in the whole picture now and then; between these looks each one is found
-again in a crop around where they were. Identities join finds by place, size and the colours of
-the clothes, so that somebody who was hidden for a while gets their number back.
+again in a crop around where they were. Identities join detections by place, size and the colours of
+the clothes, so that a person who was hidden for a while keeps their number.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Follower", "Identified"]
 
 #: Boxes are searched with this margin, as a share of their longer side.
 _SEARCH_MARGIN = 0.25
-#: Two finds this far overlapping and this similar in colour are one person.
+#: Two detections this far overlapping and this similar in colour are one person.
 _MIN_OVERLAP, _MIN_COLORS = 0.2, 0.5
 #: A person who was lost is known again by colour alone above this.
 _KNOWN_AGAIN = 0.75
 _SMOOTH_COLORS = 0.1
-#: Frames after losing somebody in which the whole picture is searched at once.
+#: Frames after losing a person in which the whole picture is searched at once.
 _LOOK_FOR = 3
 
 
@@ -45,7 +45,7 @@ class _Known:
 
 
 class Follower:
-    """Follows everybody through the frames of one video.
+    """Follows all people through the frames of one video.
 
     Args:
         detector: shared with others; not closed here.
@@ -61,7 +61,7 @@ class Follower:
         self._frame, self._next = 0, 0
 
     def update(self, rgb: np.ndarray) -> list[Identified]:
-        """Look at the next (H, W, 3) uint8 frame; everybody seen in it, by identity."""
+        """The people in the next (H, W, 3) uint8 frame, by identity."""
         here = [k for k in self._known if k.lost <= self._forget]
         just_lost = any(0 < k.lost <= _LOOK_FOR for k in here)
         look = self._frame % self._every == 0 or just_lost or not here
@@ -82,7 +82,7 @@ class Follower:
         return sorted(seen, key=lambda s: s.identity)
 
     def _near(self, rgb: np.ndarray, known: list[_Known]) -> list[DetectedPerson]:
-        """Each known person in a crop around where they were; nobody twice."""
+        """Each known person in a crop around their last place; each person once."""
         people: list[DetectedPerson] = []
         for k in known:
             side = max(k.box[2] - k.box[0], k.box[3] - k.box[1])

@@ -374,7 +374,7 @@ def test_a_live_run_ends_with_its_stream_and_writes_the_motion(
     told: list[str] = []
     source = RecoverInput("stream", str(crossing), "stream")
     out = tmp_path / "out"
-    recover_live(source, out, RecoverOptions(), recoverer, browser=False, tell=told.append)
+    recover_live(source, out, RecoverOptions(), recoverer, browser=False, log=told.append)
     assert any("http://127.0.0.1:" in line for line in told)
     assert any("over the network" in line for line in told)
     motion = load_motion(out / "stream.npz")

@@ -66,7 +66,7 @@ def map_skeleton(capture: CaptureMotion) -> SkeletonMap:
         head = _topmost(capture, found)
     if head is None or missing:
         raise MotionFileError(
-            f"{capture.source}: cannot tell which joint is "
+            f"{capture.source}: no joint was recognised as "
             f"{', '.join(missing + ([] if head is not None else ['head']))}; the skeleton's "
             f"joints are {', '.join(capture.names[:20])}. Rename them to, for example, "
             "LeftForeArm, LeftHand, LeftLeg, LeftFoot, Head"
