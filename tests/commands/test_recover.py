@@ -331,7 +331,7 @@ def test_one_person_of_a_video_can_be_chosen(
         joints = np.load(out / "walk_joints.npz")["joints_px"]
         assert joints[0, 0, 0] > joints[-1, 0, 0]
     nowhere = RecoverOptions(box=(200, 0, 240, 40))
-    with pytest.raises(PearError, match="nobody appears in the box"):
+    with pytest.raises(PearError, match="no person appears in the box"):
         recover_video(resolve_input(str(crossing)), tmp_path / "no", nowhere, recoverer)
 
 
