@@ -14,7 +14,7 @@ __all__ = ["misses", "translation"]
 
 _F64 = torch.float64
 
-#: What else than feet may carry somebody.
+#: What else than feet may carry a person.
 _PROPS = ("wrist", "elbow", "knee")
 
 
@@ -41,7 +41,7 @@ def translation(
         height = scale * (source.p[:, joint] @ source.up) - floor
         point = posed[:, JOINT_INDEX[name], 1, 3]
         if name.endswith("wrist"):
-            # Hands that carry somebody touch the floor, and the fingers do not go into it.
+            # Hands that carry a person touch the floor, and the fingers do not go into it.
             tip = posed[:, JOINT_INDEX[name.replace("wrist", "middle3")], 1, 3]
             point = torch.where(height < feet, torch.minimum(point, tip), point)
         own.append(point)

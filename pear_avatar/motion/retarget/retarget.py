@@ -196,7 +196,7 @@ def _constants(source: Source, joints: Tensor, standing: bool) -> dict[str, Tens
     for side in SIDES:
         for part in (*_ARM, "hip", "knee"):
             frame = frames[f"{side}_{'arm' if part in _ARM else 'leg'}"]
-            out[f"{side}_{part}"] = _align(source, joints, f"{side}_{part}", frame)
+            out[f"{side}_{part}"] = _aligned(source, joints, f"{side}_{part}", frame)
         if f"{side}_collar" in source.skeleton.limbs:
             # Collar bones start at different places in different rigs: aligning them would
             # shrug the shoulders.

@@ -70,7 +70,7 @@ def prepare(bvh: CaptureMotion, up_axis: UpAxis | None) -> Source:
     rest_up = nearest_axis(rest[skeleton.head] - rest[feet].mean(0))
     upright = p[:, skeleton.head] - p[:, feet].mean(1)
     mean = (upright / np.linalg.norm(upright, axis=-1, keepdims=True).clip(1e-9)).mean(0)
-    # Somebody who crawls or tumbles does not show which way is up; the zero pose does.
+    # A person who crawls or tumbles does not show which way is up; the zero pose does.
     up = nearest_axis(mean) if np.abs(mean).max() > 0.7 else rest_up
     if up_axis is not None:
         up = to_y_up(up_axis)[1]
