@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -133,7 +134,7 @@ def _real_results(lifter: Lifter, options: Options) -> list[Result]:
 def _speed(lifter: Lifter) -> Result:
     """One frame, landmarks to placed body, on one thread."""
     frames, side = 1, 640
-    zeros = {
+    zeros: dict[str, Any] = {
         name: np.zeros((frames, *shape), np.float32)
         for name, shape in (
             ("pose_px", (33, 2)), ("pose_confidence", (33,)), ("pose_world", (33, 3)),
@@ -231,7 +232,7 @@ def detections_of(renders: RenderSet, i: int) -> ClipDetections:
 
 @dataclass(frozen=True)
 class RealScore:
-    """Agreement of a lifted clip with its detections; not truth, which is unknown.
+    """Agreement of a lifted clip with its detections; not truth, which nobody knows.
 
     error: mean distance over the person's height (projected), hands and face likewise; pck05,
     pck10: shares within 5 and 10 % of the height; jitter, steady: mean acceleration of the joints

@@ -7,9 +7,10 @@ Shapes         ``*B`` means any number of leading batch axes; every shape is sta
 Transforms     ``T_a_b`` maps b-coordinates into a: ``x_a = T_a_b @ x_b`` (4x4, row-major).
 Camera         OpenCV axes: x right, y down, z forward. Pixel centres lie at +0.5, so pixel
                (column u, row v) covers [u, u+1) x [v, v+1). ``K`` is in pixels.
-World          y up. For a clip without calibration the world is the camera frame turned half
-               a turn about x: the camera sits at the origin looking along -z, so a person who
-               faces the camera has ``global_orient`` near the identity.
+World          y up. For a clip without calibration the camera sits at the origin and looks
+               about along -z, tilted as the tracker finds from how the person stands (level
+               where it finds nothing), so somebody who faces the camera has ``global_orient``
+               near the identity.
 Body           SMPL-X's 55 joints and parameter names; template in T-pose, y up, facing +z,
                the person's left at +x. ``transl`` is added after posing; the root rotates about
                the pelvis joint (as in SMPL-X), which need not lie at the origin.
@@ -129,7 +130,7 @@ class Proportions:
 class RenderOutput:
     """What a rasteriser returns for one camera (leading axes for several).
 
-    color: (*C, H, W, D) premultiplied by alpha, composited over ``background`` if there is one;
+    color: (*C, H, W, D) premultiplied by alpha, composited over ``background`` if one was given;
            may be a strided view on planar (D, H, W) memory.
     alpha: (*C, H, W, 1) accumulated opacity.
     depth: (*C, H, W, 1) alpha-weighted sum of camera-space z in metres (divide by alpha for the
@@ -166,6 +167,7 @@ class ClipDetections:
     trusted:              (N,) bool: False where the frame must not drive anything downstream.
     reason:               (N,) str: empty where trusted, else why not (shown on the overlay).
     width, height:        frame size in pixels.
+    notes:                what the user should know of the clip, a line each.
     """
 
     frame_index: np.ndarray
@@ -184,6 +186,7 @@ class ClipDetections:
     reason: np.ndarray
     width: int
     height: int
+    notes: tuple[str, ...] = ()
 
     @property
     def num_frames(self) -> int:
@@ -213,7 +216,7 @@ class ClipDetections:
 
     @classmethod
     def _per_frame(cls) -> list[str]:
-        return [f.name for f in fields(cls) if f.name not in {"width", "height"}]
+        return [f.name for f in fields(cls) if f.name not in {"width", "height", "notes"}]
 
 
 @dataclass(frozen=True)

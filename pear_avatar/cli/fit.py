@@ -14,10 +14,11 @@ from pear_avatar.cli.options import (
     add_machine_options,
     positive_int,
 )
-from pear_avatar.errors import EXIT_OK, require_file
+from pear_avatar.errors import EXIT_OK, ConfigError, PearError, require_file
 from pear_avatar.machine import limit_threads
 
 if TYPE_CHECKING:
+    from pear_avatar.perception.everyone import PersonChoice
     from pear_avatar.types import Camera
 
 _EXAMPLES = """\
@@ -28,6 +29,8 @@ _EXAMPLES = """\
   pear-avatar fit holiday.mp4 --set fitting.num_splats=60000 --set fitting.joint_steps=12000
   pear-avatar fit lab.mp4 --camera cameras.json:cam01
       a calibrated camera instead of a guessed one
+  pear-avatar fit party.mp4 --at 640,300,0
+      the person who covers pixel 640, 300 of the first frame, where there are several
   pear-avatar fit holiday.mp4 --body smplx --body-models ~/models
       SMPL-X with a FLAME head, from files of your own, instead of the open body
 
@@ -82,6 +85,18 @@ def add_parser(commands: Subparsers) -> None:
         action="store_true",
         help="write the curve of every loss for TensorBoard, into DIR/tensorboard",
     )
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument(
+        "--person",
+        type=positive_int,
+        metavar="N",
+        help="which of several people: 1 (default) is the largest, most central, longest seen",
+    )
+    who.add_argument(
+        "--at",
+        metavar="X,Y,FRAME",
+        help="the person who covers this pixel of this frame (frames count from 0)",
+    )
     add_body_options(parser)
     add_machine_options(parser)
     parser.set_defaults(run=run)
@@ -100,6 +115,21 @@ def read_camera(spec: str) -> Camera:
     if not colon or Path(spec).is_file():
         path, name = spec, ""
     return load_camera(require_file(path, "camera file"), name or None)
+
+
+def read_choice(number: int | None, at: str | None) -> PersonChoice | None:
+    """Whom ``--person`` or ``--at`` means; None without either."""
+    from pear_avatar.perception.everyone import PersonChoice
+
+    if at is None:
+        return None if number is None else PersonChoice(number=number)
+    try:
+        x, y, frame = at.split(",")
+        return PersonChoice(at=(float(x), float(y), int(frame)))
+    except ValueError as error:
+        if isinstance(error, PearError):
+            raise
+        raise ConfigError(f"--at {at}: give x, y and a frame number, as 640,300,0") from None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -130,8 +160,9 @@ def run(args: argparse.Namespace) -> int:
         overrides.append("output.tensorboard=true")
     config = load_fit_config(args.preset, overrides)
 
-    # Settings are checked before the heavy imports, so that a mistake is reported at once.
+    # Bad settings are told before the heavy imports are waited for.
     camera = read_camera(args.camera) if args.camera else None
+    person = read_choice(args.person, args.at)
 
     from pear_avatar.commands.fit import fit_video
 
@@ -142,6 +173,7 @@ def run(args: argparse.Namespace) -> int:
             config,
             camera=camera,
             body_models=args.body_models,
+            person=person,
             unseen_tail=args.unseen_tail,
             progress=progress,
         )

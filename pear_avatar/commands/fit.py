@@ -49,6 +49,7 @@ from pear_avatar.io.video import read_frames
 from pear_avatar.motion.track_file import load_track, save_track
 from pear_avatar.perception.clip import detect_clip
 from pear_avatar.perception.detectors import Detectors, load_detectors
+from pear_avatar.perception.everyone import PersonChoice
 from pear_avatar.perception.masks import PersonMasks
 from pear_avatar.perception.overlay import write_overlay
 from pear_avatar.perception.store import content_key
@@ -117,6 +118,7 @@ def fit_video(
     camera: Camera | None = None,
     body_models: str | Path | None = None,
     detectors: Detectors | None = None,
+    person: PersonChoice | None = None,
     unseen_tail: bool = False,
     terms: Sequence[Term] = (),
     progress: ProgressFn | None = None,
@@ -130,6 +132,7 @@ def fit_video(
     body_models: folder of licensed model files, for ``config.body.name = "smplx"``; None looks
                  where the environment says.
     detectors:   the networks that detect the person; None takes ``config.perception.detector``.
+    person:      which of several people; None takes the largest, most central and longest seen.
     unseen_tail: keep the last fifth of the clip out of the fit and measure on it.
     terms:       further terms of the fit's objective. An interrupted fit goes on only with terms
                  of the same names, weights and periods; what their functions compute is up to
@@ -149,7 +152,7 @@ def fit_video(
     cache = out / "cache"
     checked_terms(terms)
     detectors = detectors or load_detectors(config.perception.detector)
-    key = _fit_key(video, config, detectors, camera, unseen_tail, terms)
+    key = _fit_key(video, config, detectors, camera, person, unseen_tail, terms)
     writer = CurveWriter(out / "tensorboard") if config.output.tensorboard else None
     out.mkdir(parents=True, exist_ok=True)
     save_fit_config(config, out / "config.yaml")
@@ -163,6 +166,7 @@ def fit_video(
             max_frames=config.clip.max_frames,
             progress=progress,
             detectors=detectors,
+            person=person,
         )
     overlay = None
     if config.output.overlay:
@@ -198,7 +202,8 @@ def fit_video(
             write_preview(out / "preview.mp4", avatar, outcome, track.motion.fps, report_progress)
     seconds = {**clock.seconds, **outcome.seconds}
     seconds["outputs"] = seconds.pop("outputs")  # last, as it happened
-    report = _report(video, config, outcome, track_figures, seconds, device, perceptual is None)
+    warnings = _warnings(detections, track_figures, perceptual is None)
+    report = _report(video, config, outcome, track_figures, seconds, device, warnings)
     if overlay is not None:
         overlay.result()
     if writer is not None:
@@ -243,6 +248,7 @@ def _fit_key(
     config: FitConfig,
     detectors: Detectors,
     camera: Camera | None,
+    person: PersonChoice | None,
     unseen_tail: bool,
     terms: Sequence[Term],
 ) -> str:
@@ -252,6 +258,7 @@ def _fit_key(
     settings |= {
         "unseen_tail": unseen_tail,
         "detectors": detectors.name,
+        "person": None if person is None else person.key,
         "version": pear_avatar.__version__,
         "frames_version": FRAMES_VERSION,
         "camera": None
@@ -318,7 +325,7 @@ def _tracked(
     )
     track = replace(track, motion=replace(track.motion, body=config.body.name))
     write_track(named, track, person_body(body, track))
-    return load_track(named)  # rounded as in a resumed run, so that both give the same result
+    return load_track(named)  # rounded as a resumed run finds it, so that both end alike
 
 
 def write_track(path: Path, track: Track, person: BodyModel) -> None:
@@ -395,16 +402,11 @@ def refined_track(track: Track, outcome: FitOutcome) -> Track:
     )
 
 
-def _report(
-    video: str | Path,
-    config: FitConfig,
-    outcome: FitOutcome,
-    track_figures: dict[str, Any],
-    seconds: dict[str, float],
-    device: torch.device,
-    no_perceptual: bool,
-) -> dict[str, Any]:
-    warnings = []
+def _warnings(
+    detections: ClipDetections, track_figures: dict[str, Any], no_perceptual: bool
+) -> list[str]:
+    """What the user should know of a result, a line each."""
+    warnings = list(detections.notes)
     if no_perceptual:
         warnings.append(
             "no perceptual metric on this machine, so none was used or measured: "
@@ -413,6 +415,18 @@ def _report(
     trusted, total = int(track_figures["frames_trusted"]), int(track_figures["frames"])
     if trusted < 0.7 * total:
         warnings.append(f"only {trusted} of {total} frames could be trusted: see overlay.mp4")
+    return warnings
+
+
+def _report(
+    video: str | Path,
+    config: FitConfig,
+    outcome: FitOutcome,
+    track_figures: dict[str, Any],
+    seconds: dict[str, float],
+    device: torch.device,
+    warnings: list[str],
+) -> dict[str, Any]:
     return {
         **outcome.figures,
         "track": track_figures,

@@ -17,6 +17,11 @@ from pear_avatar.io.video import (
 from pear_avatar.perception.assemble import judged_detections
 from pear_avatar.perception.cleaning import find_flips, undo_flips
 from pear_avatar.perception.detectors import Detectors, load_detectors
+from pear_avatar.perception.everyone import (
+    PersonChoice,
+    follow_everyone,
+    shows_several_people,
+)
 from pear_avatar.perception.frames import Frames
 from pear_avatar.perception.identity import find_main_person
 from pear_avatar.perception.judged import JudgedClip
@@ -37,7 +42,7 @@ from pear_avatar.types import ClipDetections
 _log = logging.getLogger(__name__)
 
 #: Part of the cache key: raise it whenever results change.
-VERSION = 4
+VERSION = 5
 #: Below this share of trusted frames the user is warned.
 _FEW_TRUSTED = 0.5
 
@@ -50,6 +55,7 @@ def detect_clip(
     max_side: int | None = None,
     progress: Progress | None = None,
     detectors: Detectors | None = None,
+    person: PersonChoice | None = None,
 ) -> tuple[ClipDetections, PersonMasks]:
     """Detect one person in a clip: landmarks, hands, face, masks, and which frames to trust.
 
@@ -61,16 +67,17 @@ def detect_clip(
         max_side: scale frames down to this longer side; results are in scaled pixels.
         progress: called with (stage, done, total).
         detectors: the networks to use; those of ``load_detectors()`` by default.
+        person: which of several people; by default the largest, most central and longest seen.
 
     Raises:
-        MediaError: the file cannot be used, or shows no person.
+        MediaError: the file cannot be used, nobody is in it, or not the one who is wanted.
     """
-    context = _context(video_path, cache_dir, max_frames, max_side, progress, detectors)
+    context = _context(video_path, cache_dir, max_frames, max_side, progress, detectors, person)
     cached = _load_result(context.store)
     if cached is not None:
         return cached
-    clip, is_other = _one_person(context)
-    detections = judged_detections(clip, is_other)
+    clip, is_other, notes = _one_person(context)
+    detections = replace(judged_detections(clip, is_other), notes=notes)
     masks = PersonMasks(clip.raw.height, clip.raw.width, tuple(refine_masks(context, clip)))
     _log_quality(video_path, detections)
     context.store.save("person", _to_arrays(detections, masks))
@@ -87,13 +94,15 @@ def detect_landmarks(
     max_side: int | None = None,
     progress: Progress | None = None,
     detectors: Detectors | None = None,
+    person: PersonChoice | None = None,
 ) -> ClipDetections:
     """As :func:`detect_clip` without the masks, which take about half of its time."""
-    context = _context(video_path, cache_dir, max_frames, max_side, progress, detectors)
+    context = _context(video_path, cache_dir, max_frames, max_side, progress, detectors, person)
     cached = _load_result(context.store)
     if cached is not None:
         return cached[0]
-    detections = judged_detections(*_one_person(context))
+    clip, is_other, notes = _one_person(context)
+    detections = replace(judged_detections(clip, is_other), notes=notes)
     _log_quality(video_path, detections)
     return detections
 
@@ -105,6 +114,7 @@ def _context(
     max_side: int | None,
     progress: Progress | None,
     detectors: Detectors | None,
+    person: PersonChoice | None,
 ) -> PassContext:
     info = probe_video(path)
     networks = detectors or load_detectors()
@@ -113,12 +123,14 @@ def _context(
         "networks": networks.name,
         "max_frames": max_frames,
         "max_side": max_side,
+        "person": None if person is None else person.key,
     }
     return PassContext(
         Frames(path, pick_frames(info.num_frames, max_frames), max_side),
         Store(cache_dir, content_key(path, settings)),
         networks,
         progress or _no_progress,
+        person,
     )
 
 
@@ -138,6 +150,8 @@ def _log_quality(path: str | os.PathLike[str], detections: ClipDetections) -> No
     quality = summarise(detections)
     level = logging.WARNING if quality.trusted < _FEW_TRUSTED * quality.frames else logging.INFO
     _log.log(level, "%s: %s", path, quality)
+    for note in detections.notes:
+        _log.warning("%s: %s", path, note)
 
 
 def _to_arrays(detections: ClipDetections, masks: PersonMasks) -> dict[str, np.ndarray]:
@@ -148,6 +162,7 @@ def _to_arrays(detections: ClipDetections, masks: PersonMasks) -> dict[str, np.n
 def _from_arrays(arrays: dict[str, np.ndarray]) -> tuple[ClipDetections, PersonMasks]:
     values: dict[str, Any] = {f.name: arrays[f.name] for f in fields(ClipDetections)}
     values |= {"width": int(values["width"]), "height": int(values["height"])}
+    values["notes"] = tuple(str(note) for note in values["notes"])
     detections = ClipDetections(**values)
     masks = PersonMasks(detections.height, detections.width, tuple(masks_from_arrays(arrays)))
     if len(masks) != detections.num_frames:
@@ -159,34 +174,44 @@ def _no_progress(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
 
-def _one_person(context: PassContext) -> tuple[JudgedClip, np.ndarray]:
-    """The main person's cleaned detections, and (N,) bool frames that show another person.
+def _one_person(context: PassContext) -> tuple[JudgedClip, np.ndarray, tuple[str, ...]]:
+    """The wanted person's cleaned detections, (N,) bool frames that show another person, notes.
 
-    In the clip that is returned ``found`` means that the main person was found.
+    In the clip that is returned ``found`` means that the wanted person was found.
 
     Raises:
-        MediaError: there is no person in the clip.
+        MediaError: there is no person in the clip, or not the one who is wanted.
     """
+    saved = context.store.load("checked")
+    if saved is not None and {"is_other", "notes"} <= set(saved):
+        try:
+            notes = tuple(str(note) for note in saved["notes"])
+            return JudgedClip(RawClip.from_arrays(saved)), saved["is_other"], notes
+        except (KeyError, ValueError) as error:
+            _log.warning("cached second look is damaged (%s): searching again", error)
+    if context.person is not None or shows_several_people(context):
+        people = follow_everyone(context)
+        identity = people.chosen(context.person)
+        (raw, is_other), notes = people.clip_of(identity), people.notes(identity)
+    else:
+        raw, is_other, notes = _main_person(context)
+    clip = JudgedClip(raw)
+    clip = JudgedClip(undo_flips(clip.raw, find_flips(clip.raw, clip.scale)))
+    clip = JudgedClip(search_missing_parts(context, clip))
+    extra = {"is_other": is_other, "notes": np.array(notes, dtype=str)}
+    context.store.save("checked", clip.raw.to_arrays() | extra)
+    return clip, is_other, notes
+
+
+def _main_person(context: PassContext) -> tuple[RawClip, np.ndarray, tuple[str, ...]]:
+    """The one person of a clip that shows no others beside them for long."""
     raw = detect_all(context)
     if not raw.found.any():
         raise MediaError(
             f"no person found in {raw.num_frames} frames of {context.frames.path}: "
             "one person should be well lit and fill a good part of the picture"
         )
-    saved = context.store.load("checked")
-    if saved is not None and "is_other" in saved:
-        try:
-            return JudgedClip(RawClip.from_arrays(saved)), saved["is_other"]
-        except (KeyError, ValueError) as error:
-            _log.warning("cached second look is damaged (%s): searching again", error)
     clip = JudgedClip(raw)
     main = find_main_person(raw, clip.boxes, clip.scale)
-    if main.others:
-        _log.info("%d stretches of the clip show another person", main.others)
     raw, is_person = find_again(context, clip, main)
-    is_other = raw.found & ~is_person
-    clip = JudgedClip(replace(raw, found=is_person))
-    clip = JudgedClip(undo_flips(clip.raw, find_flips(clip.raw, clip.scale)))
-    clip = JudgedClip(search_missing_parts(context, clip))
-    context.store.save("checked", clip.raw.to_arrays() | {"is_other": is_other})
-    return clip, is_other
+    return replace(raw, found=is_person), raw.found & ~is_person, main.notes

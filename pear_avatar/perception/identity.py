@@ -1,6 +1,6 @@
-"""Keeping to one person: which frames show another person, and where to search for the right one.
+"""Keeping to one person: which frames show somebody else, and where to look for the right one.
 
-A detector that follows one person can jump to another when they meet, or pick another
+A detector that follows one person can jump to another when they meet, or pick somebody else
 when the first leaves the picture. The clip is cut into stretches without jumps; the stretches
 that look alike (colours of the clothes) and are in the right place at the right time belong to
 one person, and the person who is largest, most central and longest in the picture is kept.
@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from pear_avatar.perception.appearance import similarity
 from pear_avatar.perception.raw import RawClip
 
 #: A jump: the centre moves by more than this many metres, or the size changes by this factor.
@@ -21,6 +22,8 @@ _JUMP_M, _JUMP_SCALE = 0.55, 1.35
 #: stretch without a jump in place; above the second two stretches show the same person; below
 #: the third they do not, even where place and size fit.
 _CUT_COLORS, _SAME_COLORS, _OTHER_COLORS = 0.55, 0.75, 0.5
+#: Seconds of absence after which a return is worth a note.
+_ABSENCE = 0.7
 #: Seconds for which a lost person is looked for near where they were.
 SEARCH_SECONDS = 1.0
 
@@ -32,11 +35,13 @@ class MainPerson:
     is_person: (N,) bool frames that show this person.
     colors: (256,) the person's mean colour histogram.
     others: number of stretches of frames that show another person.
+    notes: what the user should know of it, a line each.
     """
 
     is_person: np.ndarray
     colors: np.ndarray
     others: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +51,6 @@ class _Stretch:
     rows: np.ndarray
     colors: np.ndarray
     weight: float
-
-
-def similarity(a: np.ndarray, b: np.ndarray) -> float:
-    """Bhattacharyya coefficient of two colour histograms, in [0, 1]."""
-    return float(np.sqrt(np.maximum(a, 0) * np.maximum(b, 0)).sum())
 
 
 def find_main_person(raw: RawClip, boxes: np.ndarray, scale: np.ndarray) -> MainPerson:
@@ -77,7 +77,34 @@ def find_main_person(raw: RawClip, boxes: np.ndarray, scale: np.ndarray) -> Main
             mine.append(stretch)
     for stretch in mine:
         is_person[stretch.rows] = True
-    return MainPerson(is_person, colors.astype(np.float32), len(stretches) - len(mine))
+    others = len(stretches) - len(mine)
+    notes = _notes(mine, stretches, raw.time, colors)
+    return MainPerson(is_person, colors.astype(np.float32), others, notes)
+
+
+def _notes(
+    mine: list[_Stretch], all_of_them: list[_Stretch], time: np.ndarray, colors: np.ndarray
+) -> tuple[str, ...]:
+    """Who came back after an absence and is taken for the same person, and who is left out."""
+    lines = []
+    ordered = sorted(mine, key=lambda s: s.rows[0])
+    for before, after in pairwise(ordered):
+        away = time[after.rows[0]] - time[before.rows[-1]]
+        if away > _ABSENCE:
+            likeness = similarity(after.colors, before.colors)
+            lines.append(
+                f"at {time[after.rows[0]]:.1f} s, after {away:.1f} s away, somebody "
+                f"{100 * likeness:.0f} % alike is taken for the same person"
+            )
+    other = [s for s in all_of_them if s not in mine]
+    if other:
+        frames = sum(len(s.rows) for s in other)
+        likeness = max(similarity(s.colors, colors) for s in other)
+        lines.append(
+            f"{frames} frames show another person (at most {100 * likeness:.0f} % alike) and are "
+            "left out"
+        )
+    return tuple(lines)
 
 
 def _cut(raw: RawClip, boxes: np.ndarray, scale: np.ndarray) -> list[_Stretch]:

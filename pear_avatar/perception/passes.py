@@ -8,16 +8,17 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pear_avatar.body.topology import LEFT_WRIST, RIGHT_WRIST
+from pear_avatar.perception.appearance import similarity
 from pear_avatar.perception.assemble import body_hints
 from pear_avatar.perception.background import Background, estimate_background
 from pear_avatar.perception.detectors import Detectors
 from pear_avatar.perception.frames import Frames
-from pear_avatar.perception.identity import MainPerson, search_box, similarity
+from pear_avatar.perception.identity import MainPerson, search_box
 from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.masks import PackedMask, masks_from_arrays, masks_to_arrays
 from pear_avatar.perception.matting import BodyHints, near_person, refine_mask
@@ -25,6 +26,9 @@ from pear_avatar.perception.measure import box_overlap, person_boxes
 from pear_avatar.perception.parts import detect_in_box, face_search, hand_search, search_parts
 from pear_avatar.perception.raw import RawClip, RawFrame, raw_frame, stack_frames
 from pear_avatar.perception.store import Store
+
+if TYPE_CHECKING:
+    from pear_avatar.perception.everyone import PersonChoice
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +47,13 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class PassContext:
-    """What every pass over a clip works with."""
+    """What every pass over a clip works with; ``person``: who is wanted, None for the main one."""
 
     frames: Frames
     store: Store
     detectors: Detectors
     progress: Progress
+    person: PersonChoice | None = None
 
 
 def detect_all(context: PassContext) -> RawClip:
@@ -152,8 +157,8 @@ def missing_parts(clip: JudgedClip) -> dict[int, list[tuple[str, np.ndarray]]]:
 def with_parts(raw: RawClip, found: dict[int, dict[str, np.ndarray]]) -> RawClip:
     """The clip with faces and hands put in: row -> part -> points in the picture's pixels."""
     parts = {n: (getattr(raw, n).copy(), getattr(raw, f).copy()) for n, f in _PART_FLAGS.items()}
-    for i, of_frame in found.items():
-        for name, points in of_frame.items():
+    for i, finds in found.items():
+        for name, points in finds.items():
             parts[name][0][i], parts[name][1][i] = points, True
     changed: dict[str, Any] = {n: points for n, (points, _) in parts.items()}
     changed |= {_PART_FLAGS[n]: flags for n, (_, flags) in parts.items()}

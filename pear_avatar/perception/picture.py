@@ -18,12 +18,12 @@ from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.measure import SEEN, box_overlap
 from pear_avatar.perception.parts import detect_in_box, search_parts
 from pear_avatar.perception.passes import missing_parts, with_parts
-from pear_avatar.perception.raw import raw_frame, stack_frames
+from pear_avatar.perception.raw import RawFrame, raw_frame, stack_frames
 from pear_avatar.types import ClipDetections
 
 __all__ = ["DetectedPerson", "PictureDetector"]
 
-#: Two detections whose visible landmarks are this close (mean, share of the box) are one person.
+#: Two finds whose seen landmarks lie this near on average, as a share of the box, are one person.
 _SAME_LANDMARKS = 0.08
 #: A find must overlap so much with the area it was looked for in.
 _MIN_OVERLAP = 0.1
@@ -34,11 +34,12 @@ class DetectedPerson:
     """One person in one picture.
 
     detections: of this picture alone (one frame). colors: (256,) colour histogram of the person,
-    by which they are known again.
+    by which they are known again. frame: the raw detection, where it was made of pixels.
     """
 
     detections: ClipDetections
     colors: np.ndarray
+    frame: RawFrame | None = None
 
     @property
     def box_xyxy(self) -> np.ndarray:
@@ -54,9 +55,18 @@ class DetectedPerson:
 
 
 class PictureDetector:
-    """Detects people in pictures; the networks are loaded once and kept until ``close``."""
+    """Detects people in pictures; the networks are loaded once and kept until ``close``.
 
-    def __init__(self, detectors: Detectors | None = None) -> None:
+    Args:
+        detectors: the networks; those of ``load_detectors()`` by default.
+        parts: whether faces and hands that were missed are searched for in crops.
+        levels: tiles in which :meth:`everyone` searches (see ``PeopleDetector.find``).
+    """
+
+    def __init__(
+        self, detectors: Detectors | None = None, *, parts: bool = True, levels: int = 2
+    ) -> None:
+        self._parts, self._levels = parts, levels
         self.detectors = networks = detectors or load_detectors()
         self._person = networks.person(False)
         self._face, self._hand = networks.face(), networks.hand()
@@ -79,23 +89,23 @@ class PictureDetector:
             network.close()
 
     def everyone(self, rgb: np.ndarray) -> list[DetectedPerson]:
-        """All people in an (H, W, 3) uint8 picture, largest first."""
-        boxes = [area.box_xyxy for area in self._people.find(rgb)]
+        """Everybody in an (H, W, 3) uint8 picture, largest first."""
+        boxes = [area.box_xyxy for area in self._people.find(rgb, self._levels)]
         people = [p for box in boxes if (p := self.in_box(rgb, box)) is not None]
         if not people:
-            whole = self.in_box(rgb, _whole_box(rgb))
+            whole = self.in_box(rgb, _whole(rgb))
             people = [whole] if whole is not None else []
         return _distinct(sorted(people, key=lambda p: -p.area))
 
     def largest(self, rgb: np.ndarray) -> DetectedPerson | None:
-        """The person who fills most of the picture; None if there is none."""
+        """The person who fills most of the picture; None if nobody is there."""
         areas = sorted(self._people.find(rgb, levels=1), key=lambda a: -a.radius)
         if len(areas) > 1:
             for area in areas:
                 person = self.in_box(rgb, area.box_xyxy)
                 if person is not None:
                     return person
-        whole = self.in_box(rgb, _whole_box(rgb))
+        whole = self.in_box(rgb, _whole(rgb))
         if whole is None and areas:
             return self.in_box(rgb, areas[0].box_xyxy)
         return whole
@@ -103,7 +113,7 @@ class PictureDetector:
     def in_box(
         self, rgb: np.ndarray, box_xyxy: Sequence[float] | np.ndarray
     ) -> DetectedPerson | None:
-        """The person in a (4,) box of the picture; None if there is none."""
+        """The person in a (4,) box of the picture; None if nobody is there."""
         area = np.asarray(box_xyxy, np.float32)
         found = detect_in_box(rgb, area, self._person)
         if found.pose is None:
@@ -116,14 +126,14 @@ class PictureDetector:
     def _judge(self, rgb: np.ndarray, found: FrameDetection) -> DetectedPerson:
         row = raw_frame(0, 0.0, rgb, found)
         clip = JudgedClip(stack_frames([row]))
-        areas = missing_parts(clip)
+        areas = missing_parts(clip) if self._parts else {}
         if areas:
             parts = search_parts(rgb, areas[0], self._face, self._hand)
             clip = JudgedClip(with_parts(clip.raw, {0: parts}))
-        return DetectedPerson(judged_detections(clip), row.colors)
+        return DetectedPerson(judged_detections(clip), row.colors, row)
 
 
-def _whole_box(rgb: np.ndarray) -> np.ndarray:
+def _whole(rgb: np.ndarray) -> np.ndarray:
     return np.array([0, 0, rgb.shape[1], rgb.shape[0]], np.float32)
 
 
@@ -137,7 +147,7 @@ def _overlaps(box: np.ndarray, area: np.ndarray) -> bool:
 
 
 def _distinct(people: list[DetectedPerson]) -> list[DetectedPerson]:
-    """Each person once: of two detections the larger is kept."""
+    """Everybody once: the larger find is kept."""
     kept: list[DetectedPerson] = []
     for person in people:
         if not any(_same(person.detections, other.detections) for other in kept):

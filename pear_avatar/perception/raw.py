@@ -6,17 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import cv2
 import numpy as np
 
 from pear_avatar.body.topology import NUM_FACE, NUM_HAND, NUM_POSE
+from pear_avatar.perception.appearance import color_histogram
 from pear_avatar.perception.detectors import FrameDetection
 from pear_avatar.perception.masks import PackedMask, masks_from_arrays, masks_to_arrays
-
-#: Bins of the person's colour histogram in CIELAB: few in lightness, which shade changes.
-_BINS = (4, 8, 8)
-NUM_COLOR_BINS = _BINS[0] * _BINS[1] * _BINS[2]
-_HISTOGRAM_SIDE = 96
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,7 @@ class RawClip:
 
     frame_index (N,) int64; time (N,) s; pose (N, 33, 3) x, y, visibility; world (N, 33, 3) m;
     left_hand, right_hand (N, 21, 2); face (N, 478, 2); the four ``*_found`` (N,) bool;
-    colors (N, 256) the person's colour histogram, summing to 1; masks: N packed soft masks;
+    colors (N, 256) the person's colours by part, summing to 1; masks: N packed soft masks;
     width, height: of the frames, pixels.
     """
 
@@ -121,18 +116,8 @@ def raw_frame(index: int, time: float, rgb: np.ndarray, detection: FrameDetectio
     if detection.pose is None or mask is None:
         mask = np.zeros(rgb.shape[:2], np.uint8)
     height, width = rgb.shape[:2]
-    colors, packed = color_histogram(rgb, mask), PackedMask.pack(mask)
+    colors, packed = color_histogram(rgb, mask, detection.pose), PackedMask.pack(mask)
     return RawFrame(index, time, detection, colors, packed, width, height)
-
-
-def color_histogram(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(256,) float32 share of the masked pixels in each CIELAB bin; zeros without any."""
-    step = max(1, max(rgb.shape[:2]) // (4 * _HISTOGRAM_SIDE))
-    small, inside = rgb[::step, ::step], (mask[::step, ::step] > 160).astype(np.uint8)
-    lab = cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2LAB)
-    counts = cv2.calcHist([lab], [0, 1, 2], inside, list(_BINS), [0, 256, 64, 192, 64, 192])
-    total = float(counts.sum())
-    return (counts.ravel() / total if total > 0 else counts.ravel()).astype(np.float32)
 
 
 def stack_frames(frames: list[RawFrame]) -> RawClip:

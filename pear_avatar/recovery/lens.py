@@ -1,4 +1,4 @@
-"""A camera for pictures without calibration."""
+"""The camera of a picture that does not tell what took it."""
 
 from __future__ import annotations
 

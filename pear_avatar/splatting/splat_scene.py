@@ -1,4 +1,4 @@
-"""The input of a rasteriser back end: checked splats, flat cameras and settings."""
+"""What a rasteriser back end is given: checked splats, flat cameras and settings."""
 
 from __future__ import annotations
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pear_avatar.body.topology import NUM_POSE
 from pear_avatar.tracking.arrow import ArrowSystem
+from pear_avatar.tracking.footing import LinearTerm
 from pear_avatar.tracking.groups import Group, point_jacobian, rotation_axes
 from pear_avatar.tracking.observations import DIRECTION_BONES, OFFSET_LANDMARKS
 from pear_avatar.tracking.priors import EYE_VERGENCE_SIGMA, LIMIT_SIGMA, eye_pairs
@@ -17,6 +19,7 @@ from pear_avatar.tracking.rig import (
     joint_shape_jacobian,
     shape_jacobian,
 )
+from pear_avatar.tracking.robust import robust
 from pear_avatar.tracking.temporal import Smoothness
 from pear_avatar.tracking.track_config import TrackConfig
 from pear_avatar.tracking.track_state import ANGLES, Layout, TrackState, frame_steps
@@ -78,6 +81,7 @@ class Problem:
     expression_precision: Tensor
     offset_sigma: Tensor
     smoothness: Smoothness
+    linear_terms: tuple[LinearTerm, ...] = ()
 
     @property
     def num_frames(self) -> int:
@@ -88,12 +92,6 @@ class Problem:
     def shared_weight(self) -> float:
         """How strongly priors on shared unknowns stand against N frames of measurements."""
         return 1.0 + _INDEPENDENT_SHARE * self.num_frames
-
-
-def robust(square: Tensor, kernel: float) -> tuple[Tensor, Tensor]:
-    """Geman-McClure of squared residuals: value and its derivative (the weight)."""
-    share = kernel * kernel / (kernel * kernel + square)
-    return square * share, share * share
 
 
 def to_camera(camera: ClipCamera, points: Tensor) -> Tensor:
@@ -135,6 +133,9 @@ def energy(problem: Problem, state: TrackState) -> Tensor:
         + 0.5
         * (problem.direction_weight * robust(residual.square().sum(-1), _DIRECTION_KERNEL)[0]).sum()
     )
+    for linear in problem.linear_terms:
+        square = linear.residual(posed.points[:, :NUM_POSE]).square().sum(-1)
+        total = total + 0.5 * (linear.weight * robust(square, linear.kernel)[0]).sum()
     value, _, _ = _prior_terms(problem, state)
     total = total + value + _shared_prior(problem, state)[0]
     if problem.num_frames > 1:
@@ -252,6 +253,10 @@ def _all_rows(problem: Problem, state: TrackState) -> list[_Rows]:
         rows.append(_reprojection_rows(problem, state, posed, term, J3, by_joints))
         if term.group.start == 0:
             rows.append(_direction_rows(problem, posed, term.group, J3))
+            rows += [
+                _linear_rows(problem, linear, posed, term.group, J3, by_joints)
+                for linear in problem.linear_terms
+            ]
     return rows
 
 
@@ -316,3 +321,31 @@ def _direction_rows(problem: Problem, posed: PosedRig, group: Group, J3: Tensor)
     r = (residual * root_weight[..., None]).flatten(1)
     by_frame = (across @ (J3[:, b] - J3[:, a])).flatten(1, 2)
     return _Rows(r, by_frame, group.columns, r.new_zeros(*r.shape, 0))
+
+
+def _linear_rows(
+    problem: Problem,
+    term: LinearTerm,
+    posed: PosedRig,
+    group: Group,
+    J3: Tensor,
+    by_joints: Tensor,
+) -> _Rows:
+    residual = term.residual(posed.points[:, group.points])
+    weight = term.weight * robust(residual.square().sum(-1), term.kernel)[1]
+    root = weight.sqrt()[..., None]
+    rows = (term.rows * root[..., None, None]).flatten(1, 2)
+    shape = shape_jacobian(posed, group.shape, by_joints)
+    shared = [torch.einsum("nrmk,nmks->nrs", rows, shape)]
+    if problem.layout.focal:
+        shared.append(rows.new_zeros(*rows.shape[:2], 1))
+    if problem.layout.offsets:
+        index = torch.tensor(OFFSET_LANDMARKS)
+        moved = posed.G[:, problem.rig.main_bone[index]]
+        shared.append(torch.einsum("nrok,nokc->nroc", rows[:, :, index], moved).flatten(2))
+    return _Rows(
+        (residual * root).flatten(1),
+        torch.einsum("nrmk,nmkc->nrc", rows, J3),
+        group.columns,
+        torch.cat(shared, dim=2),
+    )

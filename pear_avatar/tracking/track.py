@@ -8,9 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pear_avatar.body import BodyModel
 from pear_avatar.body.ehm import EhmModel
+from pear_avatar.geometry.cameras import invert_rigid
+from pear_avatar.geometry.rotations import rotation_between
 from pear_avatar.tracking.clip_camera import check_camera, guess_camera, solver_camera
 from pear_avatar.tracking.initialise import STARTS, given_state, initial_state, spread_state
 from pear_avatar.tracking.observations import check_detections
@@ -23,6 +26,7 @@ from pear_avatar.tracking.track_stages import (
     WIDE_KERNEL,
     Clip,
     body_problem,
+    clip_up,
     full_problem,
     make_clip,
     make_rig,
@@ -57,14 +61,14 @@ def track_clip(
 
     Args:
         detections: landmarks of N frames; untrusted frames carry no weight and are bridged.
-        body: any body model with the mediapipe landmark sets; EHM-s also estimates the person's
+        body: any body model with the mediapipe landmark sets; EHM-s also finds the person's
             head and hand scales, and ``body.person(track.proportions)`` is then the body.
         camera: the clip's calibrated camera (one, or one per frame), whose world is then the
             track's; it stays as it is. Without it the world is the camera frame turned y-up, the
             principal point is the image centre and the focal length is refined from a guess.
         config: settings; the defaults if left out.
         initial: a first guess of all N frames in the camera's world (in the default camera's,
-            if there is none), coefficients in this body's order; it replaces the search from
+            if none is given), coefficients in this body's order; it replaces the search from
             several guesses of the tracker's own.
         progress: called as ``progress("track", done, total)``.
 
@@ -95,23 +99,36 @@ def track_clip(
             person, plain = None, body
             rig = make_rig(body, config)
         refine = camera is None and config.focal_sigma > 0
-        clip = make_clip(detections, rig, clip_camera, config, refine_focal=refine)
+        known = camera is not None or not config.level_sigma
+        up = T_world_solver[1, :3].to(clip_camera.K) if known else None
+        clip = make_clip(detections, rig, clip_camera, config, refine_focal=refine, up=up)
         start = None
         if initial is not None:
             initial = replace(initial, betas=initial.betas[..., : config.num_betas])
             start = given_state(initial, detections.trusted, detections.time, T_world_solver, rig)
         state, person = _solve(clip, person, start, progress)
         found = None
+        if up is None:
+            final = clip if person is None else replace(clip, rig=person.rig(state.betas))
+            given, T_world_solver = _levelled(given, T_world_solver, clip_up(final, state))
         if person is not None:
             found, plain = person.proportions(state.betas), person.body(state.betas)
             state = replace(state, betas=state.betas[: person.num_betas])
         return make_track(detections, plain, state, given, T_world_solver, found)
 
 
+def _levelled(camera: Camera, T_world_solver: Tensor, up: Tensor) -> tuple[Camera, Tensor]:
+    """The camera and the solver in a world whose y axis is ``up`` (3,) of the solver's."""
+    T = torch.eye(4, dtype=T_world_solver.dtype)
+    T[:3, :3] = rotation_between(up, up.new_tensor([0.0, 1.0, 0.0])).to(T)
+    T_camera_world = camera.T_camera_world @ invert_rigid(T).to(camera.T_camera_world)
+    return replace(camera, T_camera_world=T_camera_world), T @ T_world_solver
+
+
 def _solve(
     clip: Clip, person: PersonModel | None, start: TrackState | None, progress: Progress | None
 ) -> tuple[TrackState, PersonModel | None]:
-    """The solution, and the body model that its betas belong to."""
+    """The solution, and the person in whose terms its shape is told."""
     config = clip.config
     coarse = len(STARTS) * config.coarse_steps if start is None else _GIVEN_STEPS
     fine = fine_steps(config, clip.detections.num_frames)
@@ -150,7 +167,7 @@ def _solve(
 def fine_steps(config: TrackConfig, frames: int) -> int:
     """Most steps on all frames: short clips, whose steps are cheap, get more for the same work.
 
-    Few views hardly separate shape from distance, so that the minimum lies in a long valley.
+    Their few views hardly tell shape from distance, so that the minimum lies in a long valley.
     """
     return int(config.fine_steps * min(max(_LONG_CLIP / frames, 1), _MOST_TIMES))
 
@@ -164,6 +181,7 @@ def _coarse_start(clip: Clip, advance: Callable[[], None]) -> TrackState:
         clip.camera.frames(torch.from_numpy(index)),
         clip.config,
         refine_focal=False,
+        up=clip.up,
     )
     steps = clip.config.coarse_steps
     results = []

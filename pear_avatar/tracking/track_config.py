@@ -24,7 +24,7 @@ class TrackConfig:
     fine_steps: int = 16
     #: frames of the coarse stage, evenly spread
     coarse_frames: int = 60
-    #: focal length guess over the longer image side, where there is no camera
+    #: focal length guess over the longer image side, where no camera is given
     focal_guess: float = 1.1
     #: standard deviation of the natural log of the focal length; 0 keeps the guess
     focal_sigma: float = 0.12
@@ -32,15 +32,22 @@ class TrackConfig:
     height_mean: float = 1.70
     height_sigma: float = 0.10
     #: standard deviations of the scales of head and hands around one; 0 keeps one (they are
-    #: solved for only where the body is EHM-s)
+    #: solved for only where the tracker is given EHM-s)
     head_scale_sigma: float = 0.1
     hand_scale_sigma: float = 0.1
     smoothness: float = 1.0
     pose_prior: float = 0.4
     #: trust in the detector's own 3D bone directions once the pose has settled (1 before)
     world_directions: float = 0.5
-    #: how far a clip's landmarks may lie off the body's own points, in their expected errors
-    landmark_offsets: float = 1.0
+    #: how far a clip's landmarks may lie off the body's own points, in their expected errors;
+    #: free ones take up lean and leg length, so 0 keeps the body's own
+    landmark_offsets: float = 0.0
+    #: trust in the balance of a standing person, and in a level floor with feet that stay put
+    balance: float = 1.0
+    ground: float = 1.0
+    #: degrees, spread of an unknown camera's pitch, which is found from how the person stands;
+    #: 0 takes the camera as level
+    level_sigma: float = 12.0
     #: confidence that a hand or the face must reach in some frame to be solved at all
     min_part_confidence: float = 0.3
 

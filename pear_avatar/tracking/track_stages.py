@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +11,14 @@ from torch import Tensor
 from pear_avatar.body import BodyModel
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.topology import IRIS_POINTS, NUM_HAND, NUM_POSE, TRACKED_FACE_POINTS
+from pear_avatar.tracking.footing import (
+    SOLES,
+    LinearTerm,
+    find_footing,
+    foot_speeds,
+    footing_terms,
+)
+from pear_avatar.tracking.gravity import find_up
 from pear_avatar.tracking.groups import make_group
 from pear_avatar.tracking.initialise import viewing_turn
 from pear_avatar.tracking.observations import OFFSET_LANDMARKS, Observations, make_observations
@@ -52,7 +61,11 @@ _FEW_BETAS = 10
 
 @dataclass(frozen=True)
 class Clip:
-    """What every stage needs; ``parts``: whether left hand, right hand, face are ever seen."""
+    """What every stage needs.
+
+    parts: whether left hand, right hand, face are ever seen. up: (3,) against gravity in the
+    solver's world; None where it is to be found.
+    """
 
     detections: ClipDetections
     observations: Observations
@@ -61,6 +74,7 @@ class Clip:
     config: TrackConfig
     parts: tuple[bool, bool, bool]
     refine_focal: bool
+    up: Tensor | None = None
 
 
 def make_rig(body: BodyModel, config: TrackConfig) -> PointRig:
@@ -81,6 +95,7 @@ def make_clip(
     config: TrackConfig,
     *,
     refine_focal: bool,
+    up: Tensor | None = None,
 ) -> Clip:
     """Weigh the detections and bring the detector's 3D into the solver's world."""
     o = make_observations(detections, DTYPE)
@@ -89,7 +104,7 @@ def make_clip(
     flip = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=DTYPE))
     T_solver_view = camera.R.transpose(1, 2) @ flip @ viewing_turn(o, camera)
     o = replace(o, direction=o.direction @ T_solver_view.transpose(1, 2))
-    return Clip(detections, o, camera, rig, config, (left, right, face), refine_focal)
+    return Clip(detections, o, camera, rig, config, (left, right, face), refine_focal, up)
 
 
 def body_problem(clip: Clip, state: TrackState, kernel: float) -> Problem:
@@ -102,7 +117,9 @@ def body_problem(clip: Clip, state: TrackState, kernel: float) -> Problem:
         False,
     )
     terms = _pose_and_face_terms(clip, layout, state, kernel)
-    return _problem(clip, layout, terms, _EARLY_DIRECTIONS)
+    # An up that is still unknown is found from a pose that no guess of it has bent.
+    standing = () if clip.up is None else _standing(clip, state)
+    return _problem(clip, layout, terms, standing, _EARLY_DIRECTIONS)
 
 
 def _pose_and_face_terms(
@@ -141,7 +158,7 @@ def full_problem(clip: Clip, state: TrackState, kernel: float) -> Problem:
         if seen:
             weight = weight * _HAND_SHARE
             terms.append(_term(clip, layout, points, px, weight, o.hand_noise, scale, kernel))
-    return _problem(clip, layout, tuple(terms), config.world_directions)
+    return _problem(clip, layout, tuple(terms), _standing(clip, state), config.world_directions)
 
 
 def _term(
@@ -184,7 +201,11 @@ def _face_visibility(clip: Clip, state: TrackState) -> Tensor:
 
 
 def _problem(
-    clip: Clip, layout: Layout, terms: tuple[PointTerm, ...], direction_share: float
+    clip: Clip,
+    layout: Layout,
+    terms: tuple[PointTerm, ...],
+    standing: tuple[LinearTerm, ...],
+    direction_share: float,
 ) -> Problem:
     config, o = clip.config, clip.observations
     sigma = clip.rig.sigma[list(OFFSET_LANDMARKS)] * max(config.landmark_offsets, 1e-3)
@@ -200,7 +221,37 @@ def _problem(
         expression_precision=_expression_precision(o, layout.num_expression),
         offset_sigma=sigma.clamp_min(1e-3),
         smoothness=_smoothness(layout, o.time, config.smoothness),
+        linear_terms=standing,
     )
+
+
+def clip_up(clip: Clip, state: TrackState) -> Tensor:
+    """(3,) against gravity in the solver's world: known, or found from how the state stands."""
+    if clip.up is not None:
+        return clip.up
+    points = state.pose(clip.rig).points[:, _POSE]
+    speeds = foot_speeds(clip.observations, _pixels_per_metre(clip, state))
+    rest = _resting_soles(clip.rig, state.betas)
+    return find_up(clip.observations, speeds, points, rest, math.radians(clip.config.level_sigma))
+
+
+def _standing(clip: Clip, state: TrackState) -> tuple[LinearTerm, ...]:
+    config, o = clip.config, clip.observations
+    if config.balance <= 0 and config.ground <= 0:
+        return ()
+    up = clip_up(clip, state)
+    points = state.pose(clip.rig).points[:, _POSE]
+    speeds = foot_speeds(o, _pixels_per_metre(clip, state))
+    footing = find_footing(o, speeds, points, up, _resting_soles(clip.rig, state.betas))
+    return footing_terms(footing, points, up, o.time, config.balance, config.ground)
+
+
+def _resting_soles(rig: PointRig, betas: Tensor) -> Tensor:
+    """(2, 2): left and right heel and toe over the lower of the two, at rest."""
+    rest = torch.zeros(rig.num_points, 3, dtype=DTYPE)
+    rest.index_add_(0, rig.pair_point, rig.pair_rest + rig.pair_shape @ betas)
+    y = rest[[i for sole in SOLES for i in sole], 1].reshape(2, 2)
+    return y - y.amin(1, keepdim=True)
 
 
 def _pose_precision(dofs: Dofs, o: Observations, config: TrackConfig) -> Tensor:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from pear_avatar.perception.appearance import NUM_COLOR_BINS
 from pear_avatar.perception.masks import PackedMask
-from pear_avatar.perception.raw import NUM_COLOR_BINS, RawClip
+from pear_avatar.perception.raw import RawClip
 
 WIDTH, HEIGHT, SCALE = 640, 480, 200.0  # pixels per metre
 

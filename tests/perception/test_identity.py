@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from synthetic_people import HEIGHT, SCALE, WIDTH, clip, standing
 
-from pear_avatar.perception.identity import find_main_person, search_box, similarity
+from pear_avatar.perception.appearance import similarity
+from pear_avatar.perception.identity import find_main_person, search_box
 from pear_avatar.perception.measure import person_boxes
 from pear_avatar.perception.raw import RawClip
 

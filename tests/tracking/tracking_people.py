@@ -149,3 +149,44 @@ def _slow(rng: np.random.Generator, shape: tuple[int, ...], width: float) -> np.
     """Unit-variance noise that wanders over about ``width`` frames."""
     noise = gaussian_filter1d(rng.standard_normal((shape[0] + 40, *shape[1:])), width, axis=0)
     return noise[20 : 20 + shape[0]] * np.sqrt(2 * width * np.sqrt(np.pi))
+
+
+def standing_person(body: BodyModel, num_frames: int = 16, *, distance: float = 3.8) -> BodyParams:
+    """Somebody who stands in balance on both feet and gestures with hanging arms."""
+    t = np.linspace(0, 2 * np.pi, num_frames)
+    aa = torch.zeros(num_frames, 55, 3)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        lift = -1.1 + 0.25 * np.sin(t + (sign > 0))
+        aa[:, JOINT_INDEX[f"{side}_shoulder"], 2] = sign * torch.from_numpy(lift).float()
+        aa[:, JOINT_INDEX[f"{side}_elbow"], 1] = -sign * torch.from_numpy(0.5 + 0.3 * np.cos(t))
+        aa[:, JOINT_INDEX[f"{side}_hip"], 0] = -0.06
+        aa[:, JOINT_INDEX[f"{side}_knee"], 0] = 0.10
+        aa[:, JOINT_INDEX[f"{side}_ankle"], 0] = -0.04
+    aa[:, 0, 0] = 0.01
+    transl = torch.tensor([0.0, -0.05, -distance]).repeat(num_frames, 1)
+    return BodyParams(
+        torch.zeros(body.num_betas),
+        torch.zeros(num_frames, body.num_expression),
+        axis_angle_to_matrix(aa),
+        transl,
+    )
+
+
+def bend(params: BodyParams, joint: str, degrees: float) -> BodyParams:
+    """The same motion with one joint turned further about its own x axis."""
+    turn = axis_angle_to_matrix(torch.tensor([np.radians(degrees), 0.0, 0.0]).float())
+    rotations = params.rotations.clone()
+    rotations[:, JOINT_INDEX[joint]] = rotations[:, JOINT_INDEX[joint]] @ turn
+    return replace(params, rotations=rotations)
+
+
+def pitched_camera(pitch: float, roll: float, distance: float = 3.8) -> Camera:
+    """A tall camera that looks ``pitch`` degrees down at the person's middle, rolled."""
+    down = axis_angle_to_matrix(torch.tensor([np.radians(pitch), 0.0, 0.0]).float())
+    askew = axis_angle_to_matrix(torch.tensor([0.0, 0.0, np.radians(roll)]).float())
+    level = tall_camera()
+    T_level_world = torch.eye(4)
+    centre = torch.tensor([0.0, -0.05, -distance])
+    T_level_world[:3, :3] = askew @ down
+    T_level_world[:3, 3] = centre - askew @ down @ centre
+    return replace(level, T_camera_world=level.T_camera_world @ T_level_world)

@@ -1,4 +1,4 @@
-"""Options of reading a pose file: facts that the file does not hold."""
+"""What the reader of a pose file is told that the file does not say about itself."""
 
 from __future__ import annotations
 
