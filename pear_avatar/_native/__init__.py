@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_uint32, c_void_p
 from pathlib import Path
 
 from pear_avatar.errors import PearError
@@ -47,6 +47,26 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     ),
 }
 
+#: Drawing of triangle meshes, looked up on first use.
+_MESH_SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
+    "pear_mesh_draw": (c_int, [*[c_void_p] * 4, *[c_int] * 4, *[c_void_p] * 2]),
+    "pear_mesh_weights": (c_int, [*[c_void_p] * 3, *[c_int] * 4, *[c_void_p] * 2]),
+    "pear_mesh_normals": (c_int, [c_void_p, c_int, c_void_p, c_int, c_void_p]),
+    "pear_mesh_shade": (
+        c_int,
+        [
+            *[c_void_p] * 4, *[c_int] * 4, *[c_void_p] * 8, c_int, c_void_p, c_int, c_float,
+            *[c_void_p] * 2,
+        ],
+    ),
+    "pear_backdrop": (
+        c_int,
+        [*[c_int] * 2, *[c_void_p] * 3, *[c_int] * 2, *[c_void_p] * 2, c_int, *[c_void_p] * 2,
+         c_int, c_void_p],
+    ),
+    "pear_develop": (c_int, [c_void_p, c_int, c_void_p, c_float, c_float, c_uint32, c_void_p]),
+}  # fmt: skip
+
 
 class NativeLibraryError(PearError, ImportError):
     """The C++ core is missing, stale, or cannot run on this processor."""
@@ -73,10 +93,7 @@ def library() -> ctypes.CDLL:
             f"{_LIBRARY_PATH} has interface version {found}, this package needs {_ABI_VERSION}: "
             f"{_REMEDY} again"
         )
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(lib, name)
-        function.restype = result
-        function.argtypes = arguments
+    _declare(lib, _SIGNATURES)
     if lib.pear_isa() is None:
         raise NativeLibraryError(
             f"PEAR_AVATAR_ISA={os.environ.get('PEAR_AVATAR_ISA')!r} names no kernels that this "
@@ -84,6 +101,28 @@ def library() -> ctypes.CDLL:
             "generic (other processors)"
         )
     return lib
+
+
+@functools.cache
+def mesh_library() -> ctypes.CDLL:
+    """The C++ core with the functions that draw triangle meshes.
+
+    Raises:
+        NativeLibraryError: as of :func:`library`, or the library was built before it had them.
+    """
+    lib = library()
+    _declare(lib, _MESH_SIGNATURES)
+    return lib
+
+
+def _declare(lib: ctypes.CDLL, signatures: dict[str, tuple[type | None, list[type]]]) -> None:
+    for name, (result, arguments) in signatures.items():
+        try:
+            function = getattr(lib, name)
+        except AttributeError:
+            raise NativeLibraryError(f"{_LIBRARY_PATH} lacks {name}: {_REMEDY} again") from None
+        function.restype = result
+        function.argtypes = arguments
 
 
 def is_available() -> bool:
