@@ -21,8 +21,8 @@ from pear_avatar.perception import detect_clip
 from pear_avatar.recovery.lifter import LiftedClip, Lifter, layout
 from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
 from pear_avatar.recovery.smoothing import gaussian_body
+from pear_avatar.synthesis.poses import PosePool, load_pool
 from pear_avatar.training.lifter.noise import NoiseBank, truth_of
-from pear_avatar.training.lifter.poses import PosePool, load_pool
 from pear_avatar.training.lifter.renders import RenderSet, make_renders
 from pear_avatar.training.lifter.score import Scorer, align
 from pear_avatar.training.lifter.views import in_sight

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "machine": {"_native"},
     "_native": {"errors"},
     "io": _BASE,
-    "geometry": _FILES,
+    "geometry": _FILES | {"_native"},
     "body": _MATHS | {"_native"},
     "splatting": _MATHS | {"_native"},
     "motion": _MATHS | {"body"},

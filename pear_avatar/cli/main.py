@@ -22,6 +22,7 @@ from pear_avatar.cli import (
     live,
     recover,
     render,
+    synth,
     synthetic,
     view,
 )
@@ -41,6 +42,7 @@ _COMMANDS = (
     doctor,
     assets,
     bench,
+    synth,
     synthetic,
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from pear_avatar.synthesis.assembly import Piece, Skin, smoothstep
 from pear_avatar.synthesis.garments import CutMesh, cut_mesh, lift, shrink_wrap
@@ -209,9 +210,8 @@ def shoe(skin: Skin, side: str) -> Piece:
     points = np.concatenate([upper, *(sole * [1, 0, 1] + [0, floor + h, 0] for h in (0, 0.018))])
     rest, faces = shrink_wrap(points.astype(np.float64), levels=4)
     rest[:, 1] = np.maximum(rest[:, 1], floor)
-    gap = np.linalg.norm(rest[:, None] - foot[None], axis=2)
-    nearest = np.argpartition(gap, 8, axis=1)[:, :8]
-    near = 1.0 / (np.take_along_axis(gap, nearest, 1) + 0.005)
+    gap, nearest = cKDTree(foot).query(rest, k=8)
+    near = 1.0 / (gap + 0.005)
     bound = (weights[nearest] * near[..., None]).sum(1) / near.sum(1)[:, None]
     frame = np.stack(
         [(rest[:, 0] - center[0]) * sign, rest[:, 1] - floor, rest[:, 2] - rest[:, 2].min()], 1

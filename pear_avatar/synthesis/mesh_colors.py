@@ -11,7 +11,7 @@ from pear_avatar.synthesis.person import Person
 _MOST = 12
 
 
-def bake(person: Person, texel: float = 0.005, fine: float = 0.0025) -> MeshColors:
+def bake(person: Person, texel: float = 0.007, fine: float = 0.0025) -> MeshColors:
     """Paint a person once and for all.
 
     Args:
@@ -27,7 +27,7 @@ def bake(person: Person, texel: float = 0.005, fine: float = 0.0025) -> MeshColo
     middle = corner.mean(1)
     close = (middle[:, 1] > person.rest[:, 1].max() - 0.30) | (np.abs(middle[:, 0]) > wrist)
     spacing = np.where(close, fine, texel)
-    resolution = np.clip(np.ceil(longest / spacing), 1, _MOST).astype(np.uint8)
+    resolution = np.clip(np.round(longest / spacing), 1, _MOST).astype(np.uint8)
     count = (resolution.astype(np.int64) + 1) * (resolution.astype(np.int64) + 2) // 2
     start = np.cumsum(count) - count
     texels = np.empty((int(count.sum()), 4), np.uint8)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from pear_avatar.body.model import BodyModel
 from pear_avatar.synthesis import complexion, fabric, paint
@@ -114,7 +115,7 @@ def _expression(body: BodyModel, skin: Skin, assembly: Assembly) -> tuple[np.nda
     for piece in assembly.pieces:
         if piece.material is Material.BEARD:
             own = np.arange(start, start + len(piece.rest))
-            near = np.linalg.norm(piece.rest[:, None] - skin.rest[None, moved], axis=2).argmin(1)
+            near = cKDTree(skin.rest[moved]).query(piece.rest)[1]
             index.append(own)
             directions.append(dirs[moved[near]])
         start += len(piece.rest)

@@ -15,9 +15,9 @@ from pear_avatar.body import BodyModel, load_body
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, look_at, project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, geodesic_angle
 from pear_avatar.recovery.lifter import Lifter
+from pear_avatar.synthesis.poses import HELD_OUT, PosePool, load_pool
 from pear_avatar.training.lifter import train
 from pear_avatar.training.lifter.losses import resting_body
-from pear_avatar.training.lifter.poses import HELD_OUT, PosePool, load_pool
 from pear_avatar.training.lifter.score import align
 from pear_avatar.types import BodyParams, Camera, ClipDetections
 

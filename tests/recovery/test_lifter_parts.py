@@ -19,8 +19,8 @@ from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
 from pear_avatar.recovery.lifter.lifter_network import LifterNetwork, Whitening
 from pear_avatar.recovery.lifter.place import place
 from pear_avatar.recovery.lifter.weights import load_network, save_network
+from pear_avatar.synthesis.poses import PoseSampler, mirror_body, upright
 from pear_avatar.training.lifter.noise import NoiseBank
-from pear_avatar.training.lifter.poses import PoseSampler, mirror_body, upright
 from pear_avatar.training.lifter.samples import SampleMaker
 from pear_avatar.training.lifter.score import align
 from pear_avatar.training.lifter.views import to_rays

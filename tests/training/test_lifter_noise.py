@@ -13,8 +13,8 @@ from pear_avatar.body import BodyModel, load_body
 from pear_avatar.body.topology import MIRROR_POSE
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.features import person_box
+from pear_avatar.synthesis.poses import PoseSampler
 from pear_avatar.training.lifter.noise import fit_noise, seen_in, truth_of
-from pear_avatar.training.lifter.poses import PoseSampler
 from pear_avatar.training.lifter.renders import RenderSet, make_renders, set_face
 from pear_avatar.training.lifter.views import sample_headings, to_rays
 

@@ -90,6 +90,11 @@ void draw_backdrop(const BackdropArgs& args);
 void irradiance(const float sh[27], const float n[3], float rgb[3]);
 // Share of the sun that reaches a place, 0 to 1.
 float sunlight(const Light& light, const ShadowMap& shadow, const float place[3]);
+// std::floor is a call on processors without SSE4.1, for which this file is built.
+inline int floor_to_int(float x) {
+  const int whole = static_cast<int>(x);
+  return whole - (x < static_cast<float>(whole));
+}
 // Display value 0 to 255 to linear.
 const float* linear_table();
 

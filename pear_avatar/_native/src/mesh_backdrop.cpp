@@ -14,9 +14,19 @@ struct Texture {
   const uint8_t* data;
   int size;
   float scale;
+  float mean[3];
 };
 
-float wrap(float x) { return x - std::floor(x); }
+Texture texture_of(const uint8_t* data, int size, float scale) {
+  Texture t = {data, size, scale, {0, 0, 0}};
+  const float* linear = linear_table();
+  for (int64_t texel = 0; texel < static_cast<int64_t>(size) * size; ++texel)
+    for (int k = 0; k < 3; ++k) t.mean[k] += linear[data[3 * texel + k]];
+  for (int k = 0; k < 3; ++k) t.mean[k] /= static_cast<float>(size) * size;
+  return t;
+}
+
+float wrap(float x) { return x - static_cast<float>(floor_to_int(x)); }
 
 // Bilinear colour of a repeating texture, faded towards its mean where a pixel covers many texels.
 void sample(const Texture& t, float x, float y, float footprint, float rgb[3]) {
@@ -34,14 +44,7 @@ void sample(const Texture& t, float x, float y, float footprint, float rgb[3]) {
     };
     const float sharp = (1 - b) * ((1 - a) * at(i, j) + a * at(i1, j)) +
                         b * ((1 - a) * at(i, j1) + a * at(i1, j1));
-    float mean = 0.f;
-    if (blur > 0.f) {
-      const int step = std::max(t.size / 8, 1);
-      for (int r = step / 2; r < t.size; r += step)
-        for (int c = step / 2; c < t.size; c += step) mean += at(c, r);
-      mean /= 64.f;
-    }
-    rgb[k] = (1 - blur) * sharp + blur * mean;
+    rgb[k] = (1 - blur) * sharp + blur * t.mean[k];
   }
 }
 
@@ -53,7 +56,7 @@ void sky(const BackdropArgs& a, const float d[3], float rgb[3]) {
   const float longitude = std::atan2(d[0], d[2]), latitude = std::asin(std::min(std::max(d[1], -1.f), 1.f));
   const float u = wrap(longitude / (2 * kPi) + 0.5f) * a.panorama_width - 0.5f;
   const float v = (0.5f - latitude / kPi) * a.panorama_height - 0.5f;
-  const int i = static_cast<int>(std::floor(u)), j = static_cast<int>(std::floor(v));
+  const int i = floor_to_int(u), j = floor_to_int(v);
   const float p = u - i, q = v - j;
   const int w = a.panorama_width, h = a.panorama_height;
   const int i0 = (i + w) % w, i1 = (i + 1 + w) % w;
@@ -105,7 +108,7 @@ Hit trace(const BackdropArgs& a, const float d[3]) {
   return hit;
 }
 
-void pixel(const BackdropArgs& a, int column, int row, float rgb[3]) {
+void pixel(const BackdropArgs& a, const Texture& ground, const Texture& wall, int column, int row, float rgb[3]) {
   const float c[3] = {(column + 0.5f - a.cx) / a.fx, (row + 0.5f - a.cy) / a.fy, 1.f};
   float d[3];
   for (int k = 0; k < 3; ++k)
@@ -122,11 +125,9 @@ void pixel(const BackdropArgs& a, int column, int row, float rgb[3]) {
     for (int k = 0; k < 3; ++k) rgb[k] = behind[k];
     return;
   }
-  const Texture texture = hit.wall ? Texture{a.wall, a.texture_size, a.wall_scale}
-                                   : Texture{a.ground, a.texture_size, a.ground_scale};
   const float slant = std::max(std::fabs(d[0] * hit.n[0] + d[1] * hit.n[1] + d[2] * hit.n[2]), 0.05f);
   float color[3], light[3], place[3];
-  sample(texture, hit.u, hit.v, hit.t / (a.fx * slant), color);
+  sample(hit.wall ? wall : ground, hit.u, hit.v, hit.t / (a.fx * slant), color);
   irradiance(a.light.sh, hit.n, light);
   for (int k = 0; k < 3; ++k) place[k] = a.eye[k] + hit.t * d[k];
   float sun = std::max(hit.n[0] * a.light.sun[0] + hit.n[1] * a.light.sun[1] +
@@ -141,9 +142,11 @@ void pixel(const BackdropArgs& a, int column, int row, float rgb[3]) {
 }  // namespace
 
 void draw_backdrop(const BackdropArgs& a) {
+  const Texture ground = texture_of(a.ground, a.texture_size, a.ground_scale);
+  const Texture wall = texture_of(a.wall, a.texture_size, a.wall_scale);
   for (int row = 0; row < a.height; ++row)
     for (int column = 0; column < a.width; ++column)
-      pixel(a, column, row, a.rgb + 3 * (static_cast<int64_t>(row) * a.width + column));
+      pixel(a, ground, wall, column, row, a.rgb + 3 * (static_cast<int64_t>(row) * a.width + column));
 }
 
 }  // namespace pear

@@ -28,12 +28,11 @@ Corners corners_of(const MeshView& mesh, int face) {
 }
 
 int first_pixel(float low) {
-  return static_cast<int>(std::max(std::ceil(std::min(low, 1e9f) - 0.5f), 0.f));
+  return std::max(-floor_to_int(0.5f - std::min(std::max(low, -1e6f), 1e6f)), 0);
 }
 
 int last_pixel(float high, int size) {
-  return static_cast<int>(
-      std::min(std::floor(std::max(high, -1e9f) - 0.5f), static_cast<float>(size - 1)));
+  return std::min(floor_to_int(std::min(std::max(high, -1e6f), 1e6f) - 0.5f), size - 1);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Light on meshes: irradiance from spherical harmonics, a shadowed sun, a highlight.
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <vector>
 
 #include "mesh.h"
 
@@ -8,7 +10,6 @@ namespace pear {
 namespace {
 
 constexpr float kWrap = 0.15f;      // light that creeps round the terminator
-constexpr float kGlossPower = 28.f;
 constexpr float kBackSide = 0.75f;  // the inside of cloth and hair gets less light
 
 float dot(const float* a, const float* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
@@ -82,7 +83,9 @@ void shade_sample(const ShadeArgs& a, int face, int column, int row, float rgb[3
     float half[3];
     for (int k = 0; k < 3; ++k) half[k] = view[k] + a.light.sun[k];
     normalise(half);
-    shine = coat[3] * sun * std::pow(std::max(dot(n, half), 0.f), kGlossPower);
+    float lobe = std::max(dot(n, half), 0.f);
+    for (int squared = 0; squared < 5; ++squared) lobe *= lobe;  // to the power of 32
+    shine = coat[3] * sun * lobe;
   }
   for (int k = 0; k < 3; ++k)
     rgb[k] = side * coat[k] * (light[k] + sun * a.light.sun_rgb[k]) +
@@ -126,11 +129,15 @@ float sunlight(const Light& light, const ShadowMap& shadow, const float place[3]
     at[k] = light.shadow[4 * k] * place[0] + light.shadow[4 * k + 1] * place[1] +
             light.shadow[4 * k + 2] * place[2] + light.shadow[4 * k + 3];
   const float limit = at[2] - light.bias;
+  const float reach = light.softness + 1.f;
+  if (at[0] < -reach || at[1] < -reach || at[0] > shadow.size + reach ||
+      at[1] > shadow.size + reach)
+    return 1.f;
   float lit = 0.f;
   for (int dy = -1; dy <= 1; ++dy)
     for (int dx = -1; dx <= 1; ++dx) {
-      const int column = static_cast<int>(std::floor(at[0] + dx * light.softness));
-      const int row = static_cast<int>(std::floor(at[1] + dy * light.softness));
+      const int column = floor_to_int(at[0] + dx * light.softness);
+      const int row = floor_to_int(at[1] + dy * light.softness);
       const bool inside = column >= 0 && row >= 0 && column < shadow.size && row < shadow.size;
       const bool dark =
           inside && shadow.depth[static_cast<int64_t>(row) * shadow.size + column] < limit;
@@ -140,18 +147,31 @@ float sunlight(const Light& light, const ShadowMap& shadow, const float place[3]
 }
 
 void shade_mesh(const ShadeArgs& a) {
-  const int s = a.samples, width = a.buffer.width / s;
+  const int s = a.samples, width = a.buffer.width / s, height = a.buffer.height / s;
   const float share = a.share / (s * s);
-  for (int row = 0; row < a.buffer.height; ++row)
-    for (int column = 0; column < a.buffer.width; ++column) {
-      const int id = a.buffer.ids[static_cast<int64_t>(row) * a.buffer.width + column];
-      const int face = id - a.first_id;
-      if (id < a.first_id || face >= a.mesh.num_faces) continue;
-      float rgb[3];
-      shade_sample(a, face, column, row, rgb);
-      const int64_t pixel = static_cast<int64_t>(row / s) * width + column / s;
-      for (int k = 0; k < 3; ++k) a.rgb[3 * pixel + k] += share * rgb[k];
-      a.alpha[pixel] += share;
+  std::vector<int> faces(static_cast<std::size_t>(s) * s);
+  for (int row = 0; row < height; ++row)
+    for (int column = 0; column < width; ++column) {
+      int found = 0;
+      for (int k = 0; k < s * s; ++k) {
+        const int64_t line = static_cast<int64_t>(row * s + k / s) * a.buffer.width;
+        const int face = a.buffer.ids[line + column * s + k % s] - a.first_id;
+        faces[k] = face >= 0 && face < a.mesh.num_faces ? face : -1;
+        found += faces[k] >= 0;
+      }
+      if (!found) continue;
+      const int64_t pixel = static_cast<int64_t>(row) * width + column;
+      for (int k = 0; k < s * s; ++k) {
+        if (faces[k] < 0) continue;
+        // Samples of one face share the colour of the first.
+        int same = 1;
+        for (int other = k + 1; other < s * s; ++other)
+          if (faces[other] == faces[k]) faces[other] = -1, ++same;
+        float rgb[3];
+        shade_sample(a, faces[k], column * s + k % s, row * s + k / s, rgb);
+        for (int c = 0; c < 3; ++c) a.rgb[3 * pixel + c] += share * same * rgb[c];
+        a.alpha[pixel] += share * same;
+      }
     }
 }
 

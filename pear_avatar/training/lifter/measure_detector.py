@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from pear_avatar.body.open_body import load_body
+from pear_avatar.synthesis.poses import load_pool
 from pear_avatar.training.lifter.noise import fit_noise
-from pear_avatar.training.lifter.poses import load_pool
 from pear_avatar.training.lifter.renders import make_renders
 
 _log = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from pear_avatar.perception.parts import search_parts
 from pear_avatar.perception.passes import missing_parts, with_parts
 from pear_avatar.perception.raw import raw_frame, stack_frames
 from pear_avatar.synthesis.person import Person
+from pear_avatar.synthesis.poses import PosePool, PoseSampler
 from pear_avatar.synthesis.stage import Stage, film, make_stage
 from pear_avatar.synthesis.synthetic_person import make_person
-from pear_avatar.training.lifter.poses import PosePool, PoseSampler
 from pear_avatar.training.lifter.views import sample_headings, sample_views
 
 _log = logging.getLogger(__name__)

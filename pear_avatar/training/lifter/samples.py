@@ -20,8 +20,8 @@ from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.decode import FaceBasis
 from pear_avatar.recovery.lifter.features import Box, Seen, person_box, pose_mask
 from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
+from pear_avatar.synthesis.poses import PosePool, PoseSampler
 from pear_avatar.training.lifter.noise import NoiseBank, body_keys
-from pear_avatar.training.lifter.poses import PosePool, PoseSampler
 from pear_avatar.training.lifter.views import in_sight, sample_headings, sample_views, to_rays
 
 #: Shape coefficients that people vary in; only the first are asked of the network.

@@ -11,9 +11,9 @@ from pear_avatar.recovery.lifter.decode import FaceBasis, Lifted, decode
 from pear_avatar.recovery.lifter.features import Box, Seen, encode
 from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
 from pear_avatar.recovery.lifter.lifter_network import LifterNetwork
+from pear_avatar.synthesis.poses import PosePool
 from pear_avatar.training.lifter.losses import action_directions
 from pear_avatar.training.lifter.noise import NoiseBank
-from pear_avatar.training.lifter.poses import PosePool
 from pear_avatar.training.lifter.samples import SampleMaker, Target
 
 _SEED = 999

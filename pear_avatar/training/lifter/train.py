@@ -23,9 +23,9 @@ from pear_avatar.io.atomic import atomic_path
 from pear_avatar.recovery.lifter.features import encode
 from pear_avatar.recovery.lifter.lifter_network import LifterNetwork
 from pear_avatar.recovery.lifter.weights import save_network
+from pear_avatar.synthesis.poses import HELD_OUT, load_pool
 from pear_avatar.training.lifter.losses import Objective, total
 from pear_avatar.training.lifter.noise import NoiseBank
-from pear_avatar.training.lifter.poses import HELD_OUT, load_pool
 from pear_avatar.training.lifter.samples import SampleMaker
 from pear_avatar.training.lifter.score import Scorer
 

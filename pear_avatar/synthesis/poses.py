@@ -2,7 +2,7 @@
 
 Rotations are local, in the T-pose's axes (x to the person's left, y up, z forward). Roots carry
 only how the person stands, lies or leans; which way they face is the camera's business
-(:mod:`pear_avatar.training.lifter.views`).
+(:mod:`pear_avatar.training.lifter.views`, :mod:`pear_avatar.synthesis.views`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS
+from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, MIRROR, NUM_JOINTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.errors import PearError
 from pear_avatar.geometry.rotations import (
@@ -28,7 +28,6 @@ from pear_avatar.motion.choreography import FILMED, UNSEEN, choreograph
 from pear_avatar.motion.formats.registry import load_motion
 from pear_avatar.motion.retarget.capture import CaptureMotion
 from pear_avatar.motion.retarget.retarget import retarget
-from pear_avatar.recovery.lifter import layout
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +128,7 @@ def upright(rotations: Tensor) -> Tensor:
 def mirror_body(rotations: Tensor) -> Tensor:
     """The mirror image of poses (M, 22, 3, 3)."""
     flip = torch.tensor([-1.0, 1.0, 1.0])
-    return rotations[:, list(layout.MIRROR_BODY)] * flip[:, None] * flip
+    return rotations[:, list(MIRROR[:22])] * flip[:, None] * flip
 
 
 class PoseSampler:
