@@ -232,7 +232,7 @@ def detections_of(renders: RenderSet, i: int) -> ClipDetections:
 
 @dataclass(frozen=True)
 class RealScore:
-    """Agreement of a lifted clip with its detections; not truth, which nobody knows.
+    """Agreement of a lifted clip with its detections; not truth, which is unknown.
 
     error: mean distance over the person's height (projected), hands and face likewise; pck05,
     pck10: shares within 5 and 10 % of the height; jitter, steady: mean acceleration of the joints

@@ -38,7 +38,7 @@ def two_view_score(lifter: Lifter, folder: Path, *, frames: int, side: int) -> T
     """Lift each of two synchronised views and compare with what both together say.
 
     Args:
-        lifter: to be measured; it is told the cameras' intrinsics.
+        lifter: to be measured; it gets the cameras' intrinsics.
         folder: with ``cam01.mp4``, ``cam03.mp4`` and ``cameras_opencv.json``.
         frames, side: at most so many frames, at most so many pixels a side.
     """

@@ -1,7 +1,7 @@
 """Other ways to draw the same splats on a CPU, for the splatting workloads.
 
 gsplat's torch reference does not run on a CPU as it is. It needs nerfacc, whose two functions are
-CUDA; it lists the tiles of each splat in a Python loop over splats; and it finds the (pixel,
+CUDA; it lists the tiles of each splat in a Python loop over splats; and it searches the (pixel,
 splat) pairs to composite with a CUDA kernel. Each gets an equal and much faster stand-in here, so
 that the comparison is with gsplat's arithmetic and not with its missing parts:
 

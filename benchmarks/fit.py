@@ -5,7 +5,7 @@ peer does the same work with what a CPU user has otherwise: batched torch skinni
 gsplat's own torch reference (with the stand-ins of ``benchmarks.raster``), and the torch SSIM.
 Both compute gradients for splats, clothes, pose and camera.
 
-A second figure tells how many steps a minute buys, a third what the whole step costs beside its
+A second figure is the number of steps a minute, a third what the whole step costs beside its
 drawing alone.
 """
 

@@ -83,7 +83,7 @@ def _compare(
             _PEER: partial(_published, network, kinds[""]),
             **{kind: recovery.vertices for kind, recovery in kinds.items()},
         }
-        calls = {key: _finished(partial(mesh, crops), device) for key, mesh in meshes.items()}
+        calls = {key: _synchronised(partial(mesh, crops), device) for key, mesh in meshes.items()}
         with torch.no_grad():
             ms = interleaved_medians(calls, repeats=41, warmup=3, budget_seconds=24)
         peer = 1e3 * batch / ms[_PEER]
@@ -144,7 +144,7 @@ def _calls_a_second(call: Callable[[], object], workers: int) -> float:
 def _lively_network(name: str, model: EhmModel) -> PearNetwork:
     """Random weights that let activations through, as trained ones do, and poses that vary.
 
-    A network fresh for training would show everybody in the mean pose, whatever the precision.
+    An untrained network would recover the mean pose for every person, whatever the precision.
     """
     torch.manual_seed(0)
     network = PearNetwork(PearConfig.named(name, output_sizes(model))).eval()
@@ -173,7 +173,7 @@ def _difference(name: str, network: PearNetwork, recovery: PearRecovery) -> Resu
     return Result(f"{name} {device}: mesh, {precision} to float32", millimetres, "mm", "lower")
 
 
-def _finished(call: Callable[[], object], device: torch.device) -> Callable[[], object]:
+def _synchronised(call: Callable[[], object], device: torch.device) -> Callable[[], object]:
     if device.type != "cuda":
         return call
 

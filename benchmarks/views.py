@@ -1,4 +1,4 @@
-"""Avatars from sides that nobody filmed, beside the truth.
+"""Avatars from sides that were not filmed, beside the truth.
 
 Synthetic people who differ are filmed in three ways (``_views_film``), fitted with the ``fast``
 preset through the command line, and drawn from all sides beside their true pictures

@@ -55,7 +55,7 @@ def _cgroup_quota() -> float | None:
 
 
 def total_memory_gib() -> float | None:
-    """Physical memory in GiB, or None where the system does not tell."""
+    """Physical memory in GiB, or None where the system does not report it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     except (AttributeError, OSError, ValueError):

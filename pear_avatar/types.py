@@ -9,7 +9,7 @@ Camera         OpenCV axes: x right, y down, z forward. Pixel centres lie at +0.
                (column u, row v) covers [u, u+1) x [v, v+1). ``K`` is in pixels.
 World          y up. For a clip without calibration the camera sits at the origin and looks
                about along -z, tilted as the tracker finds from how the person stands (level
-               where it finds nothing), so somebody who faces the camera has ``global_orient``
+               where it finds nothing), so a person who faces the camera has ``global_orient``
                near the identity.
 Body           SMPL-X's 55 joints and parameter names; template in T-pose, y up, facing +z,
                the person's left at +x. ``transl`` is added after posing; the root rotates about
@@ -130,7 +130,7 @@ class Proportions:
 class RenderOutput:
     """What a rasteriser returns for one camera (leading axes for several).
 
-    color: (*C, H, W, D) premultiplied by alpha, composited over ``background`` if one was given;
+    color: (*C, H, W, D) premultiplied by alpha, composited over ``background`` if there is one;
            may be a strided view on planar (D, H, W) memory.
     alpha: (*C, H, W, 1) accumulated opacity.
     depth: (*C, H, W, 1) alpha-weighted sum of camera-space z in metres (divide by alpha for the

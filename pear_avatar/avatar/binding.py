@@ -1,6 +1,6 @@
 """Splats tied to the body's triangles: where each one sits, and how it follows a posed mesh.
 
-How a bound splat moves with its triangle is told in :mod:`pear_avatar.splatting.skin_and_bind`.
+:mod:`pear_avatar.splatting.skin_and_bind` describes how a bound splat moves with its triangle.
 """
 
 from __future__ import annotations

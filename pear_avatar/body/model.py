@@ -226,7 +226,7 @@ class BodyModel:
 class ShapedBody:
     """A body of one shape (or a batch of shapes) in its rest pose.
 
-    joints: (*B, J, 3) metres. The other fields are what :meth:`BodyModel.shape` was given.
+    joints: (*B, J, 3) metres. The other fields are the arguments of :meth:`BodyModel.shape`.
     """
 
     model: BodyModel

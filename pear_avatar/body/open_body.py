@@ -156,7 +156,7 @@ def _build(arrays: dict[str, np.ndarray]) -> BodyModel:
     def real(key: str) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(arrays[key], dtype=np.float32))
 
-    def whole(key: str) -> Tensor:
+    def integers(key: str) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(arrays[key], dtype=np.int64))
 
     def rows_to_one(key: str) -> Tensor:
@@ -164,7 +164,7 @@ def _build(arrays: dict[str, np.ndarray]) -> BodyModel:
         return weights / weights.sum(-1, keepdim=True)
 
     # Regressing the blend shapes once makes joints a small product, without the mesh.
-    index, weight = whole("joint_regressor_index"), rows_to_one("joint_regressor_weight")
+    index, weight = integers("joint_regressor_index"), rows_to_one("joint_regressor_weight")
 
     def regress(values: Tensor) -> Tensor:
         return torch.einsum("jk,jk...->j...", weight.double(), values[index].double()).float()
@@ -173,7 +173,7 @@ def _build(arrays: dict[str, np.ndarray]) -> BodyModel:
     expression_dirs = real("expression_dirs")
     sets = {
         n: LandmarkSet(
-            whole(f"landmark_{n}_index"),
+            integers(f"landmark_{n}_index"),
             rows_to_one(f"landmark_{n}_weight"),
             real(f"landmark_{n}_sigma"),
         )
@@ -181,11 +181,11 @@ def _build(arrays: dict[str, np.ndarray]) -> BodyModel:
     }
     return BodyModel(
         v_template=template,
-        faces=whole("faces"),
+        faces=integers("faces"),
         shape_dirs=shape_dirs,
         expression_dirs=expression_dirs,
         pose_dirs=None,
-        skin_joints=whole("skin_joints"),
+        skin_joints=integers("skin_joints"),
         skin_weights=rows_to_one("skin_weights"),
         tree=KinematicTree.from_parents(PARENTS),
         joint_index=index,
@@ -194,9 +194,9 @@ def _build(arrays: dict[str, np.ndarray]) -> BodyModel:
         joint_shape_dirs=regress(shape_dirs),
         joint_expression_dirs=regress(expression_dirs),
         uv=real("uv"),
-        uv_faces=whole("uv_faces"),
+        uv_faces=integers("uv_faces"),
         part_names=tuple(str(n) for n in arrays["part_names"]),
-        face_part=whole("face_part"),
+        face_part=integers("face_part"),
         eyelid_dirs=real("eyelid_dirs"),
         arkit_names=tuple(str(n) for n in arrays["arkit_names"]),
         arkit_coef=real("arkit_coef"),

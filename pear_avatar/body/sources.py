@@ -87,13 +87,13 @@ def load_ehm(source: BodySource | None = None) -> EhmModel:
 
 def load_licensed_body(source: BodySource) -> BodyModel:
     """SMPL-X with everything that a fit needs; shared like :func:`load_ehm`."""
-    return _completed(require_asset(source.folder(), f"SMPL-X {source.gender}")).body
+    return _complete_licensed_body(require_asset(source.folder(), f"SMPL-X {source.gender}")).body
 
 
 def load_licensed_head(source: BodySource) -> tuple[BodyModel, Tensor]:
     """FLAME with eyelids and facial actions, and (5023,) its vertices in SMPL-X."""
     folder = source.folder()
-    body = _completed(require_asset(folder, f"SMPL-X {source.gender}"))
+    body = _complete_licensed_body(require_asset(folder, f"SMPL-X {source.gender}"))
     vertices = load_head_vertices(require_asset(folder, "head correspondence"))
     path = find_asset(folder, f"FLAME {source.gender}")
     path = path or require_asset(folder, "FLAME neutral")
@@ -134,7 +134,7 @@ def _smplx_ehm(folder: Path, gender: Gender) -> EhmModel:
 
 
 @lru_cache(maxsize=2)
-def _completed(path: Path) -> Transfer:
+def _complete_licensed_body(path: Path) -> Transfer:
     source, model = load_body(), load_smplx(path)
     return complete_body(source, model.body, known_sets(source, model.body))
 

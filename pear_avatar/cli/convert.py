@@ -103,7 +103,9 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
     )
     add_body_options(parser)
     parser.add_argument(
-        "--report", action="store_true", help="tell which source joint drives which of the body's"
+        "--report",
+        action="store_true",
+        help="list the source joint behind each joint of the body",
     )
     parser.add_argument(
         "--report-json", action="store_true", help="write it beside the result as NAME.report.json"
@@ -147,7 +149,7 @@ def _convert_many(
     if folder.is_file():
         raise PearError(f"{folder} is a file: name a folder with -o")
 
-    def tell(outcome: Outcome) -> None:
+    def log_outcome(outcome: Outcome) -> None:
         if outcome.result is None:
             print(f"skipped {outcome.source}: {outcome.error}", flush=True)
             return
@@ -155,7 +157,9 @@ def _convert_many(
         if args.report:
             _print_report(outcome.result)
 
-    outcomes = convert_all(inputs, folder, args.to, options, reports=args.report_json, on_done=tell)
+    outcomes = convert_all(
+        inputs, folder, args.to, options, reports=args.report_json, on_done=log_outcome
+    )
     skipped = sum(outcome.result is None for outcome in outcomes)
     if skipped:
         print(f"{skipped} of {len(outcomes)} files were skipped")

@@ -1,4 +1,4 @@
-"""``pear-avatar export``: an avatar as one file for somebody else."""
+"""``pear-avatar export``: an avatar as one file for other programs and people."""
 
 from __future__ import annotations
 

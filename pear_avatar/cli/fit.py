@@ -160,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
         overrides.append("output.tensorboard=true")
     config = load_fit_config(args.preset, overrides)
 
-    # Bad settings are told before the heavy imports are waited for.
+    # Settings are checked before the heavy imports, so that a mistake is reported at once.
     camera = read_camera(args.camera) if args.camera else None
     person = read_choice(args.person, args.at)
 

@@ -24,7 +24,7 @@ def add_command(commands: Subparsers, name: str, summary: str, examples: str) ->
         epilog=f"examples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell what is being done")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log each step")
     return parser
 
 

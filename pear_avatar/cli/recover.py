@@ -21,10 +21,10 @@ _EXAMPLES = """\
   pear-avatar recover photo.jpg
       writes ./photo-recovered: parameters (npz), joints (json), mesh (glb), overlay picture
   pear-avatar recover holiday-photos/ --all -o people
-      everybody in every picture, and a contact sheet
+      all people in every picture, and a contact sheet
   pear-avatar recover dance.mp4 --mesh ply --smooth gaussian
   pear-avatar recover match.mp4 --all --joints-only
-      everybody keeps their number from frame to frame; no mesh is made
+      each person keeps one number from frame to frame; no mesh is made
   pear-avatar recover 0
       the first camera: a live page in the browser; Ctrl-C ends it and writes the motion
   pear-avatar recover photo.jpg --checkpoint pear_model.pt --body-models ~/models
@@ -52,7 +52,7 @@ def add_parser(commands: Subparsers) -> None:
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--all", dest="everyone", action="store_true", help="all people")
     who.add_argument(
-        "--person", type=_whole, metavar="N",
+        "--person", type=_person_number, metavar="N",
         help="one person, numbered from 0, largest first (default: the largest)",
     )  # fmt: skip
     who.add_argument(
@@ -102,7 +102,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.set_defaults(run=run)
 
 
-def _whole(text: str) -> int:
+def _person_number(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number such as 0, 1, 2")
     return int(text)
@@ -159,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
             found = recover_live(
                 source, out, options, recoverer,
                 window=args.window, browser=not args.no_browser, seconds=args.seconds,
-                tell=lambda line: print(line, file=sys.stderr),
+                log=lambda line: print(line, file=sys.stderr),
             )  # fmt: skip
         else:
             work = recover_video if source.kind == "video" else recover_pictures

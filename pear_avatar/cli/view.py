@@ -89,9 +89,9 @@ def run(args: argparse.Namespace) -> int:
 
     if not is_loopback(args.host):
         print(
-            f"warning: everybody who can reach {args.host} and knows the address can see these "
-            "avatars and their videos; nothing is encrypted. Others put this machine's name or "
-            "number into the address below",
+            f"warning: every machine that can reach {args.host} and knows the address can see "
+            "these avatars and their videos; nothing is encrypted. Others put this machine's "
+            "name or number into the address below",
             file=sys.stderr,
         )
 

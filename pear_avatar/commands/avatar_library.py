@@ -163,7 +163,7 @@ def open_library(
             header = read_header(path)
             person = _person(path)
             if len(paths) == 1:
-                person()  # a single broken avatar is told at once, not on the page
+                person()  # a single broken avatar is reported at once, not on the page
         except AvatarFileError as error:
             if len(paths) == 1:
                 raise
@@ -171,7 +171,7 @@ def open_library(
             continue
         avatar_id = _unique_id(header.name, shown)
         persons[avatar_id] = person
-        shown[avatar_id] = _shown(avatar_id, header, person, given, video)
+        shown[avatar_id] = _as_shown_avatar(avatar_id, header, person, given, video)
     if not shown:
         raise PearError(f"none of the {len(paths)} avatars in {target} can be read")
 
@@ -202,7 +202,7 @@ def convert_motion(avatar: Avatar, name: str, data: bytes) -> bytes:
 
 
 def short_facts(header: AvatarHeader) -> dict[str, str]:
-    """What the viewer tells about an avatar, label by label."""
+    """Facts about an avatar that the viewer shows: label -> value."""
     facts = {}
     if header.source:
         facts["Source"] = header.source
@@ -267,7 +267,7 @@ def _person(path: Path) -> Lazy[Avatar]:
     return Lazy(lambda: load_avatar(path))
 
 
-def _shown(
+def _as_shown_avatar(
     avatar_id: str,
     header: AvatarHeader,
     person: Lazy[Avatar],

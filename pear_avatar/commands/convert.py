@@ -54,7 +54,7 @@ Layout = Literal["amass", "smplh", "smplx", "ehm", "track"]
 _ENDINGS = ("npz", "bvh", "csv", "glb", "gltf")
 _MESHES = ("obj", "ply")
 
-#: Metres. The open body's shapes are those of adults: far beyond, they are nobody's.
+#: Metres. The open body's shapes are those of adults: far beyond, they are invalid.
 _HEIGHTS = (1.3, 2.2)
 
 
@@ -166,7 +166,7 @@ def convert_all(
 ) -> list[Outcome]:
     """Convert many motions into one folder, each under its own name.
 
-    A source that cannot be converted is told and does not stop the others.
+    A source that cannot be converted is reported and does not stop the others.
 
     Args:
         sources: the files.
@@ -313,14 +313,14 @@ def _on_shape(params: BodyParams, body: BodyModel, betas: Tensor) -> Tensor:
 
 
 def _cut(motion: Motion, options: ConvertOptions) -> Motion:
-    keep = _kept(np.asarray(motion.time, np.float64), options)
+    keep = _frames_to_keep(np.asarray(motion.time, np.float64), options)
     if keep.all():
         return motion
     time = motion.time[keep]
     return replace(motion, params=motion.params[torch.from_numpy(keep)], time=time - time[0])
 
 
-def _kept(time: np.ndarray, options: ConvertOptions) -> np.ndarray:
+def _frames_to_keep(time: np.ndarray, options: ConvertOptions) -> np.ndarray:
     """(N,) bool: the frames that are asked for."""
     keep = np.ones(len(time), bool)
     elapsed = time - time[0]
@@ -407,7 +407,7 @@ def _convert_track(source: Path, target: Path, options: ConvertOptions) -> Conve
         raise PearError("a track keeps its frames and its person: leave --fps and the shape out")
     found = read_motion(source, options.read)
     track = track_of(found)
-    keep = _kept(np.asarray(track.motion.time, np.float64), options)
+    keep = _frames_to_keep(np.asarray(track.motion.time, np.float64), options)
     rows = torch.from_numpy(np.flatnonzero(keep))
     motion = _cut(replace(track.motion, name=options.name or track.motion.name), options)
     save_track(

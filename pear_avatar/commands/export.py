@@ -1,4 +1,4 @@
-"""An avatar as one file for somebody else: a web page, splats in a pose, a rigged mesh."""
+"""An avatar as one file for other programs: a web page, splats in a pose, a rigged mesh."""
 
 from __future__ import annotations
 
@@ -166,5 +166,5 @@ def _small_video(source: Path) -> EmbeddedVideo:
         )
         info = probe_video(source)
         fps = round(info.fps, 3)
-        # The size is that of the original, in whose pixels the cameras are told.
+        # The size is that of the original, whose pixels the cameras use.
         return EmbeddedVideo(small.read_bytes(), info.width, info.height, fps, info.num_frames)

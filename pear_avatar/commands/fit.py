@@ -325,7 +325,7 @@ def _tracked(
     )
     track = replace(track, motion=replace(track.motion, body=config.body.name))
     write_track(named, track, person_body(body, track))
-    return load_track(named)  # rounded as a resumed run finds it, so that both end alike
+    return load_track(named)  # rounded as in a resumed run, so that both give the same result
 
 
 def write_track(path: Path, track: Track, person: BodyModel) -> None:

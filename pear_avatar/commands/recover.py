@@ -61,7 +61,7 @@ class RecoverOptions:
     camera: Camera | None = None
 
     @property
-    def everybody_is_needed(self) -> bool:
+    def all_people_needed(self) -> bool:
         """Whether all people must be found, be it to choose one of them."""
         return self.everyone or self.person is not None
 
@@ -142,7 +142,7 @@ def _recover_picture(
     """Recover and write one picture; the drawing (None without overlays) and the people."""
     rgb = read_image(path)
     found = recoverer(
-        rgb, everyone=options.everybody_is_needed, box=options.box, camera=options.camera
+        rgb, everyone=options.all_people_needed, box=options.box, camera=options.camera
     )
     if not len(found):
         height, width = rgb.shape[:2]
@@ -157,7 +157,7 @@ def _recover_picture(
         write_person(name, person, options.mesh)
     if not options.overlay:
         return None, len(people)
-    drawn = draw_people(_scaled(rgb), people, 0, mesh=options.mesh != "none")
+    drawn = draw_people(_scale_down(rgb), people, 0, mesh=options.mesh != "none")
     write_image(stem.with_name(f"{stem.name}_overlay.jpg"), drawn)
     return drawn, len(people)
 
@@ -206,7 +206,7 @@ def picture_result(person: RecoveredPerson, recoverer: Recoverer, name: str) -> 
     )
 
 
-def _scaled(rgb: np.ndarray) -> np.ndarray:
+def _scale_down(rgb: np.ndarray) -> np.ndarray:
     """A copy no longer than drawings may be."""
     zoom = min(1.0, MAX_DRAWN_SIDE / max(rgb.shape[:2]))
     if zoom == 1.0:

@@ -30,7 +30,7 @@ class RecoverInput:
 
     @property
     def is_live(self) -> bool:
-        """Whether it goes on until somebody stops it."""
+        """Whether it runs until it is stopped."""
         return self.kind in ("camera", "stream")
 
 

@@ -50,7 +50,7 @@ def recover_live(
     window: bool = False,
     browser: bool = True,
     seconds: float | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> RecoverSummary:
     """Recover the largest person of a camera or stream until it ends, or Ctrl-C.
 
@@ -59,22 +59,22 @@ def recover_live(
     Args:
         source: a camera's number or a stream's address.
         out: folder of the results.
-        options: of the results; people are not chosen, nor everybody followed, in live input.
+        options: of the results; live input is always of the largest person.
         recoverer: whose source recovers the parameters.
         window: show the picture in a window instead of on a page.
         browser: open the page in a browser.
         seconds: stop after so long.
-        tell: told in one line each where the picture is to be seen and what goes on.
+        log: called with one line of text for the page's address and each change of state.
 
     Raises:
-        MediaError: the camera or stream cannot be opened, or nobody was seen.
+        MediaError: the camera or stream cannot be opened, or no person was seen.
     """
     session = _Session(recoverer, options)
     if source.kind == "stream":
-        tell(f"reading {source.source} over the network")
+        log(f"reading {source.source} over the network")
     with ExitStack() as stack:
         detector = stack.enter_context(LiveDetector(recoverer.detector.detectors))
-        show = _preview(stack, window, browser, tell)
+        show = _preview(stack, window, browser, log)
         kind: SourceKind = "camera" if source.kind == "camera" else "stream"
         capture = stack.enter_context(LiveCapture(LiveSource(kind, source.source)))
         started = time.monotonic()
@@ -86,14 +86,14 @@ def recover_live(
                 if seconds is not None and time.monotonic() - started >= seconds:
                     break
         except KeyboardInterrupt:
-            tell("stopped; writing the motion")
+            log("stopped; writing the motion")
     person = session.result(source.name)
     write_person(out / source.name, person, options.mesh)
     return RecoverSummary(out, 1, 1)
 
 
 def _preview(
-    stack: ExitStack, window: bool, browser: bool, tell: Callable[[str], None]
+    stack: ExitStack, window: bool, browser: bool, log: Callable[[str], None]
 ) -> Callable[[np.ndarray], bool]:
     """A function that shows a picture and says whether to go on."""
     if window:
@@ -111,7 +111,7 @@ def _preview(
 
         return in_window
     page = stack.enter_context(LivePage())
-    tell(f"live picture: {page.url} (Ctrl-C ends)")
+    log(f"live picture: {page.url} (Ctrl-C ends)")
     if browser:
         webbrowser.open(page.url)
 
@@ -173,7 +173,7 @@ class _Session:
         self.last = now
         seen = detector.detect(rgb, now)
         drawn = rgb.copy() if seen is None else self._recovered(rgb, now, seen)
-        text = f"{self.rate:.1f} frames/s" + ("" if seen is not None else "  nobody in sight")
+        text = f"{self.rate:.1f} frames/s" + ("" if seen is not None else "  no person in sight")
         cv2.putText(drawn, text, (10, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _INK, 1, cv2.LINE_AA)
         return drawn
 
@@ -218,7 +218,7 @@ class _Session:
     def result(self, name: str) -> PersonResult:
         """The whole motion, with the mean shape."""
         if not self.frames or self.shape.betas is None or self.shape.proportions is None:
-            raise MediaError("nobody was seen: stand a few steps from the camera, in good light")
+            raise MediaError("no person was seen: stand a few steps from the camera, in good light")
         assert self.camera is not None
         track = self._track(self.frames, self.times, self.shape.betas, self.camera, name)
         boxes = np.concatenate([d.box_xyxy for d in self.detections])

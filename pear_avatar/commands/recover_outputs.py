@@ -118,8 +118,8 @@ def _write_joints(stem: Path, person: PersonResult) -> Path:
         "reason": person.reason[0] if person.reason else "",
         "box_xyxy": [round(float(v), 1) for v in person.box_xyxy[0]],
         "units": "metres; y up, the camera at the world's origin looking along -z",
-        "joints": {n: _rounded(p, 5) for n, p in zip(JOINT_NAMES, joints[0], strict=True)},
-        "joints_px": {n: _rounded(p, 2) for n, p in zip(JOINT_NAMES, px[0], strict=True)},
+        "joints": {n: _round(p, 5) for n, p in zip(JOINT_NAMES, joints[0], strict=True)},
+        "joints_px": {n: _round(p, 2) for n, p in zip(JOINT_NAMES, px[0], strict=True)},
         "K": camera.K[0].tolist(),
         "image_wh": [camera.width, camera.height],
     }
@@ -128,7 +128,7 @@ def _write_joints(stem: Path, person: PersonResult) -> Path:
     return path
 
 
-def _rounded(values: np.ndarray, digits: int) -> list[float]:
+def _round(values: np.ndarray, digits: int) -> list[float]:
     return [round(float(v), digits) for v in values]
 
 
@@ -151,7 +151,7 @@ def _write_mesh(stem: Path, person: PersonResult, mesh: MeshKind) -> Path:
 def draw_people(
     picture: np.ndarray, people: Sequence[PersonResult], frame: int, *, mesh: bool
 ) -> np.ndarray:
-    """The picture with everybody drawn over it, and beside it what the camera cannot see.
+    """The picture with all people drawn over it, beside a view that the camera does not have.
 
     Args:
         picture: (H, W, 3) uint8, the whole frame at any scale.

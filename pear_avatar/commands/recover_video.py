@@ -1,4 +1,4 @@
-"""Recover one person or everybody in a video: tracks, animated meshes, an overlay video."""
+"""Recover one person or all people in a video: tracks, animated meshes, an overlay video."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pear_avatar.types import BodyParams, ClipDetections, Motion, Track
 
 __all__ = ["person_result", "recover_video"]
 
-#: Somebody seen in fewer frames than this, or this share of them, is not worth a file.
+#: A person seen in fewer frames than this, or this share of them, gets no file.
 _FEWEST_FRAMES, _FEWEST_SHARE = 3, 0.02
 
 
@@ -47,14 +47,14 @@ def recover_video(
     """Recover the people of a video file and write them to ``out``.
 
     Raises:
-        MediaError: the file cannot be used, or nobody is in it.
+        MediaError: the file cannot be used, or shows no person.
         PearError: the person asked for is not there.
     """
     path = Path(source.source)
     report = progress or (lambda *_: None)
     info = probe_video(path)
-    if options.everybody_is_needed or options.box is not None:
-        clips = _chosen(_follow(path, options, recoverer, report), options, path)
+    if options.all_people_needed or options.box is not None:
+        clips = _choose(_follow(path, options, recoverer, report), options, path)
     else:
         one = detect_landmarks(
             path,
@@ -85,7 +85,7 @@ def recover_video(
 def _follow(
     path: Path, options: RecoverOptions, recoverer: Recoverer, report: ProgressFn
 ) -> dict[int, ClipDetections]:
-    """Everybody's detections over the frames in which they were seen, by identity."""
+    """Each person's detections over the frames in which they were seen, by identity."""
     wanted = pick_frames(probe_video(path).num_frames, options.max_frames)
     follower = Follower(recoverer.detector)
     found: dict[int, list[ClipDetections]] = {}
@@ -98,7 +98,7 @@ def _follow(
     return {i: ClipDetections.concat(rows) for i, rows in found.items() if len(rows) >= fewest}
 
 
-def _chosen(
+def _choose(
     clips: dict[int, ClipDetections], options: RecoverOptions, path: Path
 ) -> dict[int, ClipDetections]:
     """All, the n-th largest, or the one who is in the box when they are first seen."""
@@ -106,7 +106,7 @@ def _chosen(
         box = np.array(options.box, np.float32)
         best = max(clips, key=lambda i: box_overlap(clips[i].box_xyxy[0], box), default=None)
         if best is None or box_overlap(clips[best].box_xyxy[0], box) == 0:
-            raise PearError(f"{path}: nobody appears in the box {options.box}")
+            raise PearError(f"{path}: no person appears in the box {options.box}")
         return {best: clips[best]}
     if options.everyone or options.person is None:
         return clips
@@ -166,7 +166,7 @@ def _smoothed(
 
 
 def _pictures(path: Path, detections: ClipDetections) -> Iterator[np.ndarray]:
-    """The frames of the detections' rows, decoded only if somebody looks."""
+    """The frames of the detections' rows, decoded only on demand."""
     for _, _, rgb in read_frames(path, indices=detections.frame_index):
         yield rgb
 

@@ -3,7 +3,7 @@
 Protocol
 --------
 Joints      the refined track against the true joints of the same frames, all frames, metres as
-            they come (a single camera cannot tell a person's scale; no scale is corrected here).
+            they come (one camera does not determine a person's scale; none is corrected here).
             Root-aligned: pelvis on pelvis. Procrustes: best similarity per frame. "Body" is
             SMPL-X's first 22 joints, "all" adds jaw, eyes and fingers.
 Pictures    the avatar in true poses that the video never showed, seen by the estimated camera.

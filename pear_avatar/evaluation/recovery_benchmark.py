@@ -82,7 +82,7 @@ class Figure:
 class HmrReport:
     """What one data set says of one source of parameters.
 
-    people: samples asked for. found: those in which somebody was recovered; figures in space are
+    people: samples asked for. found: those in which a person was recovered; figures in space are
     over these, and 2D scores count the others as wrong. skipped: samples whose picture could not
     be read.
     """
@@ -239,7 +239,7 @@ def _landmark_set(layout: str) -> str | None:
 
 
 def _score_keypoints(sums: _Sums, sample: Sample, pixels: Tensor | None) -> None:
-    """PCK relative to the longer side of the sample's box; nobody found is all wrong."""
+    """PCK relative to the longer side of the sample's box; no detection counts as all wrong."""
     if _landmark_set(sample.keypoint_layout) is None:
         return
     truth = torch.from_numpy(np.asarray(sample.keypoints)).double()

@@ -31,7 +31,7 @@ def save_splat_ply(path: str | Path, gaussians: Gaussians, *, axes: Axes = "y-do
     rows = np.concatenate(
         [
             splats.means,
-            np.zeros_like(splats.means),  # normals, which nobody uses
+            np.zeros_like(splats.means),  # normals, which no program uses
             splats.sh0,
             splats.logit_opacities[:, None],
             splats.log_scales,

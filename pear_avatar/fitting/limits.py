@@ -1,7 +1,7 @@
 """Hard bounds on the splats: flat, near the skin, no larger than their spacing asks for.
 
 Soft penalties lose against a photometric loss exactly where the video shows a splat from one
-side only; a bound does not, and a bounded splat cannot become a spike in a view nobody saw.
+side only; a bound does not, and a bounded splat cannot become a spike in a view outside the video.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ def project(camera: Camera, points_world: Tensor, min_depth: float = 1e-3) -> tu
         camera: one camera or a batch (*B) of them; broadcasts against the points.
         points_world: (*B, P, 3) metres.
         min_depth: metres. Points nearer than this, or behind the camera, are projected as if
-            they stood at this depth, so values and gradients stay finite; their returned z
-            tells that they must not be used.
+            they stood at this depth, so values and gradients stay finite; use their
+            returned z to leave them out.
 
     Returns:
         pixels (*B, P, 2) and camera-space z (*B, P) in metres.

@@ -43,7 +43,7 @@ def closest_on_surface(
 ) -> SurfacePoints:
     """The place on a mesh nearest to each point.
 
-    The triangles around the nearest vertices are looked at, which finds the nearest place
+    The triangles around the nearest vertices are searched, which yields the nearest point
     unless triangles much larger than the distance to them are about.
 
     Args:

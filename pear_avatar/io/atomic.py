@@ -49,7 +49,7 @@ def write_text_atomic(path: str | Path, text: str) -> None:
 def atomic_folder(path: str | Path, replaceable: Callable[[str], bool]) -> Iterator[Path]:
     """Yield an empty folder beside ``path``; rename it into place if the block succeeds.
 
-    An existing folder is replaced only if every name in it is ``replaceable``: somebody's own
+    An existing folder is replaced only if every name in it is ``replaceable``: a user's own
     files never vanish. On any error the new folder is removed and the old one stays.
 
     Raises:

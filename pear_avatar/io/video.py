@@ -228,7 +228,7 @@ class VideoWriter:
     ) -> None:
         try:
             if kind is None and self._container is None:
-                raise MediaError(f"no frame was given for {self.path}: nothing to write")
+                raise MediaError(f"there are no frames for {self.path}: nothing to write")
             if self._container is not None:
                 if kind is None:
                     self._mux(None)

@@ -68,7 +68,7 @@ class LiveFrame:
 
 @dataclass(frozen=True)
 class CaptureCounts:
-    """Frames that the source gave, and those that nobody took before the next one came."""
+    """Frames that the source delivered, and those that were dropped for a newer one."""
 
     read: int
     dropped: int

@@ -62,7 +62,7 @@ class LiveStats:
 
 
 class FrameDetector(Protocol):
-    """Finds one person in successive frames."""
+    """Detects one person in successive frames."""
 
     def detect(self, rgb: np.ndarray, time: float) -> ClipDetections | None:
         """Landmarks of the next (H, W, 3) uint8 frame; None without a person."""
@@ -196,7 +196,7 @@ class LiveSession:
         return seen_now
 
     def poses(self, now: float) -> tuple[BodyParams, ...] | None:
-        """Parameters of every avatar at ``now`` (:func:`time.monotonic`); None before anybody
+        """Parameters of every avatar at ``now`` (:func:`time.monotonic`); None before a person
         was seen."""
         with self._lock:
             if self._frozen is not None:

@@ -88,9 +88,9 @@ def osc_message(address: str, *values: OscValue) -> bytes:
     """One OSC 1.0 message of 32-bit integers, 32-bit floats and ASCII strings."""
     tags = "," + "".join(_tag(v) for v in values)
     body = b"".join(
-        _padded(v) if isinstance(v, str) else struct.pack(f">{_tag(v)}", v) for v in values
+        _pad(v) if isinstance(v, str) else struct.pack(f">{_tag(v)}", v) for v in values
     )
-    return _padded(address) + _padded(tags) + body
+    return _pad(address) + _pad(tags) + body
 
 
 def _tag(value: OscValue) -> str:
@@ -182,7 +182,7 @@ def stream_motion(
             sleep(max(0.0, begin - clock()))
 
 
-def _padded(text: str) -> bytes:
+def _pad(text: str) -> bytes:
     """ASCII, ended by one to four zero bytes up to a multiple of four."""
     raw = text.encode("ascii")
     return raw + b"\x00" * (4 - len(raw) % 4)

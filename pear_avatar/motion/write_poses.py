@@ -141,14 +141,14 @@ def save_motion_ehm(
             "smplx_coeffs/body_pose": angles[:, PARAM_SLICES["body_pose"]],
             "smplx_coeffs/left_hand_pose": angles[:, PARAM_SLICES["left_hand_pose"]],
             "smplx_coeffs/right_hand_pose": angles[:, PARAM_SLICES["right_hand_pose"]],
-            "smplx_coeffs/exp": _padded(coefficients.pop("expression"), 50),
+            "smplx_coeffs/exp": _pad(coefficients.pop("expression"), 50),
             "smplx_coeffs/camera_RT_params": RT.cpu().numpy(),
             "flame_coeffs/expression_params": zeros((count, 50)),
             "flame_coeffs/jaw_params": angles[:, 22],
             "flame_coeffs/eye_pose_params": angles[:, 23:25].reshape(count, 6),
             "flame_coeffs/pose_params": zeros((count, 3)),
             "flame_coeffs/eyelid_params": zeros((count, 2)),
-            "smplx_shape": _padded(coefficients.pop("betas"), 200)[None],
+            "smplx_shape": _pad(coefficients.pop("betas"), 200)[None],
             "flame_shape": zeros((1, 300)),
             "head_scale": person.head_scale.detach().double().cpu().numpy().reshape(1, 3),
             "hand_scale": person.hand_scale.detach().double().cpu().numpy().reshape(1, 3),
@@ -177,7 +177,7 @@ def _coefficients(motion: Motion, shape: BodyName | str, count: int) -> dict[str
     betas = motion.params.betas.detach().double().cpu().numpy()
     expression = motion.params.expression.detach().double().cpu().numpy()
     if shape == BodyName.SMPLX:
-        return {"betas": _padded(betas, count), "expression": expression}
+        return {"betas": _pad(betas, count), "expression": expression}
     zeros = np.zeros((len(expression), 10))
     return {
         "betas": np.zeros(count),
@@ -187,7 +187,7 @@ def _coefficients(motion: Motion, shape: BodyName | str, count: int) -> dict[str
     }
 
 
-def _padded(values: np.ndarray, count: int) -> np.ndarray:
+def _pad(values: np.ndarray, count: int) -> np.ndarray:
     """(..., at least ``count``) with zeros behind."""
     missing = max(0, count - values.shape[-1])
     return np.concatenate([values, np.zeros((*values.shape[:-1], missing))], axis=-1)

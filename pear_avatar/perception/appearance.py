@@ -1,7 +1,7 @@
 """What a person looks like: colours of head, trunk, thighs and lower legs, each by itself.
 
 One histogram of the whole person confuses people in like clothes; hair and skin, shirt and shoes
-compared apart tell more of them from each other.
+compared apart distinguish more of them.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def camera_motion(frames: list[np.ndarray], near_person: list[np.ndarray]) -> fl
         frames: (H, W, 3) uint8 samples over the clip. near_person: (H, W) uint8, non-zero where
             the person may be.
 
-    Returns pixels of a 640-pixel-wide picture; infinity where too few corners are seen to tell.
+    Returns pixels of a 640-pixel-wide picture; infinity where too few corners are visible.
     """
     zoom = min(1.0, _FLOW_WIDTH / frames[0].shape[1])
     greys = [_small_grey(f, zoom) for f in frames]

@@ -238,8 +238,8 @@ def face_confidence(raw: RawClip, scale: np.ndarray) -> np.ndarray:
 
 
 def _strays(good: np.ndarray, reach: int = 4, company: int = 2) -> np.ndarray:
-    """(N,) bool: finds with fewer than ``company`` others within ``reach`` frames; a face does
-    not appear for a frame and vanish. Clips too short to tell have none."""
+    """(N,) bool: detections with fewer than ``company`` others within ``reach`` frames; a face does
+    not appear for one frame only. Clips too short to decide have none."""
     if len(good) <= 2 * reach:
         return np.zeros(len(good), bool)
     window = np.convolve(good.astype(int), np.ones(2 * reach + 1, int), mode="same")

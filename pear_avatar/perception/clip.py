@@ -70,7 +70,7 @@ def detect_clip(
         person: which of several people; by default the largest, most central and longest seen.
 
     Raises:
-        MediaError: the file cannot be used, nobody is in it, or not the one who is wanted.
+        MediaError: the file cannot be used, or shows no person, or not the wanted one.
     """
     context = _context(video_path, cache_dir, max_frames, max_side, progress, detectors, person)
     cached = _load_result(context.store)
@@ -191,7 +191,7 @@ def _one_person(context: PassContext) -> tuple[JudgedClip, np.ndarray, tuple[str
             _log.warning("cached second look is damaged (%s): searching again", error)
     if context.person is not None or shows_several_people(context):
         people = follow_everyone(context)
-        identity = people.chosen(context.person)
+        identity = people.select(context.person)
         (raw, is_other), notes = people.clip_of(identity), people.notes(identity)
     else:
         raw, is_other, notes = _main_person(context)

@@ -55,7 +55,7 @@ class PersonChoice:
 
     @property
     def key(self) -> list[float]:
-        """What tells this choice from others, for the names of caches."""
+        """What distinguishes this choice, for the names of caches."""
         return [self.number] if self.number is not None else [float(v) for v in self.at or ()]
 
 
@@ -63,7 +63,7 @@ class PersonChoice:
 class FollowedPeople:
     """All people of N frames: what was detected of each identity, and how sure that is theirs.
 
-    rows: N dicts, identity -> detection. known_again: (row, identity, likeness) where somebody
+    rows: N dicts, identity -> detection. known_again: (row, identity, likeness) where a person
     who was away was known again by appearance. index, time: (N,) of the frames.
     """
 
@@ -90,11 +90,11 @@ class FollowedPeople:
         real = [i for i in weight if frames[i] >= min(least, max(frames.values()))]
         return sorted(real, key=lambda i: -weight[i])
 
-    def chosen(self, choice: PersonChoice | None) -> int:
+    def select(self, choice: PersonChoice | None) -> int:
         """The identity that a choice means; without one the first of :meth:`people`.
 
         Raises:
-            MediaError: there is nobody, or nobody there.
+            MediaError: there is no person, or no person there.
         """
         people = self.people()
         if not people:
@@ -123,7 +123,7 @@ class FollowedPeople:
                 f"x {b[0]:.0f} to {b[2]:.0f}, y {b[1]:.0f} to {b[3]:.0f}" for b in boxes.values()
             )
             raise MediaError(
-                f"nobody is at {at[0]:.0f}, {at[1]:.0f} in frame {int(self.index[row])}: "
+                f"no person is at {at[0]:.0f}, {at[1]:.0f} in frame {int(self.index[row])}: "
                 + (f"people are at {seen}" if seen else "there are no people in it")
             )
         return min(inside, key=lambda i: inside[i])

@@ -2,7 +2,7 @@
 
 The whole picture is searched now and then; between these searches each person is detected in a
 crop around where they are expected. Place, size, motion and appearance together decide who is
-who: people in like clothes who walk past each other keep their own way. Somebody who was away
+who: people in like clothes who walk past each other keep their own way. A person who was away
 for long is known again by appearance only, and only where no other known person is as alike.
 """
 
@@ -28,7 +28,7 @@ _TWICE = 0.7
 _PLACE, _PLACE_LOST, _SIZE, _LOOK = 0.12, 0.04, 0.25, 0.2
 #: Place may be off by so many of its spreads; less similar people are never the same one.
 _FARTHEST, _LEAST_ALIKE = 4.0, 0.5
-#: Someone away is known again by appearance above this, if nobody else is nearly as alike, at a
+#: Someone away is known again by appearance above this, if no other person is nearly as alike, at a
 #: speed below this many diagonals a frame.
 _KNOWN_AGAIN, _AS_ALIKE, _FASTEST = 0.75, 0.04, 0.3
 #: What being known by appearance only costs beside any match by place.
@@ -37,7 +37,7 @@ _IMPOSSIBLE = 1e6
 _SMOOTH_COLORS, _SMOOTH_MOTION = 0.1, 0.3
 #: Frames for which a person out of sight is expected to go on moving.
 _GO_ON = 8
-#: Frames after losing somebody in which the whole picture is searched at once.
+#: Frames after losing a person in which the whole picture is searched at once.
 _LOOK_FOR = 3
 
 
@@ -46,7 +46,7 @@ class Identified:
     """A person seen in this frame.
 
     identity:   a small number that stays theirs.
-    known_again: appearance by which somebody who was away was known again, in [0, 1]; None
+    known_again: appearance by which a person who was away was known again, in [0, 1]; None
                 where place and motion said who it is.
     """
 
@@ -89,7 +89,7 @@ class Follower:
         self._frame, self._next = 0, 0
 
     def update(self, rgb: np.ndarray) -> list[Identified]:
-        """Everybody in the next (H, W, 3) uint8 frame, by identity."""
+        """All people in the next (H, W, 3) uint8 frame, by identity."""
         here = [k for k in self._known if k.lost <= self._forget]
         just_lost = any(0 < k.lost <= _LOOK_FOR for k in here)
         look = self._frame % self._every == 0 or just_lost or not here or _close(here)
@@ -113,7 +113,7 @@ class Follower:
         return sorted(seen, key=lambda s: s.identity)
 
     def _near(self, rgb: np.ndarray, known: list[_Known]) -> list[DetectedPerson]:
-        """Each known person in a crop around where they are expected; nobody twice."""
+        """Each known person in a crop around where they are expected, each once."""
         people: list[DetectedPerson] = []
         for k in known:
             side = max(k.box[2] - k.box[0], k.box[3] - k.box[1])

@@ -1,6 +1,6 @@
-"""Keeping to one person: which frames show somebody else, and where to look for the right one.
+"""Keeping to one person: which frames show another person, and where to search for the right one.
 
-A detector that follows one person can jump to another when they meet, or pick somebody else
+A detector that follows one person can jump to another when they meet, or pick another
 when the first leaves the picture. The clip is cut into stretches without jumps; the stretches
 that look alike (colours of the clothes) and are in the right place at the right time belong to
 one person, and the person who is largest, most central and longest in the picture is kept.
@@ -93,7 +93,7 @@ def _notes(
         if away > _ABSENCE:
             likeness = similarity(after.colors, before.colors)
             lines.append(
-                f"at {time[after.rows[0]]:.1f} s, after {away:.1f} s away, somebody "
+                f"at {time[after.rows[0]]:.1f} s, after {away:.1f} s away, a person "
                 f"{100 * likeness:.0f} % alike is taken for the same person"
             )
     other = [s for s in all_of_them if s not in mine]

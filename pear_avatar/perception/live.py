@@ -40,7 +40,7 @@ class LiveDetector:
             rgb: the frame. time: seconds since the first one.
 
         Returns:
-            None where nobody is seen.
+            None where no person is seen.
         """
         index, self._frame = self._frame, self._frame + 1
         found = self._person.detect(rgb)

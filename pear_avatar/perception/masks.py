@@ -74,7 +74,7 @@ class PersonMasks:
             shape = mask.shape
             packed.append(PackedMask.pack(mask))
         if shape is None:
-            raise ValueError("no mask was given")
+            raise ValueError("no masks to pack")
         return PersonMasks(shape[0], shape[1], tuple(packed))
 
 

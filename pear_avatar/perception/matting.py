@@ -24,7 +24,7 @@ from pear_avatar.perception.measure import SEEN
 _BAND_M, _HAND_REACH_M, _FOOT_REACH_M, _LIMB_REACH_M = 0.035, 0.07, 0.09, 0.05
 #: Colours within this distance describe the person and the scene, metres.
 _LOCAL_M = 0.14
-#: Smallest spread a colour is given, grey levels: sensor and codec noise.
+#: Smallest standard deviation of a colour, grey levels: sensor and codec noise.
 _COLOR_NOISE = 7.0
 _BACKGROUND_NOISE = 5.0
 #: Limits of the three votes (log-likelihood ratios).

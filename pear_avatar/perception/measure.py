@@ -44,7 +44,7 @@ def landmark_box(points: np.ndarray, margin: float, width: int, height: int) -> 
 
 
 def person_boxes(pose: np.ndarray, found: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(N, 4) boxes around the landmarks in sight, with some room; zeros where nobody was found.
+    """(N, 4) boxes around the landmarks in sight, with a margin; zeros where no person was found.
 
     Args:
         pose: (N, 33, 3) x, y, visibility. found: (N,) bool.

@@ -157,8 +157,8 @@ def missing_parts(clip: JudgedClip) -> dict[int, list[tuple[str, np.ndarray]]]:
 def with_parts(raw: RawClip, found: dict[int, dict[str, np.ndarray]]) -> RawClip:
     """The clip with faces and hands put in: row -> part -> points in the picture's pixels."""
     parts = {n: (getattr(raw, n).copy(), getattr(raw, f).copy()) for n, f in _PART_FLAGS.items()}
-    for i, finds in found.items():
-        for name, points in finds.items():
+    for i, of_frame in found.items():
+        for name, points in of_frame.items():
             parts[name][0][i], parts[name][1][i] = points, True
     changed: dict[str, Any] = {n: points for n, (points, _) in parts.items()}
     changed |= {_PART_FLAGS[n]: flags for n, (_, flags) in parts.items()}

@@ -30,7 +30,7 @@ node {
 _MIN_SCORE = 0.5
 #: The network's input; tiles much smaller than this hold nothing new.
 _NETWORK_SIDE = 224
-#: Two finds are one person if their centres lie within this share of the mean radius and their
+#: Two detections are one person if their centres lie within this share of the mean radius and their
 #: radii differ by less than this factor.
 _SAME_CENTRE, _SAME_RADIUS = 0.6, 1.8
 #: A small circle inside a large one is that person's arm or leg in a tile, unless it is very sure.

@@ -23,7 +23,7 @@ from pear_avatar.types import ClipDetections
 
 __all__ = ["DetectedPerson", "PictureDetector"]
 
-#: Two finds whose seen landmarks lie this near on average, as a share of the box, are one person.
+#: Two detections whose visible landmarks are this close (mean, share of the box) are one person.
 _SAME_LANDMARKS = 0.08
 #: A find must overlap so much with the area it was looked for in.
 _MIN_OVERLAP = 0.1
@@ -89,23 +89,23 @@ class PictureDetector:
             network.close()
 
     def everyone(self, rgb: np.ndarray) -> list[DetectedPerson]:
-        """Everybody in an (H, W, 3) uint8 picture, largest first."""
+        """All people in an (H, W, 3) uint8 picture, largest first."""
         boxes = [area.box_xyxy for area in self._people.find(rgb, self._levels)]
         people = [p for box in boxes if (p := self.in_box(rgb, box)) is not None]
         if not people:
-            whole = self.in_box(rgb, _whole(rgb))
+            whole = self.in_box(rgb, _whole_box(rgb))
             people = [whole] if whole is not None else []
         return _distinct(sorted(people, key=lambda p: -p.area))
 
     def largest(self, rgb: np.ndarray) -> DetectedPerson | None:
-        """The person who fills most of the picture; None if nobody is there."""
+        """The person who fills most of the picture; None if there is none."""
         areas = sorted(self._people.find(rgb, levels=1), key=lambda a: -a.radius)
         if len(areas) > 1:
             for area in areas:
                 person = self.in_box(rgb, area.box_xyxy)
                 if person is not None:
                     return person
-        whole = self.in_box(rgb, _whole(rgb))
+        whole = self.in_box(rgb, _whole_box(rgb))
         if whole is None and areas:
             return self.in_box(rgb, areas[0].box_xyxy)
         return whole
@@ -113,7 +113,7 @@ class PictureDetector:
     def in_box(
         self, rgb: np.ndarray, box_xyxy: Sequence[float] | np.ndarray
     ) -> DetectedPerson | None:
-        """The person in a (4,) box of the picture; None if nobody is there."""
+        """The person in a (4,) box of the picture; None if there is none."""
         area = np.asarray(box_xyxy, np.float32)
         found = detect_in_box(rgb, area, self._person)
         if found.pose is None:
@@ -133,7 +133,7 @@ class PictureDetector:
         return DetectedPerson(judged_detections(clip), row.colors, row)
 
 
-def _whole(rgb: np.ndarray) -> np.ndarray:
+def _whole_box(rgb: np.ndarray) -> np.ndarray:
     return np.array([0, 0, rgb.shape[1], rgb.shape[0]], np.float32)
 
 
@@ -147,7 +147,7 @@ def _overlaps(box: np.ndarray, area: np.ndarray) -> bool:
 
 
 def _distinct(people: list[DetectedPerson]) -> list[DetectedPerson]:
-    """Everybody once: the larger find is kept."""
+    """Each person once: of two detections the larger is kept."""
     kept: list[DetectedPerson] = []
     for person in people:
         if not any(_same(person.detections, other.detections) for other in kept):

@@ -28,7 +28,7 @@ __all__ = ["PartsDetector", "RefreshPlan", "RefreshingDetector"]
 
 
 class PartsDetector(Protocol):
-    """Follows one person; finds hands and face only where asked to."""
+    """Follows one person; detects hands and face only on request."""
 
     def detect(self, rgb: np.ndarray, *, hands: bool, face: bool) -> FrameDetection:
         """Look at one (H, W, 3) uint8 frame."""
@@ -103,7 +103,7 @@ class RefreshingDetector:
             rgb: the frame. time: seconds since the first one.
 
         Returns:
-            None where nobody is seen.
+            None where no person is seen.
         """
         index, self._frame = self._frame, self._frame + 1
         want_hands, want_face = self._due(rgb)
@@ -115,7 +115,7 @@ class RefreshingDetector:
             self._wrists = None
             return None
         self._note_wrists(found.pose, rgb)
-        whole = self._completed(rgb, found, want_hands, want_face)
+        whole = self._complete_detection(rgb, found, want_hands, want_face)
         colors = np.zeros(NUM_COLOR_BINS, np.float32)
         blank = PackedMask.pack(np.zeros(rgb.shape[:2], np.uint8))
         height, width = rgb.shape[:2]
@@ -141,10 +141,10 @@ class RefreshingDetector:
             self._moving = float(gone[seen].max())
         self._wrists = wrists[:, :2].copy()
 
-    def _completed(
+    def _complete_detection(
         self, rgb: np.ndarray, found: FrameDetection, hands: bool, face: bool
     ) -> FrameDetection:
-        """The frame's finds, with parts that were not looked at carried on from before."""
+        """The frame's detections; parts that were skipped are carried over from earlier frames."""
         assert found.pose is not None
         pose = found.pose[:, :2]
         head = pose[list(HEAD_POINTS)]
@@ -155,18 +155,18 @@ class RefreshingDetector:
         }
         result: dict[str, np.ndarray | None] = {}
         for name, (points, anchor, looked) in parts.items():
-            if points is not None and name != "face" and self._blurred(name, rgb, points):
+            if points is not None and name != "face" and self._blur(name, rgb, points):
                 points = None
             if looked and points is None:
                 self._held.pop(name, None)
             elif points is not None:
                 self._held[name] = _Held(points, anchor.copy(), 0)
-            result[name] = self._carried(name, anchor)
+            result[name] = self._carry_over(name, anchor)
         return FrameDetection(
             found.pose, found.pose_world, result["left_hand"], result["right_hand"], result["face"]
         )
 
-    def _carried(self, name: str, anchor: np.ndarray) -> np.ndarray | None:
+    def _carry_over(self, name: str, anchor: np.ndarray) -> np.ndarray | None:
         held = self._held.get(name)
         if held is None:
             return None
@@ -174,9 +174,9 @@ class RefreshingDetector:
             del self._held[name]
             return None
         self._held[name] = _Held(held.points, held.anchor, held.age + 1)
-        return held.points if held.age == 0 else _moved(held.points, held.anchor, anchor)
+        return held.points if held.age == 0 else _move(held.points, held.anchor, anchor)
 
-    def _blurred(self, name: str, rgb: np.ndarray, points: np.ndarray) -> bool:
+    def _blur(self, name: str, rgb: np.ndarray, points: np.ndarray) -> bool:
         """Whether a hand's picture has lost the detail that it usually has."""
         sharpness = _gradient_energy(rgb, points)
         usual = self._usual.get(name)
@@ -200,7 +200,7 @@ def _gradient_energy(rgb: np.ndarray, points: np.ndarray) -> float:
     return float(np.mean(np.diff(small, axis=0) ** 2) + np.mean(np.diff(small, axis=1) ** 2))
 
 
-def _moved(points: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+def _move(points: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Points carried by the similarity that takes old anchors (A, 2) to new ones; by their shift
     where there is only one."""
     a, b = old.mean(0), new.mean(0)

@@ -24,7 +24,7 @@ def content_key(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> st
     """32 hex digits naming a file's content and the settings used on it.
 
     Of the file its size and its first, middle and last MiB count; its name and dates do not,
-    so that a copied or renamed video finds its cache again.
+    so that the cache of a copied or renamed video is still used.
     """
     digest = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode())
     size = os.path.getsize(path)

@@ -1,4 +1,4 @@
-"""The camera of a picture that does not tell what took it."""
+"""A camera for pictures without calibration."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def export_pear(path: str | Path, network: PearNetwork) -> ExportReport:
     names = tuple(f.name for f in fields(PearOutput))
     generator = torch.Generator().manual_seed(0)
     crops = torch.rand(2, 3, CROP_SIZE, CROP_SIZE, generator=generator)
-    return export_network(path, _Named(network), (crops,), ("crops",), names)
+    return export_network(path, _TupleOutput(network), (crops,), ("crops",), names)
 
 
 def export_lifter(path: str | Path, network: LifterNetwork) -> ExportReport:
@@ -114,7 +114,7 @@ def export_network(
             verbose=False,
         )
     assert program is not None
-    with _finished_folder(Path(path)) as folder:
+    with _folder_moved_on_success(Path(path)) as folder:
         file = folder / Path(path).name
         program.save(file, external_data=size > _MAX_INLINE_BYTES)
         with torch.no_grad():
@@ -129,7 +129,7 @@ def export_network(
 
 
 @contextmanager
-def _finished_folder(path: Path) -> Iterator[Path]:
+def _folder_moved_on_success(path: Path) -> Iterator[Path]:
     """A folder whose files are moved beside ``path`` if the block succeeds, that one last.
 
     A large network is two files that name each other, so a temporary name would not do.
@@ -142,7 +142,7 @@ def _finished_folder(path: Path) -> Iterator[Path]:
             os.replace(file, path.parent / file.name)
 
 
-class _Named(nn.Module):
+class _TupleOutput(nn.Module):
     """A PEAR network with a tuple for output, as exporters want it."""
 
     def __init__(self, network: PearNetwork) -> None:

@@ -43,7 +43,7 @@ class RecoveredPerson:
     detections:  the landmarks (one frame) that it was recovered from; in the picture as it was
                  looked at, which may be turned (see ``quarter_turns``).
     quarter_turns: how often the picture was turned by 90 degrees, anticlockwise, until a person
-                 was found in it; everything else here is in the picture as it was given.
+                 was found in it; everything else here refers to the original picture.
     """
 
     params: BodyParams
@@ -59,7 +59,7 @@ class RecoveredPerson:
 
 @dataclass(frozen=True)
 class RecoveredPeople:
-    """Everybody recovered from one picture of ``width`` x ``height`` pixels, largest first."""
+    """The people recovered from one picture of ``width`` x ``height`` pixels, largest first."""
 
     people: tuple[RecoveredPerson, ...]
     width: int

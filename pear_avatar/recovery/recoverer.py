@@ -67,7 +67,7 @@ class Recoverer:
     Args:
         source: what recovers the parameters; by default the landmark lifter that ships with the
             package.
-        detector: what finds people; by default mediapipe's networks.
+        detector: detects people; by default with mediapipe's networks.
     """
 
     def __init__(
@@ -103,9 +103,9 @@ class Recoverer:
         box: Sequence[float] | None = None,
         camera: Camera | None = None,
     ) -> RecoveredPeople:
-        """Recover the largest person, the one in a box, or everybody.
+        """Recover the largest person, the one in a box, or all people.
 
-        A picture in which nobody is found is turned upside down and on its sides as well.
+        A picture in which no person is found is tried upside down and on its sides as well.
 
         Args:
             image: a file, or (H, W, 3) uint8 RGB.
@@ -114,7 +114,7 @@ class Recoverer:
             camera: of the picture, without batch axes; by default a usual lens is assumed.
 
         Returns:
-            The people; empty if nobody was found.
+            The people; empty if there are none.
 
         Raises:
             MediaError: the file is not a picture that can be read.
@@ -153,16 +153,16 @@ class Recoverer:
         confidence = visibility(detections)
         people = []
         for i in range(len(seen)):
-            params, camera = found.params[i], _of(found.camera, i)
+            params, camera = found.params[i], _camera_at(found.camera, i)
             if turns:
-                pelvis = self._pelvis(params, _pick(found.proportions, i))
+                pelvis = self._pelvis(params, _proportions_at(found.proportions, i))
                 params = upright_params(params, pelvis, looked, rolled)
                 camera = given
             box = turn_boxes_back(detections.box_xyxy[i], turns, given.width, given.height)
             people.append(
                 RecoveredPerson(
                     params,
-                    _pick(found.proportions, i),
+                    _proportions_at(found.proportions, i),
                     camera,
                     box,
                     float(confidence[i]),
@@ -198,11 +198,11 @@ def _check_picture(rgb: np.ndarray, box: Sequence[float] | None, camera: Camera 
             )
 
 
-def _of(camera: Camera, i: int) -> Camera:
+def _camera_at(camera: Camera, i: int) -> Camera:
     return camera if camera.K.dim() == 2 else camera[i]
 
 
-def _pick(proportions: Proportions, i: int) -> Proportions:
+def _proportions_at(proportions: Proportions, i: int) -> Proportions:
     def row(value: Tensor | None, ndim: int) -> Tensor | None:
         return value if value is None or value.dim() == ndim else value[i]
 

@@ -106,7 +106,7 @@ def _kernel(count: int, sigma: float, like: Tensor, weight: Tensor | None) -> Te
     if not bool(trusted.any()):
         return torch.eye(count, dtype=like.dtype, device=like.device)
     kernel = kernel * weight.to(like)
-    # A frame with nobody trusted in reach takes the nearest trusted frame.
+    # A frame without a trusted frame in reach takes the nearest trusted one.
     empty = kernel.sum(1) <= 1e-6
     nearest = torch.where(trusted, apart, torch.inf).argmin(1)
     kernel[empty] = torch.nn.functional.one_hot(nearest[empty], count).to(like)

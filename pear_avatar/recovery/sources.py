@@ -142,7 +142,7 @@ def through_lens(params: BodyParams, pelvis: Tensor, crops: Camera, camera: Came
 
 
 def _usable(boxes: np.ndarray, camera: Camera) -> np.ndarray:
-    """(P, 4) boxes; the whole picture where nobody was found, so that every row has a crop."""
+    """(P, 4) boxes; the whole picture where no person was found, so that every row has a crop."""
     whole = np.array([0, 0, camera.width, camera.height], np.float32)
     empty = (boxes[:, 2:] <= boxes[:, :2]).any(1, keepdims=True)
     return np.where(empty, whole, boxes)

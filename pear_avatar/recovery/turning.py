@@ -25,7 +25,7 @@ def turned_camera(camera: Camera, quarter_turns: int) -> Camera:
     """The camera that took the turned picture: the same lens at the same place, rolled.
 
     Args:
-        camera: of the picture as it was given, without batch axes.
+        camera: of the original picture, without batch axes.
         quarter_turns: as in :func:`turn_picture`.
     """
     K, width, height = camera.K.clone(), camera.width, camera.height
@@ -48,7 +48,7 @@ def _roll(quarter_turns: int, like: Tensor) -> Tensor:
 
 
 def upright_params(params: BodyParams, pelvis: Tensor, looked: Camera, given: Camera) -> BodyParams:
-    """The person in the world of the picture as it was given.
+    """The person in the world of the original picture.
 
     Recovery worked with the camera of the turned picture as if it stood upright.
 

@@ -43,7 +43,7 @@ def fixed_path(
     """
     _check(points, 3)
     everything = points.reshape(1, -1, 3)
-    camera = _framed(
+    camera = _frame_camera(
         everything, _middle(everything), points.new_tensor([azimuth]), elevation, width, height
     )
     count = points.shape[0]
@@ -74,9 +74,9 @@ def orbit_path(
         elevation: how far above the horizon it stands.
     """
     _check(points, 3)
-    centers = _smoothed(_middle(points))
+    centers = _smooth(_middle(points))
     azimuth = _circle(points, start_azimuth, turns)
-    return _framed(points, centers, azimuth, elevation, width, height)
+    return _frame_camera(points, centers, azimuth, elevation, width, height)
 
 
 def turntable_path(
@@ -89,7 +89,7 @@ def turntable_path(
     turns: float = 1.0,
     elevation: float = ELEVATION,
 ) -> Camera:
-    """A camera that circles somebody who stands still.
+    """A camera that circles a person who stands still.
 
     Args:
         points: (P, 3) metres, what must be seen.
@@ -105,7 +105,7 @@ def turntable_path(
         raise PearError(f"a turntable needs at least 1 frame, got {num_frames}")
     still = points.expand(num_frames, *points.shape)
     azimuth = _circle(still, start_azimuth, turns)
-    return _framed(still, _middle(still), azimuth, elevation, width, height)
+    return _frame_camera(still, _middle(still), azimuth, elevation, width, height)
 
 
 def resized_path(camera: Camera, width: int, height: int) -> Camera:
@@ -138,7 +138,7 @@ def _circle(points: Tensor, start: float, turns: float) -> Tensor:
     return start + 2 * math.pi * turns * step
 
 
-def _smoothed(centers: Tensor) -> Tensor:
+def _smooth(centers: Tensor) -> Tensor:
     """(N, 3) after a Gaussian of N / 12 frames, ends held."""
     sigma = max(centers.shape[0] / 12, 0.5)
     half = math.ceil(2.5 * sigma)
@@ -151,7 +151,7 @@ def _smoothed(centers: Tensor) -> Tensor:
     return smooth[:, 0].t()
 
 
-def _framed(
+def _frame_camera(
     points: Tensor, centers: Tensor, azimuth: Tensor, elevation: float, width: int, height: int
 ) -> Camera:
     """Cameras (N,) at ``azimuth`` (N,) aimed at ``centers`` (N, 3).

@@ -86,7 +86,7 @@ def cached_portrait(
 ) -> bytes:
     """The portrait of an avatar file, from ``folder`` where it was drawn before.
 
-    ``person`` is called only where it has to be drawn; the file's size and time tell whether.
+    ``person`` is called only where it has to be drawn; the file's size and time decide.
     """
     stat = avatar.stat()
     kept = folder / f"portrait{_VERSION}-{stat.st_mtime_ns:x}-{stat.st_size:x}.webp"

@@ -136,7 +136,7 @@ def render_motion_file(
         motion = fit_motion(person, motion)
         width, height = size or DEFAULT_SIZE
         if camera == "turntable":
-            motion = _held(motion, max_frames or _TURNTABLE_FRAMES)
+            motion = _hold_last(motion, max_frames or _TURNTABLE_FRAMES)
         path = camera_path(person, motion, camera, width, height)
     return render_motion(
         person, motion, path, out, background=behind, fps=motion.fps, progress=progress
@@ -224,7 +224,7 @@ def fit_motion(avatar: Avatar, motion: Motion, about: Tensor | None = None) -> M
 
     Args:
         avatar: who will move.
-        motion: anybody's, in the world of :mod:`pear_avatar.types`.
+        motion: of any person, in the world of :mod:`pear_avatar.types`.
         about: (3,) world point from which the way is scaled. Given a camera's centre, the person
             keeps their place in its picture; by default the way starts where it did and the
             lowest point of the motion is set on height zero.
@@ -310,7 +310,7 @@ def _cut(motion: Motion, count: int) -> Motion:
     return replace(motion, params=motion.params[:count], time=motion.time[:count])
 
 
-def _held(motion: Motion, count: int) -> Motion:
+def _hold_last(motion: Motion, count: int) -> Motion:
     """The first pose, ``count`` times."""
     still = torch.zeros(count, dtype=torch.int64)
     return replace(motion, params=motion.params[still], time=np.arange(count) / motion.fps)

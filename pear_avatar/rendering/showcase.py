@@ -1,4 +1,4 @@
-"""Pictures of an avatar nobody filmed: standard poses, seen all round."""
+"""Pictures of an avatar in standard poses, from all sides."""
 
 from __future__ import annotations
 

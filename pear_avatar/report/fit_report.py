@@ -142,7 +142,7 @@ def write_report_html(
         subtitle=_text(report.get("subtitle", "")),
         tiles=_tiles(report),
         warnings=_warnings(report.get("warnings") or ()),
-        pictures=_pictures(images) + _origins(images, report) + _refused(report),
+        pictures=_pictures(images) + _origins(images, report) + _refusal(report),
         metrics=_metrics_table(report),
         charts=_charts(curves),
         seconds=_seconds(report["seconds"]),
@@ -266,7 +266,7 @@ def _origins(images: ReportImages, report: Mapping[str, Any]) -> str:
     )
 
 
-def _refused(report: Mapping[str, Any]) -> str:
+def _refusal(report: Mapping[str, Any]) -> str:
     """Which frames were left out, and why."""
     refused = report["track"].get("refused") or {}
     if not refused:

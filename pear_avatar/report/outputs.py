@@ -32,7 +32,7 @@ def _render_crop(avatar: Avatar, outcome: FitOutcome, i: int) -> tuple[np.ndarra
     return to_uint8(out.color), out.alpha[..., 0].numpy()
 
 
-def _outlined(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def _draw_outline(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """The picture with the avatar's outline drawn in."""
     contours, _ = cv2.findContours(
         (alpha > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
@@ -48,7 +48,7 @@ _SPLIT_LABELS = {
 def report_images(
     avatar: Avatar, outcome: FitOutcome, progress: Callable[[str, int, int], None]
 ) -> ReportImages:
-    """Held-out frames beside their outline and redrawing, and the sides nobody filmed."""
+    """Held-out frames beside their outline and redrawing, and the sides that were not filmed."""
     frames = outcome.frames
     measured = frames.indices(Split.HELD_OUT) or frames.indices(Split.FITTED)
     measured = measured + frames.indices(Split.UNSEEN)[::8]
@@ -59,7 +59,7 @@ def report_images(
         render, alpha = _render_crop(avatar, outcome, i)
         masked = frames.masks[i][..., None] / 255.0
         on_white = (frames.images[i] * masked + 255 * (1 - masked)).astype(np.uint8)
-        rows.append([frames.images[i], _outlined(frames.images[i], alpha), on_white, render])
+        rows.append([frames.images[i], _draw_outline(frames.images[i], alpha), on_white, render])
         titles.append(f"crop {i}, {_SPLIT_LABELS[Split(frames.split[i])]}")
     progress("pictures", 1, 2)
     novel = [*novel_views(avatar, "down"), *novel_views(avatar, "raised")]

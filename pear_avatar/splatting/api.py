@@ -43,7 +43,7 @@ def rasterise(
         colors: (N, D) any number of channels, at least 1.
         camera: one camera, or a batch with leading axes (*C,); zero skew.
         background: (D,) colour behind the splats; None leaves the result premultiplied on black.
-        backend: "cpu" is the C++ kernel: it computes and returns float32, whatever it is given.
+        backend: "cpu" is the C++ kernel: it computes and returns float32 for any dtype.
             "torch" is a slow, readable twin for any device and dtype. "gsplat" needs CUDA and the
             gsplat package. "auto" takes gsplat for CUDA tensors, the C++ kernel for CPU tensors
             and the twin elsewhere.

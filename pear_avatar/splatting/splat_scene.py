@@ -1,4 +1,4 @@
-"""What a rasteriser back end is given: checked splats, flat cameras and settings."""
+"""The input of a rasteriser back end: checked splats, flat cameras and settings."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def top(
         _print(color, cloth, p, float(neck[1] - 0.2), noise)
     at_neck = (p[:, 1] > shoulder[1] - 0.02) & ~on_sleeve
     if kind == "shirt":
-        color = _buttoned(color, base, p, float(neck[1]), on_sleeve)
+        color = _buttons(color, base, p, float(neck[1]), on_sleeve)
         color = mix(color, 0.6 * ((inset < 0.03) & at_neck), base * 0.9)
     elif kind == "jumper":
         rib = 0.5 + 0.5 * np.sin(across * 1400)
@@ -112,7 +112,7 @@ def top(
     return _worn(color, p, seed, 0.07)
 
 
-def _buttoned(
+def _buttons(
     color: np.ndarray, base: np.ndarray, p: np.ndarray, neck: float, on_sleeve: np.ndarray
 ) -> np.ndarray:
     """Placket, buttons and a breast pocket."""

@@ -82,7 +82,7 @@ def load_pool(body: BodyModel, folder: Path | None, *, held_out: bool) -> PosePo
         return None
     rotations = torch.cat([upright(clip.float()) for clip in clips])
     rotations = torch.cat([rotations, mirror_body(rotations)])
-    source = ", ".join(names) if names else "choreography only: no motion capture was given"
+    source = ", ".join(names) if names else "choreography only, no motion capture"
     return PosePool(rotations, source)
 
 
@@ -152,7 +152,7 @@ class PoseSampler:
         if self._pool is None:
             return R
         recorded = self._uniform(count) < self._recorded_share
-        R[recorded, :22] = self._recorded(int(recorded.sum()))
+        R[recorded, :22] = self._read_recordings(int(recorded.sum()))
         return R
 
     def recorded(self, count: int) -> Tensor:
@@ -164,7 +164,7 @@ class PoseSampler:
         R[:, :22] = self._pool.rotations[pick]
         return R
 
-    def _recorded(self, count: int) -> Tensor:
+    def _read_recordings(self, count: int) -> Tensor:
         """(B, 22, 3, 3): recorded poses, some with the upper body of another, all shaken a bit."""
         assert self._pool is not None
         a, b = torch.randint(self._pool.count, (2, count), generator=self._g)

@@ -46,7 +46,7 @@ class Stage:
 
 
 def make_stage(width: int, height: int, person_height: float, seed: int) -> Stage:
-    """A set in which somebody of ``person_height`` metres fills most of the picture's height."""
+    """A set in which a person of ``person_height`` metres fills most of the picture's height."""
     focal = 1.15 * max(width, height)
     floor = -0.525 * person_height
     return Stage(focal, width, height, floor, _backdrop(width, height, focal, floor, seed))

@@ -86,7 +86,7 @@ def make_synthetic_clip(
         out_dir: folder, made if absent.
         body: the open body.
         seed: who the person is and what they wear, and the grain of the pictures.
-        person: somebody else than the seed's classic person, by attributes.
+        person: attributes of the person; None for the seed's classic person.
         filmed: the motion of the video, in the channels of
             :mod:`~pear_avatar.motion.choreography`.
         num_frames: length of the video, at least 2.

@@ -53,7 +53,7 @@ def load_camera(
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataFileError(f"{path} is not JSON ({error}): give a calibration file") from None
-    entry = _pick(content, name, path)
+    entry = _select_camera(content, name, path)
     K = _matrix(entry, ("K",), (3, 3), path)
     R = _matrix(entry, ("R_w2c", "R"), (3, 3), path)
     t = _matrix(entry, ("t_w2c_m", "t_w2c", "t"), (3,), path)
@@ -68,7 +68,7 @@ def load_camera(
     return Camera(torch.from_numpy(K).float(), T.float(), width, height)
 
 
-def _pick(content: Any, name: str | None, path: Path) -> dict[str, Any]:
+def _select_camera(content: Any, name: str | None, path: Path) -> dict[str, Any]:
     if isinstance(content, dict) and "K" in content:
         return content
     entries = content if isinstance(content, dict) else {}

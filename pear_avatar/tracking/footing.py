@@ -29,7 +29,7 @@ _SEGMENTS: tuple[tuple[float, float, tuple[int, ...], tuple[int, ...]], ...] = (
 )
 #: heel and toe of the left and of the right foot
 SOLES = ((29, 31), (30, 32))
-#: nobody's footing is judged without trunk, ankles and feet in sight
+#: no person's footing is judged without trunk, ankles and feet in sight
 _NEEDED = (11, 12, 23, 24, 27, 28, 29, 30, 31, 32)
 _LEAST_WEIGHT = 0.25
 #: metres: how far a resting person's centre of mass lies off the middle of the support; from

@@ -136,7 +136,7 @@ def given_state(
     R, t = (T_world_solver[:3, :3].to(dtype), T_world_solver[:3, 3].to(dtype))
     rotations, transl = initial.rotations.to(dtype)[source], initial.transl.to(dtype)[source]
     given_betas = initial.betas if initial.betas.dim() == 1 else initial.betas[trusted].mean(0)
-    betas = _resized(given_betas.to(dtype), rig.joint_shape.shape[-1])
+    betas = _resize(given_betas.to(dtype), rig.joint_shape.shape[-1])
     pelvis = rig.joint_rest[0] + rig.joint_shape[0] @ betas
     theta = matrix_to_axis_angle(rotations)
     theta[:, 0] = 0
@@ -144,14 +144,14 @@ def given_state(
         root=R.T @ rotations[:, 0],
         transl=(transl + pelvis - t) @ R - pelvis,
         theta=theta,
-        expression=_resized(initial.expression.to(dtype)[source], rig.pair_expression.shape[-1]),
+        expression=_resize(initial.expression.to(dtype)[source], rig.pair_expression.shape[-1]),
         betas=betas,
         log_focal=torch.zeros((), dtype=dtype),
         offsets=torch.zeros(len(OFFSET_LANDMARKS), 3, dtype=dtype),
     )
 
 
-def _resized(values: Tensor, size: int) -> Tensor:
+def _resize(values: Tensor, size: int) -> Tensor:
     """(*B, size): cut or padded with zeros at the end."""
     values = values[..., :size]
     return torch.nn.functional.pad(values, (0, size - values.shape[-1])).clone()

@@ -61,14 +61,14 @@ def track_clip(
 
     Args:
         detections: landmarks of N frames; untrusted frames carry no weight and are bridged.
-        body: any body model with the mediapipe landmark sets; EHM-s also finds the person's
+        body: any body model with the mediapipe landmark sets; EHM-s also estimates the person's
             head and hand scales, and ``body.person(track.proportions)`` is then the body.
         camera: the clip's calibrated camera (one, or one per frame), whose world is then the
             track's; it stays as it is. Without it the world is the camera frame turned y-up, the
             principal point is the image centre and the focal length is refined from a guess.
         config: settings; the defaults if left out.
         initial: a first guess of all N frames in the camera's world (in the default camera's,
-            if none is given), coefficients in this body's order; it replaces the search from
+            if there is none), coefficients in this body's order; it replaces the search from
             several guesses of the tracker's own.
         progress: called as ``progress("track", done, total)``.
 
@@ -128,7 +128,7 @@ def _levelled(camera: Camera, T_world_solver: Tensor, up: Tensor) -> tuple[Camer
 def _solve(
     clip: Clip, person: PersonModel | None, start: TrackState | None, progress: Progress | None
 ) -> tuple[TrackState, PersonModel | None]:
-    """The solution, and the person in whose terms its shape is told."""
+    """The solution, and the body model that its betas belong to."""
     config = clip.config
     coarse = len(STARTS) * config.coarse_steps if start is None else _GIVEN_STEPS
     fine = fine_steps(config, clip.detections.num_frames)
@@ -167,7 +167,7 @@ def _solve(
 def fine_steps(config: TrackConfig, frames: int) -> int:
     """Most steps on all frames: short clips, whose steps are cheap, get more for the same work.
 
-    Their few views hardly tell shape from distance, so that the minimum lies in a long valley.
+    Few views hardly separate shape from distance, so that the minimum lies in a long valley.
     """
     return int(config.fine_steps * min(max(_LONG_CLIP / frames, 1), _MOST_TIMES))
 

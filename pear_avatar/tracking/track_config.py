@@ -24,7 +24,7 @@ class TrackConfig:
     fine_steps: int = 16
     #: frames of the coarse stage, evenly spread
     coarse_frames: int = 60
-    #: focal length guess over the longer image side, where no camera is given
+    #: focal length guess over the longer image side, where there is no camera
     focal_guess: float = 1.1
     #: standard deviation of the natural log of the focal length; 0 keeps the guess
     focal_sigma: float = 0.12
@@ -32,7 +32,7 @@ class TrackConfig:
     height_mean: float = 1.70
     height_sigma: float = 0.10
     #: standard deviations of the scales of head and hands around one; 0 keeps one (they are
-    #: solved for only where the tracker is given EHM-s)
+    #: solved for only where the body is EHM-s)
     head_scale_sigma: float = 0.1
     hand_scale_sigma: float = 0.1
     smoothness: float = 1.0

@@ -86,11 +86,11 @@ def create_app(library: Library, pages: dict[str, bytes]) -> Starlette:
             Route("/{path:path}", handlers.page),
         ],
         exception_handlers={
-            HTTPException: _refused,
-            PearError: _failed,
-            OSError: _failed,
-            MemoryError: _failed,
-            Exception: _failed,
+            HTTPException: _refuse,
+            PearError: _fail,
+            OSError: _fail,
+            MemoryError: _fail,
+            Exception: _fail,
         },
     )
 
@@ -117,13 +117,13 @@ class _Handlers:
         )
 
     async def payload(self, request: Request) -> Response:
-        return _packed(request, await run_sync(self._avatar(request).load))
+        return _pack(request, await run_sync(self._avatar(request).load))
 
     async def motion(self, request: Request) -> Response:
         motion = self._avatar(request).motion(request.path_params["motion"])
         if motion is None:
             raise HTTPException(404, "there is no such motion")
-        return _packed(request, await run_sync(motion.load))
+        return _pack(request, await run_sync(motion.load))
 
     async def thumbnail(self, request: Request) -> Response:
         picture = await run_sync(self._avatar(request).thumbnail)
@@ -177,7 +177,7 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _packed(request: Request, packed: Packed) -> Response:
+def _pack(request: Request, packed: Packed) -> Response:
     headers = {
         "Content-Type": _BINARY,
         "Cache-Control": "private, no-cache",
@@ -194,13 +194,13 @@ def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> R
     return Response(body, status, headers=headers, media_type="application/json")
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers) if error.headers else None
     return _error(error.status_code, error.detail, headers)
 
 
-async def _failed(request: Request, error: Exception) -> Response:
+async def _fail(request: Request, error: Exception) -> Response:
     """404 or 422 and the reason where a file is at fault, 500 where the program is."""
     failure = explain(error)
     if failure.is_defect:

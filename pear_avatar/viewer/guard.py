@@ -90,7 +90,7 @@ class Guard:
             return
         headers = _headers(scope)
         given, _, rest = scope["path"].removeprefix("/").partition("/")
-        # Compared first and always, so that how long an answer takes tells nothing of the token.
+        # Compared first and always, so that the time of an answer reveals nothing about the token.
         known = hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
         if not self._hosts.allows(headers.get("host", "")):
             await _refuse(send, 403, "this address is not the viewer's: open the one it printed")
@@ -109,7 +109,7 @@ class Guard:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, rest: str) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_encoded(SECURITY_HEADERS)]
+                message["headers"] = [*message["headers"], *_encode(SECURITY_HEADERS)]
             await send(message)
 
         inner = dict(scope, path=f"/{rest}", raw_path=f"/{rest}".encode("utf-8", "replace"))
@@ -157,10 +157,10 @@ async def _answer(
         "Content-Length": str(len(body)),
         "Cache-Control": "no-store",
     }
-    start = {"type": "http.response.start", "status": status, "headers": _encoded(headers)}
+    start = {"type": "http.response.start", "status": status, "headers": _encode(headers)}
     await send(start)
     await send({"type": "http.response.body", "body": body})
 
 
-def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+def _encode(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]

@@ -130,7 +130,7 @@ def builtin_motion(avatar: Avatar, builtin: BuiltinMotion) -> Motion:
     channels = {**_NEUTRAL, **builtin.channels}
     with torch.no_grad():
         params = choreograph(avatar.body, avatar.betas.numpy(), channels, count + 1)
-        params = _turned(params[torch.arange(count)], channels.get(_FOREARM_UP, _STILL), count)
+        params = _turn(params[torch.arange(count)], channels.get(_FOREARM_UP, _STILL), count)
         posed = avatar.body.shape(None).pose(params.rotations, params.transl)
         vertices = avatar.body.shape(None).vertices()
         soles = torch.nonzero(vertices[:, 1] < vertices[:, 1].min() + 0.06).squeeze(1)
@@ -140,7 +140,7 @@ def builtin_motion(avatar: Avatar, builtin: BuiltinMotion) -> Motion:
     return Motion(grounded, np.arange(count) / FPS, builtin.name)
 
 
-def _turned(params: BodyParams, keys: Keys, count: int) -> BodyParams:
+def _turn(params: BodyParams, keys: Keys, count: int) -> BodyParams:
     """The right upper arm turned about its own axis, so that a bent elbow points up."""
     at, degrees = zip(*keys, strict=True)
     angle = np.radians(PchipInterpolator(at, degrees)(np.arange(count) / count))

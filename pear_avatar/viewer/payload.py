@@ -62,11 +62,11 @@ def avatar_payload(avatar: Avatar, name: str, info: Mapping[str, str] | None = N
         "arkit.pose": _numpy(body.arkit_pose, np.float32),
         **shapes,
         "splat.face": _index(binding.face_index, len(body.faces)),
-        "splat.barycentric": _quantised(binding.barycentric[:, 1:].clamp(0, 1), _UNIT, np.uint16),
+        "splat.barycentric": _quantise(binding.barycentric[:, 1:].clamp(0, 1), _UNIT, np.uint16),
         "splat.offsets": _numpy(splats.offsets, np.float16),
-        "splat.quats": _quantised(quats, _I16, np.int16),
+        "splat.quats": _quantise(quats, _I16, np.int16),
         "splat.scales": _numpy(splats.log_scales.exp() * 1000, np.float16),
-        "splat.rgba": _quantised(torch.cat([splats.colors, opacity], 1).clamp(0, 1), 255, np.uint8),
+        "splat.rgba": _quantise(torch.cat([splats.colors, opacity], 1).clamp(0, 1), 255, np.uint8),
     }
     meta = AvatarMeta(
         AVATAR_FORMAT,
@@ -183,7 +183,7 @@ def _index(values: Tensor, limit: int) -> np.ndarray:
     return _numpy(values, np.uint16 if limit <= 1 << 16 else np.uint32)
 
 
-def _quantised(values: Tensor, unit: int, dtype: type) -> np.ndarray:
+def _quantise(values: Tensor, unit: int, dtype: type) -> np.ndarray:
     rounded: np.ndarray = np.round(values.detach().double().cpu().numpy() * unit)
     return rounded.astype(dtype)
 

@@ -329,7 +329,7 @@ def test_messages_name_what_is_wrong(foreign):
         foreign.shape(proportions=replace(neutral, joint_offsets=torch.ones(3, 3)))
     with pytest.raises(ValueError, match="eyelids"):
         foreign.shape(proportions=neutral, eyelids=torch.ones(3))
-    with pytest.raises(ValueError, match="without head_betas"):
+    with pytest.raises(ValueError, match="needs head_betas"):
         foreign.shape(proportions=neutral, head_expression=torch.ones(3))
     with pytest.raises(ValueError, match="shape space of its own"):
         foreign.head_betas_of(torch.ones(6))

@@ -45,7 +45,7 @@ def flame(flame_path):
     file = open_model_file(flame_path, "")
     arrays = {key: file.real(key, shape).astype(np.float32) for key, shape in _KEYS.items()}
     arrays["shapedirs"] = arrays["shapedirs"][..., [*range(10), *range(300, 310)]]
-    arrays["f"] = file.whole("f", (NUM_FACES, 3)).astype(np.uint32)
+    arrays["f"] = file.integers("f", (NUM_FACES, 3)).astype(np.uint32)
     arrays["kintree_table"] = np.array([[2**32 - 1, 0, 1, 1, 1], range(5)], np.int64)
     return arrays
 

@@ -160,7 +160,7 @@ def test_the_pickle_form_and_the_old_layout(smplx_path, ours, tmp_path):
     if arrays["shapedirs"].shape[-1] >= 400:
         arrays["shapedirs"] = arrays["shapedirs"][..., [*range(10), *range(300, 310)]]
     arrays["f"] = ours.body.faces.numpy().astype(np.uint32)
-    arrays["lmk_faces_idx"] = file.whole("lmk_faces_idx", (51,))
+    arrays["lmk_faces_idx"] = file.integers("lmk_faces_idx", (51,))
     arrays["kintree_table"] = np.array([[2**32 - 1, *ours.body.parents[1:]], range(55)])
     arrays["J_regressor"] = sparse.csc_matrix(arrays["J_regressor"])
     path = tmp_path / "SMPLX_NEUTRAL.pkl"

@@ -126,7 +126,7 @@ def test_another_address_is_warned_about(
     code = main(["view", str(avatar_file), "--no-browser", "--host", "no.such.host.invalid"])
     warning, error = capsys.readouterr().err.strip().splitlines()
     assert code == 2
-    assert warning.startswith("warning: everybody who can reach")
+    assert warning.startswith("warning: every machine that can reach")
     assert "not an address of this machine" in error
 
 

@@ -331,7 +331,7 @@ def test_one_person_of_a_video_can_be_chosen(
         joints = np.load(out / "walk_joints.npz")["joints_px"]
         assert joints[0, 0, 0] > joints[-1, 0, 0]
     nowhere = RecoverOptions(box=(200, 0, 240, 40))
-    with pytest.raises(PearError, match="nobody appears in the box"):
+    with pytest.raises(PearError, match="no person appears in the box"):
         recover_video(resolve_input(str(crossing)), tmp_path / "no", nowhere, recoverer)
 
 
@@ -374,7 +374,7 @@ def test_a_live_run_ends_with_its_stream_and_writes_the_motion(
     told: list[str] = []
     source = RecoverInput("stream", str(crossing), "stream")
     out = tmp_path / "out"
-    recover_live(source, out, RecoverOptions(), recoverer, browser=False, tell=told.append)
+    recover_live(source, out, RecoverOptions(), recoverer, browser=False, log=told.append)
     assert any("http://127.0.0.1:" in line for line in told)
     assert any("over the network" in line for line in told)
     motion = load_motion(out / "stream.npz")

@@ -118,7 +118,7 @@ def test_collapsed_skeletons_are_refused():
 
 def test_unknown_skeletons_are_named():
     source = replace(moving_body()[0], names=tuple(f"bone{j}" for j in range(22)))
-    with pytest.raises(MotionFileError, match=r"self\.bvh: cannot tell which joint is left_elbow"):
+    with pytest.raises(MotionFileError, match=r"self\.bvh: no joint was recognised as left_elbow"):
         retarget(source, REST)
 
 

@@ -64,9 +64,9 @@ def test_somebody_away_is_not_known_again_where_two_could_be_meant() -> None:
 def test_the_largest_and_longest_seen_is_the_first() -> None:
     people = followed([{0: frame_at(400), 1: frame_at(0)}] * 6 + [{0: frame_at(400)}] * 4)
     assert people.people() == [0, 1]
-    assert people.chosen(None) == people.chosen(PersonChoice(number=1)) == 0
-    assert people.chosen(PersonChoice(number=2)) == 1
-    assert people.chosen(PersonChoice(at=(50, 100, 3))) == 1
+    assert people.select(None) == people.select(PersonChoice(number=1)) == 0
+    assert people.select(PersonChoice(number=2)) == 1
+    assert people.select(PersonChoice(at=(50, 100, 3))) == 1
     raw, other = people.clip_of(1)
     assert raw.found.tolist() == [True] * 6 + [False] * 4
     assert other.tolist() == [False] * 6 + [True] * 4
@@ -77,9 +77,9 @@ def test_the_largest_and_longest_seen_is_the_first() -> None:
 def test_nobody_at_the_place_is_an_error_that_names_where_people_are() -> None:
     people = followed([{0: frame_at(400)}] * 4)
     with pytest.raises(MediaError, match="x 400 to 500"):
-        people.chosen(PersonChoice(at=(50, 100, 2)))
+        people.select(PersonChoice(at=(50, 100, 2)))
     with pytest.raises(MediaError, match="no person 3: 1 were found"):
-        people.chosen(PersonChoice(number=3))
+        people.select(PersonChoice(number=3))
 
 
 def test_choices_that_make_no_sense() -> None:

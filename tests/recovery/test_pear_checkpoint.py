@@ -274,7 +274,7 @@ def test_other_content_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no ViTPose-style backbone"):
         network_from_backbone(tmp_path / "other.pt")
     torch.save({"state_dict": small_backbone()}, tmp_path / "backbone.pth")
-    with pytest.raises(CheckpointError, match="recovers nobody"):
+    with pytest.raises(CheckpointError, match="recovers no person"):
         load_checkpoint(tmp_path / "backbone.pth")
 
 

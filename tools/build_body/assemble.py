@@ -77,7 +77,7 @@ class _Geometry:
 def build_open_body(config: BuildConfig | None = None) -> dict[str, np.ndarray]:
     """Build everything; the result's "meta" holds the measured figures.
 
-    Raises ImportError without anny, RuntimeError where the detector finds too little.
+    Raises ImportError without anny, RuntimeError where the detector has too few detections.
     """
     config = config or BuildConfig()
     started = time.perf_counter()

@@ -54,7 +54,7 @@ def joint_regressor(
 
     vertices (N, V, 3) and joints (N, 55, 3) are the samples, mean (V, 3) their mean shape;
     allowed (V,) marks the vertices that no expression moves, eye (V,) the eyeballs, weights
-    (V, 55) tells which eyeball is whose.
+    (V, 55) says which eyeball is the left one.
     """
     regressor = np.zeros((len(JOINT_NAMES), len(mean)))
     for j, name in enumerate(JOINT_NAMES):

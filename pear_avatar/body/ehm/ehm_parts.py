@@ -225,7 +225,7 @@ class EhmParts:
         inside[self.head_vertices[kept]] = False
         # A head model may reach below the neck set: shoulders scaled about the eyes would tear.
         inside &= of_head_or_neck(self.body)
-        return self._eased(inside)[self.head_vertices]
+        return self._ease_in(inside)[self.head_vertices]
 
     @cached_property
     def head_turn(self) -> Tensor:
@@ -247,7 +247,7 @@ class EhmParts:
         if self.blend == 0:
             left, right = (self.body.v_template.new_ones(len(hand)) for hand in hands)
         else:
-            left, right = (self._eased(self._mask(hand))[hand] for hand in hands)
+            left, right = (self._ease_in(self._mask(hand))[hand] for hand in hands)
         return left, right
 
     def _mask(self, members: Tensor) -> Tensor:
@@ -255,7 +255,7 @@ class EhmParts:
         mask[members] = True
         return mask
 
-    def _eased(self, inside: Tensor) -> Tensor:
+    def _ease_in(self, inside: Tensor) -> Tensor:
         return ease_in(surface_distance(self.body, inside, self.blend), self.blend)
 
     @cached_property

@@ -34,7 +34,7 @@ _EYES = slice(1, 3)  # of jaw, left eye, right eye
 
 def bake_person(model: EhmParts, given: Proportions, betas: Tensor | None = None) -> BodyModel:
     """See :meth:`pear_avatar.body.ehm.ehm_model.EhmModel.person`."""
-    given = _checked(model, given)
+    given = _check_proportions(model, given)
     body = model.body
     vertices = _affine(body.v_template, body.shape_dirs, body.expression_dirs)
     own_joints = _affine(body.joint_template, body.joint_shape_dirs, body.joint_expression_dirs)
@@ -51,7 +51,7 @@ def bake_person(model: EhmParts, given: Proportions, betas: Tensor | None = None
     return _assemble(model, given, changed, joints, betas)
 
 
-def _checked(model: EhmParts, given: Proportions) -> Proportions:
+def _check_proportions(model: EhmParts, given: Proportions) -> Proportions:
     for name in ("head_scale", "hand_scale", "head_betas", "joint_offsets"):
         value = getattr(given, name)
         batch = None if value is None else value.shape[: -2 if name == "joint_offsets" else -1]

@@ -273,8 +273,7 @@ def shape_ehm(
         head = model.head.shape(proportions.head_betas, head_expression)
     elif head_expression is not None:
         raise ValueError(
-            "head_expression was given without head_betas: the body's own head takes the body's "
-            "expression"
+            "head_expression needs head_betas: the body's own head takes the body's expression"
         )
     return ShapedEhm(model, own, head, proportions, eyelids, own.joints).with_joints()
 

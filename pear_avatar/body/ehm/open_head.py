@@ -80,7 +80,7 @@ def _principal_axes(dirs: Tensor) -> Tensor:
     """(S, S) rows: directions in the space of betas, by how much of the head (P, S) they move.
 
     An eigendecomposition of the small S x S matrix; each axis has the sign that makes its largest
-    entry positive, so that every machine finds the same coefficients.
+    entry positive, so that every machine computes the same coefficients.
     """
     _, axes = torch.linalg.eigh(dirs.T @ dirs)
     axes = axes.flip(1).T

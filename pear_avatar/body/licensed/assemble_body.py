@@ -47,7 +47,7 @@ def read_blended_body(
 ) -> BlendedBody:
     """Read and check the shared arrays of a file with these sizes and this skeleton."""
     joints = len(parents)
-    triangles = file.whole("f", (faces, 3), vertices)
+    triangles = file.integers("f", (faces, 3), vertices)
     shape_dirs, expression_dirs = _split_dirs(file, vertices)
     regressor = file.real("J_regressor", (joints, vertices))
     weights = file.real("weights", (vertices, joints))
@@ -57,13 +57,13 @@ def read_blended_body(
             raise file.wrong(
                 key, f"rows must sum to 1, found sums in [{sums.min():.4g}, {sums.max():.4g}]"
             )
-    found = file.whole("kintree_table", (2, joints))[0]
+    found = file.integers("kintree_table", (2, joints))[0]
     if tuple(found[1:].tolist()) != parents[1:]:
         raise file.wrong("kintree_table", f"names the parents {found.tolist()}, not {parents}")
     uv, uv_faces = None, None
     if "vt" in file and "ft" in file:
         uv = file.real("vt", ("T", 2))
-        uv_faces = file.whole("ft", (faces, 3), len(uv))
+        uv_faces = file.integers("ft", (faces, 3), len(uv))
     return BlendedBody(
         file.real("v_template", (vertices, 3)),
         triangles,

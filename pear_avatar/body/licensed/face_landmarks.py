@@ -56,7 +56,7 @@ def table_sets(
     sets = {}
     for name, (face_key, weight_key) in keys.items():
         shape = (_STATIC,) if name == STATIC_SET else (_YAWS, _CONTOUR)
-        face = file.whole(face_key, shape, len(faces)).reshape(-1)
+        face = file.integers(face_key, shape, len(faces)).reshape(-1)
         weight = file.real(weight_key, (*shape, 3)).reshape(-1, 3)
         sums = weight.sum(-1)
         if np.abs(sums - 1).max() > 1e-2:

@@ -85,7 +85,7 @@ def _tables_on(folder: Path, faces: np.ndarray) -> dict[str, LandmarkSet]:
 def load_head_vertices(path: Path | str) -> Tensor:
     """(5023,) int64: FLAME's vertices among SMPL-X's, from ``SMPL-X__FLAME_vertex_ids.npy``."""
     file = open_model_file(path, _IDS_REMEDY)
-    ids = file.whole("array", (NUM_VERTICES,), smplx_files.NUM_VERTICES)
+    ids = file.integers("array", (NUM_VERTICES,), smplx_files.NUM_VERTICES)
     if len(np.unique(ids)) != NUM_VERTICES:
         raise ModelFileError(f"{file.path}: names some vertices twice; {_IDS_REMEDY}")
     return torch.from_numpy(ids)
@@ -99,4 +99,4 @@ def load_flame_masks(path: Path | str) -> dict[str, Tensor]:
 
 def _region(file: ModelFile, key: str) -> np.ndarray:
     file.sizes.clear()  # regions differ in size
-    return file.whole(key, ("N",), NUM_VERTICES)
+    return file.integers(key, ("N",), NUM_VERTICES)

@@ -63,8 +63,8 @@ class ModelFile:
             raise self._wrong(key, f"holds {bad} values that are NaN or infinite")
         return values
 
-    def whole(self, key: str, shape: Shape, limit: int | None = None) -> np.ndarray:
-        """An array of whole numbers as int64, each in [0, limit) where a limit is given."""
+    def integers(self, key: str, shape: Shape, limit: int | None = None) -> np.ndarray:
+        """An array of whole numbers as int64, each in [0, limit) if there is a limit."""
         values = self._read(key, shape)
         exact = values.dtype.kind in "iu" or (
             values.dtype.kind == "f" and bool((np.rint(values) == values).all())

@@ -33,13 +33,13 @@ def read_stills(root: str | Path) -> Iterator[Sample]:
     for picture in pictures:
         labels = picture.with_suffix(".json")
         if labels.is_file():
-            yield from _labelled(picture, read_json(labels))
+            yield from _read_labels(picture, read_json(labels))
         else:
             height, width = read_image(picture).shape[:2]
             yield Sample(picture, picture.stem, np.array([0.0, 0.0, width, height]))
 
 
-def _labelled(picture: Path, content: dict[str, Any]) -> Iterator[Sample]:
+def _read_labels(picture: Path, content: dict[str, Any]) -> Iterator[Sample]:
     for person, annotation in enumerate(content.get("annotations", [])):
         table = np.asarray(annotation["keypoints"], dtype=np.float64).reshape(-1, 3)
         if len(table) == 17 and (table[:, 2] > 0).any():

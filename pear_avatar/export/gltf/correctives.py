@@ -50,7 +50,7 @@ def pose_correctives(body: BodyModel, rotations: Tensor) -> Driven:
     frames = _spread(len(features), _MEASURED)
     weights = (u * s)[:, :_MOST]
     kept = _components(features[frames] @ dirs.T, weights[frames], targets)
-    return _driven(targets[:, :kept], weights[:, :kept])
+    return _drivers(targets[:, :kept], weights[:, :kept])
 
 
 def influence_correctives(
@@ -75,7 +75,7 @@ def influence_correctives(
     weights = torch.cat([lost.at(f) @ targets for f in torch.arange(count).split(_BATCH)])
     whole = targets.new_zeros(body.num_vertices, 3, kept)
     whole[index] = targets.unflatten(0, (-1, 3))
-    return _driven(whole.flatten(0, 1), weights)
+    return _drivers(whole.flatten(0, 1), weights)
 
 
 class _LostOffsets:
@@ -142,7 +142,7 @@ def _components(left: Tensor, weights: Tensor, targets: Tensor) -> int:
     return kept
 
 
-def _driven(targets: Tensor, weights: Tensor) -> Driven:
+def _drivers(targets: Tensor, weights: Tensor) -> Driven:
     """Scale so that the largest weight of each target is 1."""
     peak = weights.abs().amax(0).clamp_min(1e-12)
     deltas = (targets * peak).float().cpu().numpy()

@@ -63,7 +63,7 @@ def save_glb(
         betas: (S,) the shape of the mesh; by default the motion's.
         colors: (V, 3) display RGB in [0, 1] for each vertex of the body.
         texture: (H, W, 3 or 4) uint8 display RGB in the body's texture coordinates, first row on
-            top; preferred to ``colors`` where both are given.
+            top; preferred to ``colors``.
         fps: key frames a second; by default the motion's own frames.
         influences: joints that move a vertex. 4 with a motion, by default: every reader shows it
             within 0.3 mm, since morph targets of this one motion (``corrective_00`` and so on)

@@ -27,7 +27,7 @@ def follow_nearest(places: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     """(frame, place in that frame) of one person, who is in each frame nearest to the last.
 
     places: for each frame (P, D) positions of its people; P may be 0. Whoever is first in the
-        first frame with anybody is followed.
+        first frame with a person is followed.
     """
     found: list[tuple[int, int]] = []
     last: np.ndarray | None = None

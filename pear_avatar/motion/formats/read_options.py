@@ -1,4 +1,4 @@
-"""What the reader of a pose file is told that the file does not say about itself."""
+"""Options of reading a pose file: facts that the file does not hold."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _MAX_TEXT = 256
 #: Bytes that the arrays of one file may fill once they are unpacked, repeats included.
 MAX_BYTES = 1 << 30
 
-#: Keys whose arrays tell how many frames a dictionary holds, and the sizes of one frame there.
+#: Keys whose arrays give the number of frames of a dictionary, and the sizes of one frame there.
 _ROOT_KEYS = frozenset(
     ("global_orient", "root_orient", "root_pose", "global_pose", "poses_root", "pred_global_orient")
 )

@@ -17,7 +17,7 @@ __all__ = ["seen_up", "unit_in_metres"]
 #: Units in which positions come -> metres.
 _UNITS = {"centimetres": 0.01, "millimetres": 0.001, "inches": 0.0254}
 
-#: Metres a second that nobody's pelvis reaches on average over a motion.
+#: Metres a second that no pelvis reaches on average over a motion.
 _SPRINT = 9.0
 #: Heights of a pelvis over its world's floor at which no unit but metres is thinkable.
 _LOW, _HIGH = -3.0, 12.0

@@ -13,17 +13,12 @@ bones are at rest on average.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS, PARENTS
-from pear_avatar.body.skinning import KinematicTree, forward_kinematics
-from pear_avatar.errors import MotionFileError
 from pear_avatar.geometry.rotations import (
     geodesic_angle,
     matrix_to_quat_wxyz,
@@ -31,52 +26,26 @@ from pear_avatar.geometry.rotations import (
     rotation_between,
     slerp_wxyz,
 )
-from pear_avatar.motion.formats.axes import UpAxis, to_y_up
+from pear_avatar.motion.formats.axes import UpAxis
 from pear_avatar.motion.retarget.capture import CaptureMotion
+from pear_avatar.motion.retarget.path import misses, translation
 from pear_avatar.motion.retarget.retarget_report import RetargetReport
-from pear_avatar.motion.retarget.skeleton_map import SkeletonMap, map_skeleton
+from pear_avatar.motion.retarget.source import LIMBS, SIDES, Source, leg_length, prepare
 from pear_avatar.types import BodyParams, Motion
 
 __all__ = ["leg_length", "retarget"]
 
 _F64 = torch.float64
-_SIDES = ("left", "right")
 _ARM = ("collar", "shoulder", "elbow", "wrist")
 
-#: What else than feet may carry somebody.
-_PROPS = ("wrist", "elbow", "knee")
+#: Degrees beyond which a bone's direction is not the source's.
+_TOLERANCE = 5.0
 
 #: Where each limb joint's bone ends, in the body.
 _CHILD = {
     "collar": "shoulder", "shoulder": "elbow", "elbow": "wrist", "wrist": "middle1",
     "hip": "knee", "knee": "ankle", "ankle": "foot",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Source:
-    """The source skeleton as tensors.
-
-    rest:    (J, 3) positions in the zero pose; rest_up: (3,) its upward axis.
-    R, p:    (N, J, 3, 3), (N, J, 3) world motion; up: (3,) the world's upward axis.
-    U:       (3, 3) from the source's world to ours.
-    """
-
-    skeleton: SkeletonMap
-    rest: Tensor
-    rest_up: Tensor
-    R: Tensor
-    p: Tensor
-    up: Tensor
-    U: Tensor
-
-    def at(self, name: str) -> Tensor:
-        """(N, 3) positions of the source joint that drives a limb joint of the body."""
-        return self.p[:, self.skeleton.limbs[name]]
-
-    def bone(self, start: int, end: int) -> Tensor:
-        """(3,) from one joint to another in the zero pose."""
-        return self.rest[end] - self.rest[start]
 
 
 def retarget(
@@ -105,17 +74,18 @@ def retarget(
     joints = torch.as_tensor(rest_joints, dtype=_F64)
     if joints.shape != (NUM_JOINTS, 3):
         raise ValueError(f"rest_joints must have shape (55, 3), got {tuple(joints.shape)}")
-    source = _prepare(bvh, up_axis)
+    source = prepare(bvh, up_axis)
     standing = _rest_is_standing(source)
     constants = _constants(source, joints, standing)
-    world, drivers = _world_rotations(source, constants)
+    world, drivers = _world_rotations(source, constants, joints)
     rotations = _local(world)
     scale = float(leg_length(joints)) / float(
         leg_length(source.rest, lambda n: source.skeleton.limbs[n])
     )
     if sole_height is None:
-        sole_height = float(joints[[JOINT_INDEX[f"{s}_foot"] for s in _SIDES], 1].min()) - 0.02
-    transl = _translation(source, rotations, joints, scale, sole_height, bvh.frame_time)
+        sole_height = float(joints[[JOINT_INDEX[f"{s}_foot"] for s in SIDES], 1].min()) - 0.02
+    transl = translation(source, rotations, joints, scale, sole_height, bvh.frame_time)
+    missed = misses(source, rotations, joints)
     params = BodyParams(
         torch.zeros(10), torch.zeros(len(transl), 10), rotations.float(), transl.float()
     )
@@ -130,45 +100,13 @@ def retarget(
         up_axis=_axis_name(source.up),
         scale=scale,
         reference="rest pose" if standing else "local frames",
+        warnings=tuple(
+            f"{name} lies {miss:.0f} degrees off the source's in the worst twentieth of the frames"
+            for name, miss in missed.items()
+            if miss > _TOLERANCE
+        ),
     )
     return Motion(params, np.arange(len(transl)) * bvh.frame_time, bvh.source), report
-
-
-def _prepare(bvh: CaptureMotion, up_axis: UpAxis | None) -> _Source:
-    skeleton = map_skeleton(bvh)
-    rest = bvh.rest()
-    R, p = bvh.world()
-    _check_size(bvh.source, skeleton, rest)
-    feet = [skeleton.limbs[f"{side}_ankle"] for side in _SIDES]
-    rest_up = _nearest_axis(rest[skeleton.head] - rest[feet].mean(0))
-    upright = p[:, skeleton.head] - p[:, feet].mean(1)
-    mean = (upright / np.linalg.norm(upright, axis=-1, keepdims=True).clip(1e-9)).mean(0)
-    # Somebody who crawls or tumbles does not show which way is up; the zero pose does.
-    up = _nearest_axis(mean) if np.abs(mean).max() > 0.7 else rest_up
-    if up_axis is not None:
-        up = to_y_up(up_axis)[1]
-    U = rotation_between(up, torch.tensor([0.0, 1.0, 0.0], dtype=_F64))
-    rest_t, R_t, p_t = (torch.from_numpy(np.ascontiguousarray(a)) for a in (rest, R, p))
-    return _Source(skeleton, rest_t, rest_up, R_t, p_t, up, U)
-
-
-def _check_size(name: str, skeleton: SkeletonMap, rest: np.ndarray) -> None:
-    limbs = skeleton.limbs
-    pairs = {"hips": ("left_hip", "right_hip"), "shoulders": ("left_shoulder", "right_shoulder")}
-    pairs |= {f"{s} leg": (f"{s}_hip", f"{s}_ankle") for s in _SIDES}
-    for what, (a, b) in pairs.items():
-        if np.linalg.norm(rest[limbs[a]] - rest[limbs[b]]) < 1e-6:
-            raise MotionFileError(
-                f"{name}: the {what} have no extent in the file's zero pose (joints at one "
-                "place); export the skeleton with its bone lengths"
-            )
-
-
-def _nearest_axis(direction: np.ndarray) -> Tensor:
-    axis = torch.zeros(3, dtype=_F64)
-    strongest = int(np.abs(direction).argmax())
-    axis[strongest] = 1.0 if direction[strongest] > 0 else -1.0
-    return axis
 
 
 def _axis_name(up: Tensor) -> str:
@@ -176,17 +114,17 @@ def _axis_name(up: Tensor) -> str:
     return ("" if up[strongest] > 0 else "-") + "xyz"[strongest]
 
 
-def _rest_is_standing(source: _Source) -> bool:
+def _rest_is_standing(source: Source) -> bool:
     """Whether the zero pose is a person standing upright."""
     limbs = source.skeleton.limbs
-    torso = normalize(source.bone(source.skeleton.root, source.skeleton.head), dim=0)
+    torso = normalize(source.bone(source.skeleton.pelvis, source.skeleton.head), dim=0)
     across = [
         normalize(source.bone(limbs[f"right_{j}"], limbs[f"left_{j}"]), dim=0)
         for j in ("hip", "shoulder")
     ]
     legs = [
         normalize(source.bone(limbs[f"{side}_hip"], limbs[f"{side}_ankle"]), dim=0)
-        for side in _SIDES
+        for side in SIDES
     ]
     return bool(
         torso @ source.rest_up > 0.7
@@ -202,21 +140,21 @@ def _frame(left: Tensor, up: Tensor) -> Tensor:
     return torch.stack([left, up, torch.linalg.cross(left, up)], dim=-1)
 
 
-def _chain_frames(source: _Source, standing: bool) -> dict[str, Tensor]:
+def _chain_frames(source: Source, standing: bool) -> dict[str, Tensor]:
     """Body axes (left, up, forward in columns) in the local frames of each chain."""
     limbs, skeleton = source.skeleton.limbs, source.skeleton
     across_hips = source.bone(limbs["right_hip"], limbs["left_hip"])
-    names = ("pelvis", "torso", *(f"{s}_{c}" for s in _SIDES for c in ("arm", "leg")))
+    names = ("pelvis", "torso", *(f"{s}_{c}" for s in SIDES for c in ("arm", "leg")))
     if standing:
         return dict.fromkeys(names, _frame(across_hips, source.rest_up))
     first = skeleton.spine[1] if len(skeleton.spine) > 1 else skeleton.chest
-    across = source.bone(*(limbs.get(f"{s}_collar", limbs[f"{s}_shoulder"]) for s in _SIDES[::-1]))
+    across = source.bone(*(limbs.get(f"{s}_collar", limbs[f"{s}_shoulder"]) for s in SIDES[::-1]))
     neck = skeleton.neck[0] if skeleton.neck else skeleton.head
     frames = {
-        "pelvis": _frame(across_hips, source.bone(skeleton.root, first)),
+        "pelvis": _frame(across_hips, source.bone(skeleton.pelvis, first)),
         "torso": _frame(across, source.bone(skeleton.chest, neck)),
     }
-    for side, outward in zip(_SIDES, (1.0, -1.0), strict=True):
+    for side, outward in zip(SIDES, (1.0, -1.0), strict=True):
         # A T-pose arm bends forward, about the body's down (left arm) or up axis; its bone
         # points outward. A knee bends backward about the body's left axis; its bone points down.
         bone, hinge = _hinge(source, f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist")
@@ -234,7 +172,7 @@ def _orthogonal(left: Tensor, up: Tensor) -> Tensor:
     return torch.stack([left, up, torch.linalg.cross(left, up)], dim=-1)
 
 
-def _hinge(source: _Source, start: str, middle: str, end: str) -> tuple[Tensor, Tensor]:
+def _hinge(source: Source, start: str, middle: str, end: str) -> tuple[Tensor, Tensor]:
     """Bone direction and mean bending axis of a limb's upper bone, in that bone's own frame."""
     upper = source.at(middle) - source.at(start)
     lower = source.at(end) - source.at(middle)
@@ -248,14 +186,14 @@ def _hinge(source: _Source, start: str, middle: str, end: str) -> tuple[Tensor, 
     return bone, mean
 
 
-def _constants(source: _Source, joints: Tensor, standing: bool) -> dict[str, Tensor]:
+def _constants(source: Source, joints: Tensor, standing: bool) -> dict[str, Tensor]:
     """For each driven limb joint, its body frame in the source joint's frame (3, 3)."""
     frames = _chain_frames(source, standing)
     out = {"pelvis": frames["pelvis"], "torso": frames["torso"]}
     out["head"] = out["torso"]
     if not standing:
         out["head"] = _at_rest_on_average(source, source.skeleton.head, out["torso"])
-    for side in _SIDES:
+    for side in SIDES:
         for part in (*_ARM, "hip", "knee"):
             frame = frames[f"{side}_{'arm' if part in _ARM else 'leg'}"]
             out[f"{side}_{part}"] = _aligned(source, joints, f"{side}_{part}", frame)
@@ -272,7 +210,7 @@ def _constants(source: _Source, joints: Tensor, standing: bool) -> dict[str, Ten
     return out
 
 
-def _at_rest_on_average(source: _Source, joint: int, torso: Tensor) -> Tensor:
+def _at_rest_on_average(source: Source, joint: int, torso: Tensor) -> Tensor:
     """The constant that, averaged over the motion, leaves a joint in line with the chest."""
     chest = source.R[:, source.skeleton.chest] @ torso
     mean = (source.R[:, joint].transpose(-1, -2) @ chest).mean(0)
@@ -282,7 +220,7 @@ def _at_rest_on_average(source: _Source, joint: int, torso: Tensor) -> Tensor:
     return (U * flip) @ Vh
 
 
-def _aligned(source: _Source, joints: Tensor, name: str, frame: Tensor) -> Tensor:
+def _aligned(source: Source, joints: Tensor, name: str, frame: Tensor) -> Tensor:
     """Turn a frame the shortest way so that the body's bone lies on the source's."""
     side, part = name.split("_")
     child = f"{side}_{_CHILD[part]}"
@@ -300,7 +238,7 @@ def _aligned(source: _Source, joints: Tensor, name: str, frame: Tensor) -> Tenso
     return rotation_between(frame @ own, wanted) @ frame
 
 
-def _aligned_fingers(source: _Source, joints: Tensor, side: str, hand: Tensor) -> dict[str, Tensor]:
+def _aligned_fingers(source: Source, joints: Tensor, side: str, hand: Tensor) -> dict[str, Tensor]:
     """Frames of the finger joints that the source has."""
     limbs, out = source.skeleton.limbs, {}
     for finger in ("index", "middle", "pinky", "ring", "thumb"):
@@ -317,7 +255,7 @@ def _aligned_fingers(source: _Source, joints: Tensor, side: str, hand: Tensor) -
 
 
 def _aligned_foot(
-    source: _Source, joints: Tensor, side: str, frame: Tensor, standing: bool
+    source: Source, joints: Tensor, side: str, frame: Tensor, standing: bool
 ) -> Tensor:
     """The ankle's frame: toes point where the source's do, soles are flat when its feet stand.
 
@@ -342,7 +280,7 @@ def _aligned_foot(
     return _orthogonal(wanted, up) @ _orthogonal(sloped, body_up).T
 
 
-def _standing_frames(source: _Source, ankle: str, toe: str) -> Tensor:
+def _standing_frames(source: Source, ankle: str, toe: str) -> Tensor:
     """(N,) bool: the fifth of the frames in which ankle and toes are both lowest."""
     heights = [source.at(name) @ source.up for name in (ankle, toe)]
     above = torch.maximum(*(h - h.quantile(0.05) for h in heights))
@@ -350,18 +288,24 @@ def _standing_frames(source: _Source, ankle: str, toe: str) -> Tensor:
 
 
 def _world_rotations(
-    source: _Source, constants: dict[str, Tensor]
+    source: Source, constants: dict[str, Tensor], joints: Tensor
 ) -> tuple[Tensor, dict[str, int]]:
     """(N, 55, 3, 3) world rotations; joints without a driver follow their parents."""
     skeleton, count = source.skeleton, len(source.R)
-    drivers = {"pelvis": skeleton.root, "spine3": skeleton.chest, "head": skeleton.head}
+    drivers = {"pelvis": skeleton.pelvis, "spine3": skeleton.chest, "head": skeleton.head}
     if skeleton.neck:
         drivers["neck"] = skeleton.neck[len(skeleton.neck) // 2]
     drivers |= skeleton.limbs
     set_world: dict[str, Tensor] = {}
     for name, joint in drivers.items():
         set_world[name] = source.U @ source.R[:, joint] @ _constant_of(constants, name)
-    set_world |= _spine(source, constants)
+    set_world["pelvis"] = _pelvis(source, constants["pelvis"])
+    for name, child in LIMBS.items():
+        if name in set_world and child in skeleton.limbs:
+            own = joints[JOINT_INDEX[child]] - joints[JOINT_INDEX[name]]
+            wanted = (source.at(child) - source.at(name)) @ source.U.T
+            set_world[name] = _turned_onto(set_world[name], own, wanted)
+    set_world |= _spine(source, constants, set_world["pelvis"])
     if not skeleton.neck:
         set_world["neck"] = _between(set_world["spine3"], set_world["head"], 0.5)
     world = torch.empty(count, NUM_JOINTS, 3, 3, dtype=_F64)
@@ -383,13 +327,42 @@ def _correction_degrees(constants: dict[str, Tensor], drivers: dict[str, int]) -
     return out
 
 
-def _spine(source: _Source, constants: dict[str, Tensor]) -> dict[str, Tensor]:
+def _pelvis(source: Source, constant: Tensor) -> Tensor:
+    """(N, 3, 3) the pelvis turned as whatever carries the hips, with the hip line exact."""
+    left, right = source.skeleton.carriers
+    turn = source.R[:, left]
+    if left != right:  # two joints carry one hip each: the pelvis lies between them
+        turn = _between(turn, source.R[:, right], 0.5)
+    across = (source.at("left_hip") - source.at("right_hip")) @ source.U.T
+    own = torch.tensor([1.0, 0.0, 0.0], dtype=_F64)
+    return _turned_onto(source.U @ turn @ constant, own, across)
+
+
+def _turned_onto(world: Tensor, own: Tensor, wanted: Tensor) -> Tensor:
+    """Rotations (N, 3, 3), each turned the shortest way so that a bone lies where it should.
+
+    Most skeletons need no turn here. Those do whose bones are parted in two, or whose joints
+    move against each other.
+
+    own: (3,) the bone in the body's rest pose. wanted: (N, 3) where it should point.
+    """
+    now = normalize(world @ own, dim=-1)
+    length = wanted.norm(dim=-1, keepdim=True)
+    there = torch.where(length > 1e-6, wanted / length.clamp_min(1e-9), now)
+    off = (1 - (now * there).sum(-1)).clamp_min(0)
+    moved = off > 1e-9
+    if not bool(moved.any()):
+        return world
+    world = world.clone()
+    world[moved] = rotation_between(now[moved], there[moved]) @ world[moved]
+    return world
+
+
+def _spine(source: Source, constants: dict[str, Tensor], pelvis: Tensor) -> dict[str, Tensor]:
     """spine1 and spine2 a third and two thirds of the way along the source's spine."""
     chain = source.skeleton.spine
-    turns = [
-        source.U @ source.R[:, j] @ constants["pelvis" if j == source.skeleton.root else "torso"]
-        for j in (chain if len(chain) > 1 else (chain[0], chain[0]))
-    ]
+    above = chain[1:] or (source.skeleton.chest,)
+    turns = [pelvis, *(source.U @ source.R[:, j] @ constants["torso"] for j in above)]
     if constants["pelvis"] is not constants["torso"]:
         turns = [turns[0], turns[-1]]  # frames between were not matched: go straight
     out = {}
@@ -412,80 +385,3 @@ def _local(world: Tensor) -> Tensor:
     parents = torch.tensor(PARENTS[1:])
     local[:, 1:] = world[:, parents].transpose(-1, -2) @ world[:, 1:]
     return local
-
-
-def leg_length(points: Tensor, index: Callable[[str], int] = JOINT_INDEX.__getitem__) -> Tensor:
-    """Mean length of both legs from hip to ankle, metres, of rest joints (J, 3).
-
-    index: place of a joint by its name; SMPL-X's 55 joints by default.
-    """
-    total = points.new_zeros(())
-    for side in _SIDES:
-        hip, knee, ankle = (points[index(f"{side}_{j}")] for j in ("hip", "knee", "ankle"))
-        total = total + (knee - hip).norm() + (ankle - knee).norm()
-    return total / 2
-
-
-def _translation(
-    source: _Source, rotations: Tensor, joints: Tensor, scale: float, sole: float, step: float
-) -> Tensor:
-    """(N, 3): the scaled path of the hips, with the body as far above the floor as the source.
-
-    Legs of equal length still end elsewhere where hips are narrower or ankles higher, so the
-    height follows whatever is lowest: mostly heels, balls and toe tips, in a cartwheel the
-    wrists. The correction is smoothed over a fifth of a second: it must not pass on jitter.
-    """
-    path = scale * (source.p[:, source.skeleton.root] @ source.U.T) - joints[0]
-    tree = KinematicTree.from_parents(PARENTS)
-    posed = forward_kinematics(rotations, joints, tree)
-    own, theirs = _foot_heights(source, posed, joints, scale, sole)
-    # Ankles stand higher than the floor by as much as the body's do.
-    ankles = [f"{side}_ankle" for side in _SIDES]
-    stand = torch.stack([(scale * source.at(n) @ source.up).quantile(0.02) for n in ankles]).amin()
-    floor = stand - (joints[[JOINT_INDEX[n] for n in ankles], 1].amin() - sole)
-    feet = torch.stack(theirs).amin(0)
-    limbs = {f"{s}_{p}": source.skeleton.limbs[f"{s}_{p}"] for s in _SIDES for p in _PROPS}
-    for name, joint in {**limbs, "head": source.skeleton.head}.items():
-        height = scale * (source.p[:, joint] @ source.up) - floor
-        point = posed[:, JOINT_INDEX[name], 1, 3]
-        if name.endswith("wrist"):
-            # Hands that carry somebody touch the floor, and the fingers do not go into it.
-            tip = posed[:, JOINT_INDEX[name.replace("wrist", "middle3")], 1, 3]
-            point = torch.where(height < feet, torch.minimum(point, tip), point)
-        own.append(point)
-        theirs.append(height)
-    lift = torch.stack(theirs).amin(0) - torch.stack(own).amin(0) - path[:, 1]
-    path[:, 1] = path[:, 1] + _smooth(lift, 0.1 / step)
-    path[:, [0, 2]] = path[:, [0, 2]] - path[:1, [0, 2]]
-    return path
-
-
-def _foot_heights(
-    source: _Source, posed: Tensor, joints: Tensor, scale: float, sole: float
-) -> tuple[list[Tensor], list[Tensor]]:
-    """(N,) heights above the floor of the body's feet (hips at 0) and of the source's."""
-    own, theirs = [], []
-    for side in _SIDES:
-        ankle, foot = (JOINT_INDEX[f"{side}_{j}"] for j in ("ankle", "foot"))
-        tip = torch.zeros(3, dtype=_F64)
-        tip[1], tip[2] = sole - joints[foot, 1], 0.4 * (joints[foot] - joints[ankle]).norm()
-        own.append(posed[:, ankle, 1, 3] - (joints[ankle, 1] - sole))
-        own.append(posed[:, foot, 1, 3] - (joints[foot, 1] - sole))
-        own.append((posed[:, foot, :, :3] @ tip)[:, 1] + posed[:, foot, 1, 3])
-        for name in (f"{side}_ankle", f"{side}_foot"):
-            if name in source.skeleton.limbs:
-                height = scale * (source.at(name) @ source.up)
-                theirs.append(height - height.quantile(0.02))
-    return own, theirs
-
-
-def _smooth(values: Tensor, sigma: float) -> Tensor:
-    """Gaussian smoothing of (N,) over ``sigma`` frames, with the ends held."""
-    radius = max(1, min(int(3 * sigma), len(values) - 1))
-    if len(values) < 3 or sigma < 0.3:
-        return values
-    offset = torch.arange(-radius, radius + 1, dtype=_F64)
-    kernel = torch.exp(-0.5 * (offset / sigma) ** 2)
-    padded = torch.cat([values[:1].expand(radius), values, values[-1:].expand(radius)])
-    smoothed = torch.nn.functional.conv1d(padded[None, None], (kernel / kernel.sum())[None, None])
-    return smoothed[0, 0]

@@ -3,162 +3,242 @@
 Names differ between studios, and one name means different joints ("LeftShoulder" is a collar
 bone here and an upper arm there). So only joints with telling names are looked up (elbows,
 wrists, knees, ankles, toes, head, fingers), and the others follow from how these hang together:
-a shoulder is what an elbow hangs from, the chest is where both arms meet.
+a shoulder is what an elbow hangs from, the chest is where both arms meet, the pelvis is where
+the legs meet. What lies above the pelvis, such as a locator that carries the path, belongs to
+the world.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from pear_avatar.errors import MotionFileError
 from pear_avatar.motion.retarget.capture import CaptureMotion
+from pear_avatar.motion.retarget.joint_names import PARTS, finger_joint, side_and_part
 
 __all__ = ["SkeletonMap", "map_skeleton"]
 
-_PARTS: dict[str, tuple[str, ...]] = {
-    "elbow": ("forearm", "elbow", "lowerarm", "lowarm", "radius"),
-    "wrist": ("wrist", "hand"),
-    "knee": ("knee", "leg", "shin", "calf", "lowerleg", "lowleg", "tibia"),
-    "ankle": ("ankle", "foot"),
-    "toe": ("toe", "toebase", "toes", "ball", "foot"),
-}
-_FINGER = re.compile(r"(index|middle|ring|pinky|little|thumb)0*([1-3])$")
 _SIDES = ("left", "right")
+
+#: Bones of one limb whose directions agree so well (cosine) are parts of one.
+_STRAIGHT = 0.98
+#: A joint nearer to the thigh's start than this part of the hips' width turns with the leg.
+_AT_HIP = 0.3
 
 
 @dataclass(frozen=True)
 class SkeletonMap:
     """Indices into the source skeleton.
 
-    root, chest, head: joints; the chest is where both arms meet.
-    spine: from the root to the chest, both included. neck: between chest and head.
+    pelvis, chest, head: joints; the legs meet in the pelvis, the arms in the chest.
+    carriers: the joints (left, right) that carry the hips; both are the pelvis in most skeletons.
+    spine: from the pelvis to the chest, both included. neck: between chest and head.
     limbs: body joint name -> source joint, for collars, arms, legs, feet and fingers.
     """
 
-    root: int
+    pelvis: int
     chest: int
     head: int
+    carriers: tuple[int, int]
     spine: tuple[int, ...]
     neck: tuple[int, ...]
     limbs: dict[str, int]
 
 
-def map_skeleton(bvh: CaptureMotion) -> SkeletonMap:
+def map_skeleton(capture: CaptureMotion) -> SkeletonMap:
     """Recognise a skeleton.
 
     Raises MotionFileError naming what could not be recognised.
     """
-    sides = [_side_and_part(name) for name in bvh.names]
+    parts = [side_and_part(name) for name in capture.names]
     found: dict[str, int] = {}
     for side in _SIDES:
-        for part, names in _PARTS.items():
-            joint = _lookup(sides, side, names, set(found.values()))
+        for part, names in PARTS.items():
+            joint = _lookup(parts, side, names, set(found.values()))
             if joint is not None:
                 found[f"{side}_{part}"] = joint
-        found |= _fingers(sides, side)
-    head = next((i for i, (_, part) in enumerate(sides) if part == "head"), None)
     needed = [f"{s}_{p}" for s in _SIDES for p in ("elbow", "wrist", "knee", "ankle")]
-    missing = [name for name in needed if name not in found] + (["head"] if head is None else [])
+    missing = [name for name in needed if name not in found]
+    head = next((i for i, (_, part) in enumerate(parts) if part in ("head", "skull")), None)
+    if not missing and head is None:
+        head = _topmost(capture, found)
     if head is None or missing:
         raise MotionFileError(
-            f"{bvh.source}: cannot tell which joint is {', '.join(missing)}; the skeleton's "
-            f"joints are {', '.join(bvh.names[:20])}. Rename them to, for example, LeftForeArm, "
-            "LeftHand, LeftLeg, LeftFoot, Head"
+            f"{capture.source}: no joint was recognised as "
+            f"{', '.join(missing + ([] if head is not None else ['head']))}; the skeleton's "
+            f"joints are {', '.join(capture.names[:20])}. Rename them to, for example, "
+            "LeftForeArm, LeftHand, LeftLeg, LeftFoot, Head"
         )
-    return _by_topology(bvh, found, head)
+    return _by_topology(capture, found | _fingers(capture), head)
 
 
-def _by_topology(bvh: CaptureMotion, limbs: dict[str, int], head: int) -> SkeletonMap:
-    def path(joint: int) -> list[int]:
-        """From the root down to a joint, both included."""
-        out = [joint]
-        while bvh.parents[out[0]] >= 0:
-            out.insert(0, bvh.parents[out[0]])
-        return out
+def _fingers(capture: CaptureMotion) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for joint, name in enumerate(capture.names):
+        finger = finger_joint(name)
+        if finger is not None:
+            found.setdefault(f"{finger[0]}_{finger[1]}", joint)
+    for side in _SIDES:
+        first = found.pop(f"{side}_thumb0", None)
+        if first is not None:  # whose thumb is counted from 0: one ahead of ours
+            later = [found.pop(f"{side}_thumb{k}", None) for k in (1, 2, 3)]
+            thumb = [first, *(j for j in later if j is not None)]
+            found |= {f"{side}_thumb{k}": joint for k, joint in enumerate(thumb[:3], start=1)}
+    return found
 
-    arms = [path(limbs[f"{side}_elbow"]) for side in _SIDES]
-    shared = [a for a, b in zip(*arms, strict=False) if a == b]
-    chest = shared[-1]
-    for side, arm in zip(_SIDES, arms, strict=True):
-        below = arm[len(shared) : -1]
-        if not below:
-            raise MotionFileError(f"{bvh.source}: the {side} elbow hangs from no shoulder")
-        limbs[f"{side}_shoulder"] = below[-1]
-        if len(below) > 1:
-            limbs[f"{side}_collar"] = below[0]
-        legs = path(limbs[f"{side}_knee"])
-        if len(legs) < 3:
-            raise MotionFileError(f"{bvh.source}: the {side} knee hangs from no hip")
-        limbs[f"{side}_hip"] = legs[-2]
-        limbs[f"{side}_wrist"] = _hand_below(bvh, limbs[f"{side}_wrist"])
+
+def _by_topology(capture: CaptureMotion, limbs: dict[str, int], head: int) -> SkeletonMap:
+    arms = [_path(capture, limbs[f"{side}_elbow"]) for side in _SIDES]
+    legs = [_path(capture, limbs[f"{side}_knee"]) for side in _SIDES]
+    above_arms, above_legs = (_shared(pair) for pair in (arms, legs))
+    if not above_arms or not above_legs:
+        raise MotionFileError(f"{capture.source}: its limbs hang from no common joint")
+    chest, pelvis = above_arms[-1], above_legs[-1]
+    rest = capture.rest()
+    carriers = []
+    for side, arm, leg in zip(_SIDES, arms, legs, strict=True):
+        upper = _upper_joint(capture, rest, arm[len(above_arms) :])
+        thigh = _upper_joint(capture, rest, leg[len(above_legs) :])
+        if upper is None:
+            raise MotionFileError(f"{capture.source}: the {side} elbow hangs from no shoulder")
+        if thigh is None:
+            raise MotionFileError(f"{capture.source}: the {side} knee hangs from no hip")
+        limbs[f"{side}_shoulder"], limbs[f"{side}_hip"] = upper, thigh
+        between = arm[len(above_arms) : arm.index(upper)]
+        if between:
+            limbs[f"{side}_collar"] = between[0]
+        limbs[f"{side}_wrist"] = _hand_below(capture, limbs[f"{side}_wrist"])
         if f"{side}_toe" in limbs:
             limbs[f"{side}_foot"] = limbs.pop(f"{side}_toe")
-    to_head = path(head)
-    neck = to_head[to_head.index(chest) + 1 : -1] if chest in to_head else []
-    return SkeletonMap(0, chest, head, tuple(shared), tuple(neck), limbs)
+    width = float(np.linalg.norm(rest[limbs["left_hip"]] - rest[limbs["right_hip"]]))
+    for side, leg in zip(_SIDES, legs, strict=True):
+        carriers.append(_carrier(rest, leg, limbs[f"{side}_hip"], pelvis, _AT_HIP * width))
+    return SkeletonMap(
+        pelvis,
+        chest,
+        head,
+        (carriers[0], carriers[1]),
+        _spine(capture, pelvis, chest),
+        _neck(capture, chest, head),
+        limbs,
+    )
 
 
-def _hand_below(bvh: CaptureMotion, wrist: int) -> int:
+def _path(capture: CaptureMotion, joint: int) -> list[int]:
+    """From the root down to a joint, both included."""
+    out = [joint]
+    while capture.parents[out[0]] >= 0:
+        out.insert(0, capture.parents[out[0]])
+    return out
+
+
+def _shared(pair: list[list[int]]) -> list[int]:
+    """The joints that two paths from the root have in common."""
+    return [a for a, b in zip(*pair, strict=False) if a == b]
+
+
+def _spine(capture: CaptureMotion, pelvis: int, chest: int) -> tuple[int, ...]:
+    """From the pelvis to the chest, which in some skeletons do not hang one from the other."""
+    down, up = _path(capture, pelvis), _path(capture, chest)
+    below = up[len(_shared([down, up])) :]
+    return (pelvis, *below) if below else (pelvis,)
+
+
+def _neck(capture: CaptureMotion, chest: int, head: int) -> tuple[int, ...]:
+    to_head = _path(capture, head)
+    return tuple(to_head[to_head.index(chest) + 1 : -1]) if chest in to_head else ()
+
+
+def _upper_joint(capture: CaptureMotion, rest: np.ndarray, chain: list[int]) -> int | None:
+    """Where an upper arm or thigh begins, of the joints from the trunk to elbow or knee.
+
+    Some rigs part a bone in two or three of one name, or with a helper for the twist, which lie
+    on one line. A collar bone lies on one line with the arm as well, under another name.
+
+    chain: from below the trunk to the elbow or knee, which is the last.
+    """
+    if len(chain) < 2:
+        return None
+    place = len(chain) - 2
+    while place > 0:
+        upper = rest[chain[place]] - rest[chain[place - 1]]
+        lower = rest[chain[place + 1]] - rest[chain[place]]
+        lengths = float(np.linalg.norm(upper) * np.linalg.norm(lower))
+        straight = float(upper @ lower) > _STRAIGHT * lengths > 0
+        (_, part), (_, above) = (side_and_part(capture.names[chain[k]]) for k in (place, place - 1))
+        if not straight or part not in ("", above):
+            break
+        place -= 1
+    return chain[place]
+
+
+def _carrier(rest: np.ndarray, leg: list[int], hip: int, pelvis: int, near: float) -> int:
+    """The joint whose turns move a hip: the first one above that does not lie at the hip."""
+    for joint in reversed(leg[: leg.index(hip)]):
+        if joint == pelvis or np.linalg.norm(rest[joint] - rest[hip]) > near:
+            return joint
+    return pelvis
+
+
+def _topmost(capture: CaptureMotion, limbs: dict[str, int]) -> int | None:
+    """The head of a skeleton without one by name: the end of the chain that goes on from where
+    the arms meet, before it parts into a face."""
+    arms = [_path(capture, limbs[f"{side}_elbow"]) for side in _SIDES]
+    shared = _shared(arms)
+    if not shared:
+        return None
+    in_arms = {joint for arm in arms for joint in arm}
+    children: dict[int, list[int]] = {}
+    for joint, parent in enumerate(capture.parents):
+        children.setdefault(parent, []).append(joint)
+    at = shared[-1]
+    while True:
+        below = [j for j in children.get(at, []) if j not in in_arms and _is_bone(capture, j)]
+        if len(below) != 1:
+            return at if at != shared[-1] else None
+        at = below[0]
+
+
+def _is_bone(capture: CaptureMotion, joint: int) -> bool:
+    """Whether a joint is neither a helper nor of the face."""
+    _, part = side_and_part(capture.names[joint])
+    return bool(part) and not any(
+        word in capture.names[joint].lower() for word in ("eye", "jaw", "face", "breast", "teeth")
+    )
+
+
+def _hand_below(capture: CaptureMotion, wrist: int) -> int:
     """The joint that turns the hand, where a rig splits the wrist or the forearm into several."""
-    for joint, parent in enumerate(bvh.parents):
-        if parent != wrist or "thumb" in bvh.names[joint].lower():
+    for joint, parent in enumerate(capture.parents):
+        if parent != wrist or "thumb" in capture.names[joint].lower():
             continue
-        at_one_place = not bvh.offsets[joint].any() and joint in bvh.parents
-        if at_one_place or _ends_forearm(bvh, wrist, joint):
-            return _hand_below(bvh, joint)
+        at_one_place = not capture.offsets[joint].any() and joint in capture.parents
+        if at_one_place or _ends_forearm(capture, wrist, joint):
+            return _hand_below(capture, joint)
     return wrist
 
 
-def _ends_forearm(bvh: CaptureMotion, wrist: int, hand: int) -> bool:
+def _ends_forearm(capture: CaptureMotion, wrist: int, hand: int) -> bool:
     """Whether a "wrist" lies amid the forearm and the "hand" below it is the true wrist.
 
     Acclaim skeletons have one such, to twist: two thirds of the way from the elbow. A hand's own
     bone is shorter against its forearm.
     """
-    if _side_and_part(bvh.names[hand])[1] not in ("hand", "fingerbase"):
+    if side_and_part(capture.names[hand])[1] not in ("hand", "fingerbase"):
         return False
-    upper, lower = bvh.offsets[wrist], bvh.offsets[hand]
+    upper, lower = capture.offsets[wrist], capture.offsets[hand]
     lengths = float(np.linalg.norm(upper)), float(np.linalg.norm(lower))
-    straight = float(upper @ lower) > 0.98 * lengths[0] * lengths[1]
+    straight = float(upper @ lower) > _STRAIGHT * lengths[0] * lengths[1]
     return straight and 0.45 * lengths[0] < lengths[1] < lengths[0]
 
 
-def _side_and_part(name: str) -> tuple[str, str]:
-    """("left" | "right" | "", what is left of the name in lower case)."""
-    name = name.split(":")[-1]
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    for side in _SIDES:
-        if plain.startswith(side):
-            return side, plain[len(side) :]
-        if plain.endswith(side):
-            return side, plain[: -len(side)]
-    if match := re.search(r"[._ -]([lr])$", name.lower()):
-        return _SIDES["lr".index(match[1])], plain[:-1]
-    known = {n for names in _PARTS.values() for n in names}
-    starts = re.match(r"[lr][._ -]", name.lower()) or plain[1:] in known
-    if plain[:1] in ("l", "r") and starts:
-        return _SIDES["lr".index(plain[0])], plain[1:]
-    return "", plain
-
-
 def _lookup(
-    sides: list[tuple[str, str]], side: str, names: tuple[str, ...], taken: set[int]
+    parts: list[tuple[str, str]], side: str, names: tuple[str, ...], taken: set[int]
 ) -> int | None:
     for name in names:
-        for joint, (s, part) in enumerate(sides):
+        for joint, (s, part) in enumerate(parts):
             if s == side and part == name and joint not in taken:
                 return joint
     return None
-
-
-def _fingers(sides: list[tuple[str, str]], side: str) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for joint, (s, part) in enumerate(sides):
-        match = _FINGER.search(part)
-        if s == side and match:
-            finger = "pinky" if match[1] == "little" else match[1]
-            found.setdefault(f"{side}_{finger}{match[2]}", joint)
-    return found

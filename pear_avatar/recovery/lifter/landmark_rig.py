@@ -114,7 +114,7 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
 
 def make_rig(body: BodyModel, num_betas: int, sets: tuple[str, ...] = tuple(_SETS)) -> LandmarkRig:
     """Gather the landmark sets ("pose", "left_hand", "right_hand", "face") of a body."""
-    pairs = [_pairs_of(body, _chosen(body, name), num_betas) for name in sets]
+    pairs = [_pairs_of(body, _select_points(body, name), num_betas) for name in sets]
     joint_part = torch.zeros(body.num_joints, dtype=torch.long)
     joint_part[[layout.JAW, layout.LEFT_EYE, layout.RIGHT_EYE]] = 1
     joint_part[layout.LEFT_FINGERS], joint_part[layout.RIGHT_FINGERS] = 2, 3
@@ -136,7 +136,7 @@ def make_rig(body: BodyModel, num_betas: int, sets: tuple[str, ...] = tuple(_SET
     )
 
 
-def _chosen(body: BodyModel, name: str) -> LandmarkSet:
+def _select_points(body: BodyModel, name: str) -> LandmarkSet:
     marks = body.landmark_set(_SETS[name])
     if name != "face":
         return marks

@@ -96,7 +96,7 @@ class Lifter:
         """Recover every frame of a clip, or a still (N = 1), independently of the others.
 
         Args:
-            detections: landmarks; frames in which nobody was found get a body at rest and
+            detections: landmarks; frames without a person get a body at rest and
                 confidence 0.
             camera: the clip's camera, one or one per frame; a usual field of view if unknown.
 
@@ -117,8 +117,8 @@ class Lifter:
             out = out._replace(actions=actions)
             lifted = self._without_guesses(decode(out, box, self._face), seen)
             confidence = _confidence(seen)
-            pooled = self._pooled(lifted, confidence, torch.from_numpy(detections.trusted))
-            params, shared = self._placed(lifted, pooled, seen, cameras)
+            pooled = self._pool_shape(lifted, confidence, torch.from_numpy(detections.trusted))
+            params, shared = self._place(lifted, pooled, seen, cameras)
             return LiftedClip(
                 params=params,
                 shared=replace(shared, betas=shared.betas[0]),
@@ -130,7 +130,7 @@ class Lifter:
             )
 
     def _without_guesses(self, lifted: Lifted, seen: Seen) -> Lifted:
-        """Hands and faces that nobody saw are relaxed and at rest, never invented."""
+        """Hands and faces out of sight are relaxed and at rest, never predicted."""
         left, right, face = (
             (c > 0)[:, None] for c in (seen.left_confidence, seen.right_confidence,
                                        seen.face_confidence)
@@ -149,7 +149,7 @@ class Lifter:
             hand_scale=torch.where(left | right, lifted.hand_scale, one),
         )
 
-    def _pooled(self, lifted: Lifted, confidence: PartConfidence, trusted: Tensor) -> Lifted:
+    def _pool_shape(self, lifted: Lifted, confidence: PartConfidence, trusted: Tensor) -> Lifted:
         """One shape for all frames: the mean of those that show it, as far as they are sure."""
         count = len(lifted.betas)
 
@@ -165,7 +165,7 @@ class Lifter:
             hand_scale=mean(lifted.hand_scale.log(), hands).exp(),
         )
 
-    def _placed(
+    def _place(
         self, own: Lifted, pooled: Lifted, seen: Seen, cameras: Camera
     ) -> tuple[BodyParams, BodyParams]:
         """Bodies of each frame's own and of the pooled shape, placed by their landmarks in the

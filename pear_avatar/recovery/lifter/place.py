@@ -37,6 +37,6 @@ def place(points: Tensor, rays: Tensor, weight: Tensor, guess: Tensor) -> Tensor
         right = (weighted * wanted[..., None]).sum(1) + (prior @ guess[..., None])[..., 0]
         t = torch.linalg.solve(normal, right)
         square = ((rows @ t[..., None])[..., 0] - wanted).unflatten(1, (2, -1)).square().sum(1)
-    # Nobody stands behind the camera.
+    # People stand in front of the camera.
     behind = (points[..., 2].amax(1) + t[:, 2]) > -0.05
     return torch.where(behind[:, None], guess, t)

@@ -39,7 +39,7 @@ __all__ = [
     "save_checkpoint",
 ]
 
-#: Environment variable that names a checkpoint where none is given.
+#: Environment variable that names the default checkpoint.
 CHECKPOINT_VARIABLE = "PEAR_AVATAR_PEAR_CHECKPOINT"
 
 _FORMAT = "pear-avatar PEAR network"

@@ -81,7 +81,7 @@ def network_weights(content: Mapping[str, Any]) -> StateDict:
     if _has_backbone(content):
         raise CheckpointError(
             "it holds a backbone without PEAR's head; it can start a network for training, "
-            "but recovers nobody"
+            "but recovers no person"
         )
     raise CheckpointError(
         "it is no PEAR network (a 'backbone' and a 'head' were expected, found: "
@@ -101,7 +101,7 @@ def backbone_weights(content: Mapping[str, Any], *, expert: str = "wholebody") -
     """
     if isinstance(content.get("backbone"), Mapping):
         return tensors_of(content["backbone"])
-    weights = _unwrapped(content)
+    weights = _unwrap(content)
     prefixed = {k.removeprefix(_BACKBONE): v for k, v in weights.items() if k.startswith(_BACKBONE)}
     if not prefixed:
         prefixed = weights
@@ -116,7 +116,7 @@ def backbone_weights(content: Mapping[str, Any], *, expert: str = "wholebody") -
 
 def decoder_weights(content: Mapping[str, Any]) -> StateDict | None:
     """HMR2's decoder (the keys of ``head.transformer``), None where there is none."""
-    weights = _unwrapped(content)
+    weights = _unwrap(content)
     found = {
         k.removeprefix(_HMR2_DECODER): v for k, v in weights.items() if k.startswith(_HMR2_DECODER)
     }
@@ -202,7 +202,7 @@ def _has_backbone(content: Mapping[str, Any]) -> bool:
     return True
 
 
-def _unwrapped(content: Mapping[str, Any]) -> StateDict:
+def _unwrap(content: Mapping[str, Any]) -> StateDict:
     """Weights, taken out of ``state_dict`` and of data-parallel training's ``module.``."""
     inner = content.get("state_dict", content)
     weights = tensors_of(inner if isinstance(inner, Mapping) else content)

@@ -53,8 +53,8 @@ class PearEngine:
     """Crops -> :class:`PearOutput`, as fast as the device can.
 
     forward: (B, 3, 256, 256) float32 on the engine's device -> (B, outputs) float32. Nothing is
-             copied to or from the device and nobody waits, so that this may be part of a larger
-             CUDA graph; :meth:`split` names the parts of its result.
+             copied to or from the device or synchronised, so that this may be part of a larger CUDA
+             graph; :meth:`split` names the parts of its result.
     """
 
     def __init__(

@@ -117,7 +117,7 @@ class PearConfig:
 
 
 def backbone_heads(width: int, depth: int) -> int:
-    """Attention heads, which no weight's shape tells: the published number, else width / 64.
+    """Attention heads, which no weight's shape implies: the published number, else width / 64.
 
     ViTPose's ViT-S has 12 heads of 32, every other size heads of 64 (ViT-H of 80).
     """

@@ -104,7 +104,7 @@ def total(losses: dict[str, Tensor]) -> Tensor:
 
 
 def joint_weights(target: Target) -> Tensor:
-    """(B, 55) 1 for joints whose limb was seen, else 0: nobody is asked what cannot be known."""
+    """(B, 55) 1 for joints of limbs in sight, else 0: a hidden limb cannot be predicted."""
     weight = torch.ones(len(target.rotations), NUM_JOINTS)
     for k, side in enumerate(("left", "right")):
         for name in ("elbow", "wrist"):
@@ -118,7 +118,7 @@ def joint_weights(target: Target) -> Tensor:
 
 
 def resting_body() -> Tensor:
-    """(22, 3, 3) somebody standing with hanging arms: what limbs out of sight are given."""
+    """(22, 3, 3) a standing person with hanging arms: the target of limbs out of sight."""
     aa = torch.zeros(layout.NUM_BODY_JOINTS, 3)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         aa[JOINT_INDEX[f"{side}_shoulder"]] = torch.tensor([0.0, -0.10, -1.15]) * torch.tensor(

@@ -168,12 +168,15 @@ def fit_noise(renders: RenderSet, body: BodyModel) -> NoiseBank:
     gross, flipped = _failures(truth, seen, box.turn, sure)
     good = found & ~gross & ~flipped
     offset = _fit_offsets(truth, seen, sure & good[:, None])
-    moved = _moved(truth, offset)
+    moved = _offsets_to(truth, offset)
     error = (seen.pose - to_rays(moved)) * -moved[..., 2:]
     world_truth = _in_view(moved, box.turn)
     gain, bias = _fit_world(world_truth, seen.pose_world, sure & good[:, None])
     world_error = seen.pose_world - (gain * world_truth + bias)
-    error, world_error = _kept(error, sure, _CLIP_2D), _kept(world_error, sure, _CLIP_WORLD)
+    error, world_error = (
+        _weight_error(error, sure, _CLIP_2D),
+        _weight_error(world_error, sure, _CLIP_WORLD),
+    )
     hand_error, hand_rate = _hand_errors(truth, seen, good)
     heading = (box.turn.transpose(1, 2) @ truth.R[:, layout.HEAD, :, 2:])[..., 0][:, [0, 2]]
     face_found = seen.face_confidence > 0
@@ -211,12 +214,12 @@ def _failures(truth: Truth, seen: Seen, turn: Tensor, sure: Tensor) -> tuple[Ten
 
 
 def _in_view(points: Tensor, turn: Tensor) -> Tensor:
-    """(M, 33, 3) about the hips, in the axes of somebody looking straight at the person."""
+    """(M, 33, 3) about the hips, in the axes of an observer who looks straight at the person."""
     about = points - points[:, 23:25].mean(1, keepdim=True)
     return about @ turn
 
 
-def _moved(truth: Truth, offset: Tensor) -> Tensor:
+def _offsets_to(truth: Truth, offset: Tensor) -> Tensor:
     return truth.pose + (truth.R[:, truth.carrier] @ offset[..., None])[..., 0]
 
 
@@ -247,7 +250,7 @@ def _fit_world(true: Tensor, found: Tensor, sure: Tensor) -> tuple[Tensor, Tenso
     return gain, bias
 
 
-def _kept(error: Tensor, sure: Tensor, most: float) -> Tensor:
+def _weight_error(error: Tensor, sure: Tensor, most: float) -> Tensor:
     return error.clamp(-most, most) * sure[..., None]
 
 

@@ -1,6 +1,6 @@
 """Where training people stand before which camera: heading, pitch, framing, truncation.
 
-The world has y up and its camera at the origin looking along -z, so somebody who faces the
+The world has y up and its camera at the origin looking along -z, so a person who faces the
 camera has a root rotation near the identity. Image places are rays: ``(x / depth, -y / depth)``,
 which is pixels from the principal point over the focal length.
 """

@@ -48,7 +48,7 @@ def read(content: Content, options: ReadOptions) -> MotionFile:
 
 
 def rotations_of_poses(arrays: PoseArrays, key: str) -> Tensor:
-    """(N, 55, 3, 3) from whole poses of any body of the family, told apart by their width.
+    """(N, 55, 3, 3) from whole poses of any body of the family, distinguished by their width.
 
     Raises MotionFileError where the width is none of them.
     """

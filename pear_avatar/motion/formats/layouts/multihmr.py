@@ -1,4 +1,4 @@
-"""Multi-HMR: for each picture everybody seen, 53 rotations of SMPL-X in the camera."""
+"""Multi-HMR: for each picture all people in it, 53 rotations of SMPL-X in the camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PHALP's and 4D-Humans' results: for each frame everybody seen, SMPL as matrices."""
+"""PHALP's and 4D-Humans' results: for each frame all people in it, SMPL as matrices."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _person(arrays: PoseArrays) -> PoseArrays:
     frames = [frame for _, frame in arrays.records]
     person, sights = most_seen([_ids(frame) for frame in frames])
     if not sights:
-        raise arrays.error("nobody is seen in any of its frames")
+        raise arrays.error("none of its frames shows a person")
     people = {i for frame in frames for i in _ids(frame)}
     if len(people) > 1:
         arrays.warn(f"{len(people)} people; read is the one seen longest, number {person}")

@@ -1,4 +1,4 @@
-"""ROMP, BEV and TRACE: for each picture everybody seen, SMPL poses in the camera."""
+"""ROMP, BEV and TRACE: for each picture all people in it, SMPL poses in the camera."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _person(arrays: PoseArrays) -> PoseArrays:
         places = [where if where is not None else thetas[:, :3] for thetas, where, _ in frames]
         sights, people = follow_nearest(places), max(len(p) for p in places)
     if not sights:
-        raise arrays.error("nobody is seen in any of its pictures")
+        raise arrays.error("none of its pictures shows a person")
     if people > 1:
         arrays.warn(f"{people} people; read is one of them, followed through {len(sights)} frames")
     kept = {_THETAS: np.stack([frames[k][0][place] for k, place in sights])}

@@ -93,8 +93,8 @@ def _own_motion(arrays: PoseArrays) -> Motion:
 def _motion(arrays: PoseArrays, options: ReadOptions, rest: np.ndarray) -> Motion:
     rotations = rotations_of_poses(arrays, "poses")
     transl = read_transl(arrays, ("trans",), len(rotations))
-    told = arrays.with_arrays({"pelvis_rest": rest})
-    return motion_of_poses(told, SmplPoses(rotations, transl, up="y"), options)
+    with_pelvis = arrays.with_arrays({"pelvis_rest": rest})
+    return motion_of_poses(with_pelvis, SmplPoses(rotations, transl, up="y"), options)
 
 
 def _proportions(arrays: PoseArrays) -> Proportions | None:
