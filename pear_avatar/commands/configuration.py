@@ -150,16 +150,15 @@ def _writable(schema: type) -> DictConfig:
     while pending:
         node = pending.pop()
         OmegaConf.set_readonly(node, False)
-        children = (node._get_child(key) for key in node)
-        pending += [child for child in children if isinstance(child, DictConfig)]
+        children = node.items_ex(resolve=False)
+        pending += [child for _, child in children if isinstance(child, DictConfig)]
     return config
 
 
 def _leaf_keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in config:
-        child = config._get_child(key)
+    for key, child in config.items_ex(resolve=False):
         name = prefix + str(key)
-        if isinstance(child, DictConfig) and not child._is_none():
+        if isinstance(child, DictConfig) and child != None:  # noqa: E711 - a node that holds null
             yield from _leaf_keys(child, f"{name}.")
         else:
             yield name
