@@ -43,6 +43,7 @@ def place(small_fit: SmallFit, tmp_path_factory: pytest.TempPathFactory) -> Path
     shutil.copy(small_fit.clip, here / "holiday.mp4")
     shutil.copytree(small_fit.result, here / "ann-avatar")
     shutil.copy(small_fit.clip, here / "ann.mp4")
+    shutil.copy(small_fit.clip, here / "clip.mp4")  # the name in the avatar, for its video
     shutil.copytree(small_fit.pictures, here / "album")
     Image.open(small_fit.pictures / "0.png").convert("RGB").save(here / "photo.jpg")
     for name in ("dance", "walk", "wave", "pose"):
