@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -62,6 +63,7 @@ def run_checks(folder: str | Path = ".") -> list[Check]:
         ("body model", _body),
         ("perceptual metric", _perceptual),
         ("video", _video),
+        ("HEIC pictures", _heic),
         ("presets", _presets),
         ("disk", lambda: _disk(Path(folder))),
     )
@@ -195,6 +197,13 @@ def _perceptual() -> Check:
         message, _, remedy = NOT_FOUND.partition(": ")
         return Check("perceptual metric", "optional", message, remedy)
     return Check("perceptual metric", "ok", metric.name)
+
+
+def _heic() -> Check:
+    if importlib.util.find_spec("pillow_heif") is None:
+        remedy = "pip install 'pear-avatar[heic]'"
+        return Check("HEIC pictures", "optional", "HEIC pictures cannot be read", remedy)
+    return Check("HEIC pictures", "ok", "read by pillow-heif")
 
 
 def _video() -> Check:

@@ -21,7 +21,7 @@ from pear_avatar.commands.recover_outputs import (
 )
 from pear_avatar.errors import MediaError, PearError, one_line
 from pear_avatar.io.atomic import write_text_atomic
-from pear_avatar.io.images import is_image_path, read_image, write_image
+from pear_avatar.io.images import is_still_picture, read_image, write_image
 from pear_avatar.recovery.recovered import RecoveredPerson
 from pear_avatar.recovery.recoverer import Recoverer
 from pear_avatar.types import BodyParams, Camera, Motion, Track
@@ -131,7 +131,7 @@ def _stem(out: Path, root: Path, path: Path) -> Path:
     """
     if path == root:
         return out / path.stem
-    twins = [p for p in path.parent.glob(f"{path.stem}.*") if p != path and is_image_path(p)]
+    twins = [p for p in path.parent.glob(f"{path.stem}.*") if p != path and is_still_picture(p)]
     name = path.name.replace(".", "_") if twins else path.stem
     return out / path.parent.relative_to(root) / name
 

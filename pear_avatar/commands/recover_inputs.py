@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,14 @@ from pear_avatar.errors import (
     PearError,
     require_file,
 )
-from pear_avatar.io.images import IMAGE_SUFFIXES, is_image_path
+from pear_avatar.io.images import is_still_picture
 
 __all__ = ["RecoverInput", "pictures_in", "resolve_input"]
+
+_log = logging.getLogger(__name__)
+
+#: So many files that are left out are named.
+_NAMED = 5
 
 InputKind = Literal["picture", "folder", "video", "camera", "stream"]
 
@@ -46,23 +52,30 @@ def resolve_input(text: str) -> RecoverInput:
         return RecoverInput("stream", text, "stream")
     path = Path(text)
     if path.is_dir():
-        if not pictures_in(path):
+        if not any(is_still_picture(p) for p in path.rglob("*")):
             raise PearError(
-                f"{path} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}): name another "
+                f"{path} holds no pictures (JPEG, PNG, HEIC, AVIF, WebP, TIFF, ...): name another "
                 "folder, or a video file"
             )
         return RecoverInput("folder", text, path.resolve().name)
     require_file(path, "picture, folder or video")
-    kind: InputKind = "picture" if is_image_path(path) else "video"
+    kind: InputKind = "picture" if is_still_picture(path) else "video"
     return RecoverInput(kind, text, path.stem)
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder and its sub-folders, by name; hidden ones are left out."""
-    found = []
+    """The pictures of a folder and its sub-folders, by name; hidden ones are left out.
+
+    What counts is the content of a file, not its ending; a warning names the other files.
+    """
+    found, others = [], []
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        found += [
-            Path(where) / f for f in sorted(files) if is_image_path(f) and not f.startswith(".")
-        ]
+        for name in sorted(f for f in files if not f.startswith(".")):
+            path = Path(where) / name
+            (found if is_still_picture(path) else others).append(path)
+    if others:
+        names = ", ".join(p.name for p in others[:_NAMED])
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        _log.warning("%s: left out, no still pictures: %s%s", folder, names, more)
     return found

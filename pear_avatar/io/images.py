@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pear_avatar.errors import MediaError
+from pear_avatar.errors import MediaError, PearError
 from pear_avatar.io.atomic import atomic_path
+from pear_avatar.io.media_kind import media_kind
 
-#: File endings that are read as one still picture.
+#: File endings under which one still picture is written.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -38,25 +42,65 @@ def check_media_file(path: str | os.PathLike[str]) -> Path:
     return file
 
 
+def is_still_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds one still picture, by its content (by its name where it is absent)."""
+    if not Path(path).is_file():
+        return is_image_path(path)
+    return media_kind(path) in ("picture", "heif")
+
+
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """One picture as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
 
-    Transparent pictures are laid on white; 16-bit and palette pictures are converted.
+    Transparent pictures are laid on white; 16-bit and palette pictures are converted; of an
+    animation or a multi-picture file the first picture is taken. HEIC needs ``pillow-heif``.
 
     Raises:
         MediaError: missing, unreadable or not a picture.
     """
     file = check_media_file(path)
+    heif = media_kind(file) == "heif"
+    with picture_errors(file), _open_heif(file) if heif else Image.open(file) as image:
+        return _to_rgb8(ImageOps.exif_transpose(image))
+
+
+@contextmanager
+def picture_errors(file: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises on a damaged picture into one line.
+
+    Raises:
+        MediaError: in place of the decoder's own exceptions.
+    """
     try:
-        with Image.open(file) as image:
-            upright = ImageOps.exif_transpose(image)
-            return _to_rgb8(upright)
+        yield
+    except PearError:
+        raise
     except UnidentifiedImageError:
         raise MediaError(f"{file} is not a picture that can be read (PNG and JPEG can)") from None
     except Image.DecompressionBombError as error:
         raise MediaError(f"{file} is too large a picture ({error}): scale it down") from None
-    except OSError as error:
-        raise MediaError(f"{file} is damaged ({error}): copy or export it again") from None
+    # Pillow's plug-ins raise all of these on damaged files.
+    except (OSError, ValueError, SyntaxError, LookupError, struct.error, ZeroDivisionError,
+            OverflowError, EOFError, TypeError) as error:  # fmt: skip
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise MediaError(f"{file} is damaged ({reason}): copy or export it again") from None
+
+
+def _open_heif(file: Path) -> Image.Image:
+    """A HEIC picture, its tiles put together and its turn applied by libheif.
+
+    Raises:
+        MediaError: ``pillow-heif`` is not installed.
+    """
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        raise MediaError(
+            f"{file} is a HEIC picture: install the reader with pip install "
+            "'pear-avatar[heic]', or export it as JPEG"
+        ) from None
+    image: Image.Image = pillow_heif.open_heif(file, convert_hdr_to_8bit=True).to_pillow()
+    return image
 
 
 def _to_rgb8(image: Image.Image) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pear_avatar.io.video import read_frames
+from pear_avatar.io.video import VideoReader
 
 __all__ = ["Frames"]
 
@@ -21,13 +21,14 @@ class Frames:
     """The processed frames of one clip, read as often as a pass needs them.
 
     Args:
-        path: the clip. wanted: (N,) frame numbers in it. max_side: as in ``read_frames``.
+        path: the clip. wanted: (N,) frame numbers in it. max_side: as in
+            :func:`~pear_avatar.io.video.read_frames`.
     """
 
     def __init__(self, path: str | os.PathLike[str], wanted: np.ndarray, max_side: int | None):
         self.path = Path(path)
         self.wanted = wanted
-        self._max_side = max_side
+        self._reader, self._max_side = VideoReader(path), max_side
         self._row = {int(k): i for i, k in enumerate(wanted)}
 
     def __len__(self) -> int:
@@ -37,7 +38,7 @@ class Frames:
         """(row, frame number, time, rgb) of the given rows, decoded in a separate thread."""
         if len(rows) == 0:
             return
-        frames = read_frames(self.path, indices=self.wanted[rows], max_side=self._max_side)
+        frames = self._reader.frames(indices=self.wanted[rows], max_side=self._max_side)
         for index, time, rgb in _ahead(frames, ahead):
             yield self._row[index], index, time, rgb
 

@@ -67,7 +67,7 @@ def parse_background(text: str) -> Background:
     """
     if text.lower() == "transparent":
         return Background()
-    if is_image_path(text):
+    if is_image_path(text) or Path(text).is_file():
         return Background(picture=read_image(text))
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]

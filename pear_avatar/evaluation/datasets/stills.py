@@ -10,7 +10,7 @@ import numpy as np
 
 from pear_avatar.errors import MissingFileError
 from pear_avatar.evaluation.datasets.sample import Sample, box_from_xywh, read_json
-from pear_avatar.io.images import is_image_path, read_image
+from pear_avatar.io.images import is_still_picture, read_image
 
 __all__ = ["read_stills"]
 
@@ -27,7 +27,8 @@ def read_stills(root: str | Path) -> Iterator[Sample]:
         ValueError: a damaged file.
     """
     folder = Path(root).expanduser()
-    pictures = [p for p in sorted(folder.glob("*")) if is_image_path(p) and "mask" not in p.stem]
+    files = sorted(folder.glob("*"))
+    pictures = [p for p in files if is_still_picture(p) and "mask" not in p.stem]
     if not pictures:
         raise MissingFileError(f"{folder} holds no pictures")
     for picture in pictures:
