@@ -12,7 +12,8 @@ from pear_avatar.errors import (
     PearError,
     require_file,
 )
-from pear_avatar.io.images import is_still_picture
+from pear_avatar.io.images import is_image_path, is_still_picture
+from pear_avatar.io.media_kind import media_kind
 
 __all__ = ["RecoverInput", "pictures_in", "resolve_input"]
 
@@ -73,7 +74,9 @@ def pictures_in(folder: Path) -> list[Path]:
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(f for f in files if not f.startswith(".")):
             path = Path(where) / name
-            (found if is_still_picture(path) else others).append(path)
+            # A file that claims to be a picture and is not is reported, not left out.
+            broken = is_image_path(path) and media_kind(path) == "unknown"
+            (found if broken or is_still_picture(path) else others).append(path)
     if others:
         names = ", ".join(p.name for p in others[:_NAMED])
         more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""

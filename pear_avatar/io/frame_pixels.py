@@ -181,7 +181,8 @@ def _compressed(light: np.ndarray) -> np.ndarray:
     """Linear up to the knee, then logarithmic, so that the peak of the range becomes 1."""
     over = np.maximum(light - _KNEE, 0.0)
     most = np.log1p(_SHOULDER * (_HLG_PEAK / _WHITE - _KNEE))
-    return np.where(light <= _KNEE, light, _KNEE + (1.0 - _KNEE) * np.log1p(_SHOULDER * over) / most)
+    above = _KNEE + (1.0 - _KNEE) * np.log1p(_SHOULDER * over) / most
+    return np.where(light <= _KNEE, light, above)
 
 
 @lru_cache(maxsize=2)
