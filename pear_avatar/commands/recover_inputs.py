@@ -69,7 +69,8 @@ def pictures_in(folder: Path) -> list[Path]:
 
     What counts is the content of a file, not its ending; a warning names the other files.
     """
-    found, others = [], []
+    found: list[Path] = []
+    others: list[Path] = []
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(f for f in files if not f.startswith(".")):

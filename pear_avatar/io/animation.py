@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -36,11 +37,12 @@ def probe_animation(file: Path) -> AnimationInfo:
     Raises:
         MediaError: it cannot be read.
     """
-    times, now, shape = [], 0.0, (0, 0)
+    times: list[float] = []
+    now, shape = 0.0, (0, 0)
     for rgb, seconds in _frames(file):
         times.append(now)
         now += seconds
-        shape = rgb.shape[:2]
+        shape = (rgb.shape[0], rgb.shape[1])
     if not times:
         raise MediaError(f"{file} holds no frame: export it again")
     return AnimationInfo(shape[1], shape[0], np.array(times), now)
@@ -57,10 +59,11 @@ def animation_frames(file: Path) -> Iterator[tuple[int, float, np.ndarray]]:
 def _frames(file: Path) -> Iterator[tuple[np.ndarray, float]]:
     """Frames, composed and on white, with how long each is shown."""
     with picture_errors(file), iio.imopen(file, "r", plugin="pillow") as opened:
-        for number, rgba in enumerate(opened.iter(mode="RGBA")):
+        reader: Any = opened  # whose options are the plug-in's, not the base class's
+        for number, rgba in enumerate(reader.iter(mode="RGBA")):
             if number >= _MOST_FRAMES:
                 raise MediaError(f"{file} has more than {_MOST_FRAMES} frames: shorten it")
-            shown = opened.metadata(index=number, exclude_applied=False).get("duration", 0)
+            shown = reader.metadata(index=number, exclude_applied=False).get("duration", 0)
             seconds = float(shown) / 1000.0
             alpha = rgba[..., 3:].astype(np.float32) / 255.0
             rgb = rgba[..., :3] * alpha + 255.0 * (1.0 - alpha)
