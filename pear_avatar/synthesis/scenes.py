@@ -18,7 +18,7 @@ from pear_avatar.synthesis.poses import PoseSampler
 from pear_avatar.synthesis.props import Prop, make_prop
 from pear_avatar.synthesis.views import View, sample_view
 
-_BLUR_STEPS = 5
+_BLUR_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -175,8 +175,8 @@ def sample_scene(cast: Cast, number: int, rng: np.random.Generator) -> Scene:
 
 
 def _sway(rng: np.random.Generator) -> np.ndarray | None:
-    """Motion over the exposure, for one picture in twelve."""
-    if rng.random() > 1 / 12:
+    """Motion over the exposure, for one picture in sixteen."""
+    if rng.random() > 1 / 16:
         return None
     sway = rng.standard_normal((55, 3)) * rng.uniform(0.02, 0.10)
     sway[25:] *= 0.3
@@ -247,8 +247,9 @@ def _obstacles(view: View, main: Standing, rng: np.random.Generator) -> list[Pla
     distance = float(np.linalg.norm(to_eye))
     ahead = to_eye / max(distance, 1e-6)
     aside = np.array([ahead[2], 0, -ahead[0]])
-    if rng.random() < 0.25 and distance > 1.2:
-        near = rng.uniform(0.4, min(0.75 * distance, 1.6))
+    # Nothing stands so near to the camera that it fills the picture.
+    if rng.random() < 0.25 and distance > 2.0:
+        near = rng.uniform(0.4, min(distance - 1.4, 1.6))
         shift = rng.normal(0, 0.45)
         kind = "cylinder" if rng.random() < 0.3 else "box"
         size = (

@@ -111,7 +111,7 @@ def _cast(body: BodyModel, options: SynthOptions, shard: int, count: int) -> Cas
     figures = [make_figure(body, sample_attributes(int(s)), texel) for s in seeds]
     pictures, panoramas = _background_files(options.backgrounds)
     places = [
-        make_environment(int(s)) for s in rng.integers(1 << 31, size=4 + min(count, 240) // 12)
+        make_environment(int(s)) for s in rng.integers(1 << 31, size=4 + min(count, 256) // 24)
     ]
     for path in rng.choice(panoramas, size=min(4, len(panoramas)), replace=False):
         places.append(read_environment(str(path), int(rng.integers(1 << 31))))
