@@ -116,12 +116,13 @@ def make_fitter(config: FittingConfig, device: torch.device) -> Fitter:
     )  # fmt: skip
     keypoints = torch.rand(_FRAMES, 33, 3) * torch.tensor([_WIDTH, _HEIGHT, 1.0])
     placed = replace(frames, camera=frames.camera.to(device))
+    face = torch.zeros(_FRAMES, 478, 3, device=device)
     scene = make_scene(
-        body.to(device), placed, params.to(device), keypoints.to(device), config.num_betas
+        body.to(device), placed, params.to(device), (keypoints.to(device), face), config.num_betas
     )
     state = state_to(new_state(body, params.betas, _FRAMES, config), device)
     return Fitter(
-        scene, state, config, state.betas.clone(), True, None, lambda: None, lambda *_: None
+        scene, state, config, state.betas.clone(), True, None, {}, lambda: None, lambda *_: None
     )
 
 
@@ -136,11 +137,14 @@ def make_step(fitter: Fitter) -> Callable[[], object]:
     def step() -> None:
         nonlocal count
         i = count % _FRAMES
-        leaves, _ = joint_step(fitter, constants, i, count, total)
+        view, _ = joint_step(fitter, constants, i, count, total)
+        leaves = view.leaves
         count += 1
         update_dense(state, leaves, joint_rates(fitter, 1e-6), count, state.seen)
         cloth.add(state, leaves, 1e-9)
-        update_pose(state, i, leaves, pose_rates(fitter.scene.step_sizes, config.rates, i, 1e-6))
+        update_pose(
+            state, i, leaves.pose, pose_rates(fitter.scene.step_sizes, config.rates, i, 1e-6)
+        )
         limits.apply(state)
 
     return step

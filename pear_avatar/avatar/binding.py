@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
@@ -17,6 +18,8 @@ from pear_avatar.splatting.skin_and_bind import SkinnedSplats
 
 #: largest spacing over the median one
 _MAX_SPACING = 1.5
+#: how often points try other places within their triangle, and how many
+_SPREAD_ROUNDS, _SPREAD_TRIES = 6, 5
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,19 @@ class SplatBinding:
 
 
 def sample_surface(
-    vertices: Tensor, faces: Tensor, density: Tensor, count: int, seed: int
+    vertices: Tensor,
+    faces: Tensor,
+    density: Tensor,
+    count: int,
+    seed: int,
+    *,
+    max_spacing: Tensor | None = None,
 ) -> SplatBinding:
     """Spread ``count`` splats over a mesh, denser where ``density`` is higher.
 
-    vertices (V, 3) m; faces (F, 3); density (F,) relative splats per area, >= 0.
+    vertices (V, 3) m; faces (F, 3); density (F,) relative splats per area, >= 0; max_spacing (F,)
+    bounds each splat's spacing, over the median one (1.5 everywhere without it): few splats must
+    not grow to fill the inside of a mouth, and must cover a back.
     Systematic sampling over the faces' cumulative weight: no clumps between faces, the same
     result for the same seed.
     """
@@ -75,15 +86,59 @@ def sample_surface(
     uv = torch.from_numpy(rng.random((count, 2)))
     folded = uv.sum(1) > 1
     uv[folded] = 1 - uv[folded]
+    uv = _spread_out((a[face_index], b[face_index], c[face_index]), uv, rng)
     barycentric = torch.cat([1 - uv.sum(1, keepdim=True), uv], 1).to(vertices.dtype)
     spacing = (total / count / density[face_index].double().clamp_min(1e-6)).sqrt()
-    # Where few splats are wanted (inside the mouth) they must not grow to fill the gap.
-    spacing = spacing.clamp_max(_MAX_SPACING * float(spacing.median()))
+    limit = torch.full_like(density, _MAX_SPACING) if max_spacing is None else max_spacing
+    spacing = torch.minimum(spacing, limit[face_index].double() * spacing.median())
     return SplatBinding(face_index, faces[face_index], barycentric, spacing.to(vertices.dtype))
 
 
+def _spread_out(
+    corners: tuple[Tensor, Tensor, Tensor], uv: Tensor, rng: np.random.Generator
+) -> Tensor:
+    """Move each point within its triangle away from the others.
+
+    Independent points leave gaps as wide as three spacings beside clumps. In each round half of
+    the points try a few other places in their triangle and take the one that is farthest from
+    all neighbours (best candidate sampling, Mitchell 1991).
+
+    corners: of each point's triangle, (N, 3) each; uv (N, 2) weights of the second and third.
+    """
+    a, b, c = (x.numpy() for x in corners)
+    uv_now = uv.numpy()
+
+    def place(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        u, v = weights[..., :1], weights[..., 1:]
+        shape = (len(rows), *[1] * (weights.ndim - 2), 3)
+        x, y, z = (p[rows].reshape(shape) for p in (a, b, c))
+        placed: np.ndarray = x + u * (y - x) + v * (z - x)
+        return placed
+
+    everyone = np.arange(len(uv_now))
+    for _ in range(_SPREAD_ROUNDS):
+        tree = cKDTree(place(uv_now, everyone))
+        moving = everyone[rng.random(len(uv_now)) < 0.5]
+        tries = rng.random((len(moving), _SPREAD_TRIES, 2))
+        tries = np.where(tries.sum(-1, keepdims=True) > 1, 1 - tries, tries)
+        tries = np.concatenate([uv_now[moving][:, None], tries], 1)
+        distance, index = tree.query(place(tries, moving), k=2, workers=-1)
+        own = index[..., 0] == moving[:, None]  # the place that the point itself gives up
+        clearance = np.where(own, distance[..., 1], distance[..., 0])
+        best = clearance.argmax(1)
+        uv_now[moving] = tries[np.arange(len(moving)), best]
+    return torch.from_numpy(uv_now)
+
+
 def sample_mirror_pairs(
-    vertices: Tensor, faces: Tensor, density: Tensor, count: int, seed: int, mirror: MeshMirror
+    vertices: Tensor,
+    faces: Tensor,
+    density: Tensor,
+    count: int,
+    seed: int,
+    *,
+    mirror: MeshMirror,
+    max_spacing: Tensor | None = None,
 ) -> SplatBinding:
     """As :func:`sample_surface`, in exact mirror pairs: splat i + N/2 is the image of splat i.
 
@@ -92,7 +147,8 @@ def sample_mirror_pairs(
     """
     left = (vertices[faces][..., 0].mean(1) > 0).nonzero()[:, 0]
     both = 0.5 * (density + density[mirror.face])
-    half = sample_surface(vertices, faces[left], both[left], count // 2, seed)
+    limit = None if max_spacing is None else max_spacing[left]
+    half = sample_surface(vertices, faces[left], both[left], count // 2, seed, max_spacing=limit)
     face = left[half.face_index]
     other, barycentric = mirror.points(face, half.barycentric)
     return SplatBinding(

@@ -34,13 +34,13 @@ from pear_avatar.commands.configuration import (
 from pear_avatar.errors import ConfigError, MissingFileError, PearError
 from pear_avatar.evaluation.metrics import EVALUATOR_VERSION
 from pear_avatar.evaluation.perceptual import load_perceptual
+from pear_avatar.fitting.details import Detail, make_details, plan_details
+from pear_avatar.fitting.frame_cache import FRAMES_VERSION, load_frames, save_frames
 from pear_avatar.fitting.frames import (
-    FRAMES_VERSION,
     FrameSet,
-    build_frames,
     choose_rows,
-    load_frames,
-    save_frames,
+    cut_crops,
+    plan_person,
 )
 from pear_avatar.fitting.objective import Term, checked_terms
 from pear_avatar.fitting.run import FitOutcome, run_fit, single_torch_thread
@@ -176,14 +176,14 @@ def fit_video(
         track = _tracked(cache, key, detections, ehm, camera, config, progress)
     body = person_body(ehm, track)
     with clock.stage("crops"):
-        frames = _crops(
-            cache, key, video, detections, masks, track, config, unseen_tail,
+        frames, details = _crops(
+            cache, key, video, detections, masks, track, config, unseen_tail, body,
             report_progress,
         )  # fmt: skip
     device = fit_device(config.device)
     perceptual = load_perceptual(device)
     outcome = run_fit(
-        body, track, detections, frames, config.fitting,
+        body, track, detections, frames, config.fitting, details=details,
         checkpoint=cache / "fit.safetensors", key=key, free_focal=camera is None,
         perceptual=perceptual, device=device, progress=progress, terms=terms, record=writer,
     )  # fmt: skip
@@ -344,13 +344,14 @@ def _crops(
     track: Track,
     config: FitConfig,
     unseen_tail: bool,
+    body: BodyModel,
     progress: ProgressFn,
-) -> FrameSet:
-    """The person's crops, from the cache where the settings agree."""
+) -> tuple[FrameSet, dict[str, Detail]]:
+    """The crops of the person, head and hands, from the cache where the settings agree."""
     named = cache / f"frames-{key}.npz"
-    frames = load_frames(named)
-    if frames is not None:
-        return frames
+    stored = load_frames(named)
+    if stored is not None:
+        return stored
     fitting = config.fitting
     rows, split = choose_rows(
         track,
@@ -363,20 +364,21 @@ def _crops(
             f"none of the {detections.num_frames} frames shows the person well enough to fit; "
             "see overlay.mp4 for the reason of each"
         )
+    plans = {"person": plan_person(masks.mask, detections, rows, split, fitting.crop_size)}
+    plans |= plan_details(body, track, detections, rows, split)
     indices = [int(i) for i in track.frame_index[rows]]
     side = max(detections.width, detections.height)
-    frames = build_frames(
+    cut = cut_crops(
         read_frames(video, indices=indices, max_side=side),
         masks.mask,
-        detections,
         track,
-        rows,
-        split,
-        fitting.crop_size,
+        plans,
         on_frame=lambda k: progress("crops", k, len(rows)),
     )
-    save_frames(named, frames)
-    return frames
+    frames = cut.pop("person")
+    details = make_details(cut, plans, frames)
+    save_frames(named, frames, details)
+    return frames, details
 
 
 def refined_track(track: Track, outcome: FitOutcome) -> Track:

@@ -18,7 +18,7 @@ class RowAdam:
     A per-frame pose is touched once in N steps. Ordinary Adam would decay its moments on every
     step and bias-correct by the global count; here each row keeps its own clock.
 
-    values, mean, square: (N, D); count: (N,).
+    values, mean, square, count: (N, D).
     """
 
     values: Tensor
@@ -35,18 +35,25 @@ class RowAdam:
             torch.zeros(rows, width),
             torch.zeros(rows, width),
             torch.zeros(rows, width),
-            torch.zeros(rows),
+            torch.zeros(rows, width),
         )
 
-    def step(self, row: int, grad: Tensor, rate: Tensor | float) -> None:
-        """Move one row in place; grad (D,), rate a number or one each (D,)."""
-        self.count[row] += 1
-        n = float(self.count[row])
-        m, v = self.mean[row], self.square[row]
-        m.mul_(self.beta1).add_(grad, alpha=1 - self.beta1)
-        v.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
-        denominator = (v / (1 - self.beta2**n)).sqrt_().add_(1e-8)
-        self.values[row].sub_(m / denominator * (rate / (1 - self.beta1**n)))
+    def step(
+        self, row: int, grad: Tensor, rate: Tensor | float, columns: Tensor | None = None
+    ) -> None:
+        """Move one row in place.
+
+        grad (D,); rate a number or one each (D,); columns (D,) bool, those that took part in the
+        picture behind the gradient: the others keep their values, moments and clocks.
+        """
+        keep = slice(None) if columns is None else columns
+        g, m, v, n = grad[keep], self.mean[row], self.square[row], self.count[row]
+        n[keep] += 1
+        m[keep] = self.beta1 * m[keep] + (1 - self.beta1) * g
+        v[keep] = self.beta2 * v[keep] + (1 - self.beta2) * g * g
+        denominator = (v[keep] / (1 - self.beta2 ** n[keep])).sqrt_().add_(1e-8)
+        step = m[keep] / (1 - self.beta1 ** n[keep]) / denominator
+        self.values[row][keep] -= step * (rate if isinstance(rate, float) else rate[keep])
 
 
 class SmoothSolver:

@@ -31,7 +31,8 @@ class RatesConfig:
     log_scales: float = 1e-2
     logit_opacities: float = 2e-2
     colors: float = 1e-2
-    expression: float = 1e-2
+    #: per-frame correction of the tracked expression, coefficients
+    expression: float = 2e-2
 
 
 @dataclass
@@ -43,9 +44,15 @@ class LossConfig:
     alpha: float = 0.6
     perceptual: float = 0.05
     keypoints: float = 0.02
+    #: the face's landmarks, which shape the face and drive its expression; off: they cost .1
+    #: to .3 dB and sharpness on the clip they were tried on
+    face_keypoints: float = 0.0
     #: deviation of a frame's pose from the tracked one, and from its neighbours' deviation
     pose_prior: float = 0.003
     pose_smooth: float = 0.02
+    #: the same for the expression
+    expression_prior: float = 3e-4
+    expression_smooth: float = 1e-3
     betas_prior: float = 1e-4
     #: mean square of the vertex offsets, per square metre
     vertex_offsets: float = 4.0
@@ -92,6 +99,9 @@ class FittingConfig:
     #: longest side of the person's crop in pixels
     crop_size: int = 512
     num_splats: int = 30000
+    #: share of the splats that lie as dense as the pixels of the views; the rest are spread over
+    #: the whole body
+    pixel_density: float = 0.0
     num_betas: int = 20
     #: silhouettes first: shape, clothes and pose, no colours; then everything together
     silhouette_steps: int = 1000
@@ -103,6 +113,11 @@ class FittingConfig:
     holdout_every: int = 8
     #: at most this many frames are fitted (evenly spread)
     max_frames: int = 400
+    #: every n-th joint step also looks at the head or a hand of some frame at the video's own
+    #: resolution, through a window of this side (px), at this weight a pixel; 0 never does
+    detail_every: int = 2
+    detail_size: int = 256
+    detail_weight: float = 1.5
     perceptual_every: int = 16
     perceptual_crop: int = 96
     refine_pose: bool = True

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pear_avatar.body.joints import NUM_JOINTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.skinning import fk_transforms
 from pear_avatar.fitting.fit_state import FitState
@@ -22,17 +21,18 @@ from pear_avatar.types import BodyParams, Camera, RenderOutput
 
 @dataclass(frozen=True)
 class Pose:
-    """A correction of one frame's tracked pose: rotations (55, 3) axis-angle, transl (3,)."""
+    """A correction of one frame's tracked pose.
+
+    rotations (55, 3) axis-angle after the tracked ones; transl (3,) m; expression (E,), added.
+    """
 
     rotations: Tensor
     transl: Tensor
+    expression: Tensor
 
     def leaf(self) -> Pose:
         """The same numbers as leaves of a new graph."""
-        return Pose(
-            self.rotations.detach().clone().requires_grad_(),
-            self.transl.detach().clone().requires_grad_(),
-        )
+        return Pose(*(x.detach().clone().requires_grad_() for x in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Scene:
 
     params:    tracked parameters of the crops' frames, one leading axis N.
     keypoints: (N, 33, 3) detected pose landmarks in crop pixels with their confidence.
+    face_keypoints: (N, 478, 3) detected face landmarks likewise.
     step_sizes: what a pixel of the crops is in the units of each parameter.
     """
 
@@ -59,6 +60,7 @@ class Scene:
     frames: FrameSet
     params: BodyParams
     keypoints: Tensor
+    face_keypoints: Tensor
     step_sizes: StepSizes
     shape_basis: Tensor
     expression_basis: Tensor
@@ -76,16 +78,24 @@ class Scene:
 
 
 def make_scene(
-    body: BodyModel, frames: FrameSet, params: BodyParams, keypoints: Tensor, num_betas: int
+    body: BodyModel,
+    frames: FrameSet,
+    params: BodyParams,
+    keypoints: tuple[Tensor, Tensor],
+    num_betas: int,
 ) -> Scene:
-    """Precompute contiguous bases: all of the shape's, the moving vertices of the expression's."""
+    """Precompute contiguous bases: all of the shape's, the moving vertices of the expression's.
+
+    ``keypoints``: those of the pose and of the face, as in :class:`Scene`.
+    """
     directions = body.expression_dirs[..., : params.expression.shape[-1]]
     moving = (directions.abs().amax(dim=(1, 2)) > 1e-6).nonzero()[:, 0]
     return Scene(
         body=body,
         frames=frames,
         params=params,
-        keypoints=keypoints,
+        keypoints=keypoints[0],
+        face_keypoints=keypoints[1],
         step_sizes=measure_step_sizes(body, params, frames.camera, num_betas),
         shape_basis=body.shape_dirs[..., :num_betas].reshape(-1, num_betas).contiguous(),
         expression_basis=directions[moving].flatten(0, 1).contiguous(),
@@ -110,16 +120,15 @@ def leaves_of(state: FitState, pose: Pose, *, refine: frozenset[str]) -> Leaves:
 
 def stored_pose(state: FitState, i: int) -> Pose:
     """The correction learnt for crop i."""
-    return Pose(
-        state.poses["rotations"].values[i].view(NUM_JOINTS, 3), state.poses["transl"].values[i]
-    )
+    poses = {name: table.values[i] for name, table in state.poses.items()}
+    return Pose(poses["rotations"].view(-1, 3), poses["transl"], poses["expression"])
 
 
 def frame_params(scene: Scene, i: int, pose: Pose) -> BodyParams:
     """Tracked parameters of crop i with a correction applied (no batch axis)."""
     p = scene.params[i]
     rotations = p.rotations @ axis_angle_to_matrix(pose.rotations)
-    return replace(p, rotations=rotations, transl=p.transl + pose.transl)
+    return BodyParams(p.betas, p.expression + pose.expression, rotations, p.transl + pose.transl)
 
 
 def rest_vertices(scene: Scene, leaves: Leaves, expression: Tensor) -> Tensor:
@@ -148,12 +157,16 @@ def skinning(scene: Scene, leaves: Leaves, params: BodyParams) -> Tensor:
 
 
 def refined_camera(scene: Scene, i: int, log_focal: Tensor) -> Camera:
-    """Crop camera i with the focal length's change put where gradients flow.
+    """Crop camera i with the focal length's change; see :func:`refocused`."""
+    return refocused(scene.frames.camera[i], log_focal)
+
+
+def refocused(camera: Camera, log_focal: Tensor) -> Camera:
+    """A camera with the focal length's change put where gradients flow.
 
     Scaling camera x and y by s has the effect of scaling the focal length by s on means and
     covariances alike, and rasterisers differentiate the camera transform but not K.
     """
-    camera = scene.frames.camera[i]
     scale = torch.stack([log_focal, log_focal, torch.zeros_like(log_focal)]).exp()
     T = torch.cat([camera.T_camera_world[:3] * scale[:, None], camera.T_camera_world[3:]], dim=0)
     return replace(camera, T_camera_world=T)
@@ -182,18 +195,28 @@ def render_frame(
     leaves: Leaves,
     *,
     background: Tensor | None = None,
+    camera: Camera | None = None,
 ) -> RenderOutput:
-    """Draw crop i."""
+    """Draw crop i, or the person of its frame as another ``camera`` sees them."""
     _, means, quats = world_splats(scene, state, i, leaves)
     s = leaves.splats
     splats = Gaussians(means, quats, s["log_scales"], s["logit_opacities"], s["colors"])
-    return splats.render(refined_camera(scene, i, leaves.log_focal), background)
+    view = scene.frames.camera[i] if camera is None else camera
+    return splats.render(refocused(view, leaves.log_focal), background)
 
 
-def world_landmarks_px(scene: Scene, i: int, leaves: Leaves) -> Tensor:
-    """(33, 2) the body's pose landmarks in the pixels of crop i, naked body (no offsets)."""
+def world_landmarks_px(
+    scene: Scene, i: int, leaves: Leaves, *, name: str = "mediapipe_pose", dressed: bool = False
+) -> Tensor:
+    """(L, 2) one set of the body's landmarks in the pixels of crop i.
+
+    ``dressed`` adds the vertex offsets: clothes do not move joints, but the offsets of a face are
+    its shape.
+    """
     params = frame_params(scene, i, leaves.pose)
     betas = torch.cat([leaves.betas, scene.params.betas[len(leaves.betas) :]])
-    posed = scene.body.shape(betas, params.expression).pose(params.rotations, params.transl)
-    px, _ = project(refined_camera(scene, i, leaves.log_focal), posed.landmarks("mediapipe_pose"))
+    offsets = leaves.vertex_offsets if dressed else None
+    shaped = scene.body.shape(betas, params.expression, offsets)
+    posed = shaped.pose(params.rotations, params.transl)
+    px, _ = project(refined_camera(scene, i, leaves.log_focal), posed.landmarks(name))
     return px

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from pear_avatar.evaluation.perceptual import Perceptual
+from pear_avatar.fitting.detail_steps import DetailSteps
+from pear_avatar.fitting.details import Detail, hide_occluders
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.fitting.fit_scene import (
     Leaves,
@@ -70,10 +72,12 @@ _HOLD_HANDS, _HOLD_HEAD = 60.0, 4.0
 class Fitter:
     """A fit in progress: what is fixed, and what to call while it runs.
 
+    details:  head and hands at the video's own resolution; may be empty.
     save:     called with nothing when a checkpoint is due.
     progress: called with (stage, steps done, steps in all).
     record:   called with (curve, step, value) for every new point of a curve.
     terms:    of the objective.
+    threads:  that torch may use where it pays.
     """
 
     scene: Scene
@@ -82,10 +86,12 @@ class Fitter:
     betas0: Tensor
     free_focal: bool
     perceptual: Perceptual | None
+    details: Mapping[str, Detail]
     save: Callable[[], None]
     progress: Callable[[str, int, int], None]
     record: Callable[[str, int, float], None] = lambda *_: None
     terms: tuple[Term, ...] = TERMS
+    threads: int = 1
 
     def recorder(self, total: int) -> StageRecorder:
         """The record of the present stage, of ``total`` steps."""
@@ -133,7 +139,7 @@ def fit_silhouettes(fitter: Fitter) -> None:
         betas_rate = config.rates.betas_px * factor * sizes.betas
         update_dense(state, leaves, {"betas": betas_rate}, k + 1, None)
         cloth.add(state, leaves, config.rates.vertex_offsets_px * factor * sizes.metres)
-        update_pose(state, i, leaves, pose_rates(sizes, config.rates, i, factor))
+        update_pose(state, i, leaves.pose, pose_rates(sizes, config.rates, i, factor))
         recorder.tick(parts)
 
 
@@ -191,13 +197,20 @@ def mark_occluders(fitter: Fitter) -> Fitter:
     inside = frames.valid > 127
     valid = ((inside & ~found.hidden) * 255).astype("uint8")
     logger.info("occluders: %.2f %% of the person's box", 100 * float(found.share.mean()))
-    return replace(fitter, scene=replace(fitter.scene, frames=frames.with_valid(valid)))
+    frames = frames.with_valid(valid)
+    details = hide_occluders(dict(fitter.details), frames)
+    return replace(fitter, scene=replace(fitter.scene, frames=frames), details=details)
 
 
 def joint_step(
-    fitter: Fitter, constants: Constants, i: int, step: int, total: int
-) -> tuple[Leaves, dict[str, Tensor]]:
-    """Gradients of one joint step on crop i: the leaves, and the objective's parts."""
+    fitter: Fitter,
+    constants: Constants,
+    i: int,
+    step: int,
+    total: int,
+    details: DetailSteps | None = None,
+) -> tuple[StepView, dict[str, Tensor]]:
+    """Gradients of one joint step on crop i: what was looked at, and the objective's parts."""
     scene, state, config = fitter.scene, fitter.state, fitter.config
     refine = _EVERYTHING if config.refine_pose else _EVERYTHING - {"pose"}
     leaves = leaves_of(state, stored_pose(state, i), refine=refine)
@@ -208,9 +221,11 @@ def joint_step(
         out=render_frame(scene, state, i, leaves, background=background),
         background=background, target=target, stage=JOINT, step=step, total=total,
     )  # fmt: skip
+    if details is not None and details.due(step):
+        view = replace(view, look=details.look(view))
     loss, parts = objective(fitter.terms, view)
     loss.backward()
-    return leaves, parts
+    return view, parts
 
 
 def joint_total(fitter: Fitter) -> int:
@@ -241,21 +256,27 @@ def fit_jointly(fitter: Fitter) -> None:
     if state.progress.step > min(looks):
         fitter = mark_occluders(fitter) if config.find_occluders else fitter
         sides.note(state, observe(fitter))
+    details = DetailSteps(fitter.scene, fitter.details, config)
     while state.progress.step < total:
         k = state.progress.step
         if k in looks and config.find_occluders:
             fitter = mark_occluders(fitter)
+            details = DetailSteps(fitter.scene, fitter.details, config)
         if k in looks or k == late_look:
             sides.look(state, observe(fitter), strict=k == late_look)
         i = frame_of_step(k, indices, config.seed + 1)
-        leaves, parts = joint_step(fitter, constants, i, k, total)
+        view, parts = joint_step(fitter, constants, i, k, total, details)
         factor = rate_factor(k + 1, total)
         sizes = fitter.scene.step_sizes
         # Adam makes full steps of the faintest gradient: those hardly seen must not take any.
         seen = state.seen * (state.seen > _STEPS_FROM)
-        update_dense(state, leaves, joint_rates(fitter, factor), k + 1, seen)
-        cloth.add(state, leaves, config.rates.vertex_offsets_px * factor * sizes.metres)
-        update_pose(state, i, leaves, pose_rates(sizes, config.rates, i, factor))
+        update_dense(state, view.leaves, joint_rates(fitter, factor), k + 1, seen)
+        cloth.add(state, view.leaves, config.rates.vertex_offsets_px * factor * sizes.metres)
+        update_pose(state, i, view.leaves.pose, pose_rates(sizes, config.rates, i, factor))
+        if view.look is not None:
+            seen_view = view.look.view
+            rates = pose_rates(sizes, config.rates, seen_view.i, factor)
+            update_pose(state, seen_view.i, seen_view.leaves.pose, rates, view.look.only)
         if k % _FOLLOW_EVERY == 0:
             sides.follow(state)
         limits.apply(state)

@@ -28,12 +28,12 @@ CHECKPOINT_VERSION = 3
 SPLAT_WIDTHS = {
     "offsets": 3, "local_quats": 4, "log_scales": 3, "logit_opacities": 0, "colors": 3,
 }  # fmt: skip
-#: per-frame corrections of the track: name -> numbers a row
-POSE_WIDTHS = {"rotations": 165, "transl": 3}
-
 #: standard deviation of a new splat along and across the surface, over the spacing; at 0.6
 #: pinholes show where the fit never sharpens them
 _WIDTH, _THICKNESS = 0.75, 0.2
+#: largest spacing of splats over the median one, behind the skin and on it, where the views
+#: decide on the density
+_HIDDEN_SPACING, _SEEN_SPACING = 1.5, 4.0
 
 
 @dataclass
@@ -56,7 +56,7 @@ class FitState:
     moments:   name -> (mean, mean square) of Adam for every dense parameter.
     cloth:     vertex offsets (V, 3) with their smoothed Adam.
     poses:     corrections of the tracked pose, one row a crop: axis-angle of the 55 joints
-               applied after the tracked rotation, and translation.
+               applied after the tracked rotation, translation, and expression.
     betas:     (S,) refined; log_focal: () change of the log focal length.
     seen:      (N,) in [0, 1], how well the video shows each splat.
     mirrored:  (N,) in [0, 1], how much of its looks each splat has from its partner on the
@@ -90,15 +90,33 @@ def splat_density(body: BodyModel) -> Tensor:
     return density
 
 
-def new_state(body: BodyModel, betas: Tensor, num_frames: int, config: FittingConfig) -> FitState:
-    """A fresh state on the CPU: splats on the tracked body's surface, grey, no corrections."""
-    shaped = body.shape(betas)
-    surface = (shaped.vertices(), body.faces, splat_density(body), config.num_splats, config.seed)
+def _binding(
+    body: BodyModel, betas: Tensor, density: Tensor | None, config: FittingConfig
+) -> SplatBinding:
+    """Splats on the body's surface, in mirror pairs where the settings ask for them."""
+    prior = splat_density(body)
+    limit = None if density is None else torch.where(prior < 0.5, _HIDDEN_SPACING, _SEEN_SPACING)
+    vertices = body.shape(betas).vertices()
+    surface = (vertices, body.faces, prior if density is None else density)
     symmetry = mesh_mirror(body.v_template, body.faces) if config.sides.mirror else None
+    count, seed = config.num_splats, config.seed
     if symmetry is None:
-        binding = sample_surface(*surface)
-    else:
-        binding = sample_mirror_pairs(*surface, symmetry)
+        return sample_surface(*surface, count, seed, max_spacing=limit)
+    return sample_mirror_pairs(*surface, count, seed, mirror=symmetry, max_spacing=limit)
+
+
+def new_state(
+    body: BodyModel,
+    betas: Tensor,
+    num_frames: int,
+    config: FittingConfig,
+    density: Tensor | None = None,
+) -> FitState:
+    """A fresh state on the CPU: splats on the tracked body's surface, grey, no corrections.
+
+    ``density`` (F,): relative splats per area; None takes :func:`splat_density`.
+    """
+    binding = _binding(body, betas, density, config)
     n = binding.count
     log_scales = (binding.spacing * _WIDTH).log()[:, None].repeat(1, 3)
     log_scales[:, 2] = (binding.spacing * _THICKNESS).log()
@@ -116,7 +134,11 @@ def new_state(body: BodyModel, betas: Tensor, num_frames: int, config: FittingCo
         splats=splats,
         moments={},
         cloth=SmoothAdam.zeros(body.num_vertices, solver),
-        poses={k: RowAdam.zeros(num_frames, w) for k, w in POSE_WIDTHS.items()},
+        poses={
+            "rotations": RowAdam.zeros(num_frames, 3 * body.num_joints),
+            "transl": RowAdam.zeros(num_frames, 3),
+            "expression": RowAdam.zeros(num_frames, body.num_expression),
+        },
         betas=betas[: config.num_betas].clone(),
         log_focal=torch.zeros(()),
         seen=torch.ones(n),

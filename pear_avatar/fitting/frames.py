@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from pear_avatar.errors import MediaError, PearError
+from pear_avatar.errors import MediaError
 from pear_avatar.geometry.cameras import crop_camera
-from pear_avatar.io.npz import load_npz, save_npz
 from pear_avatar.types import Camera, ClipDetections, Track
-
-#: Bumped when the meaning of a stored crop changes; an older cache is made anew.
-FRAMES_VERSION = 3
 
 _MARGIN_X, _MARGIN_Y = 1.12, 1.08
 _MASK_INSIDE = 0.9
@@ -145,68 +140,123 @@ def carry_color_outwards(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return out
 
 
-def build_frames(
-    frames: Iterable[tuple[int, float, np.ndarray]],
+@dataclass(frozen=True)
+class CropPlan:
+    """Where to cut N crops of one size and scale out of a clip.
+
+    rows, split: as in :class:`FrameSet`.
+    offsets:     (N, 2) full-frame pixels of each crop's top-left corner.
+    scale:       crop pixels over full-frame pixels, at most 1.
+    width, height: of a crop, pixels.
+    """
+
+    rows: np.ndarray
+    split: np.ndarray
+    offsets: np.ndarray
+    scale: float
+    width: int
+    height: int
+
+
+def plan_person(
     mask_of: Callable[[int], np.ndarray],
     detections: ClipDetections,
-    track: Track,
     rows: np.ndarray,
     split: np.ndarray,
     crop_size: int,
+) -> CropPlan:
+    """The whole person in every frame, at most ``crop_size`` pixels a side."""
+    boxes = np.stack([_mask_box(mask_of(int(r)), detections.box_xyxy[r]) for r in rows])
+    return CropPlan(rows, split, *_crop_boxes(boxes, crop_size))
+
+
+def cut_crops(
+    frames: Iterable[tuple[int, float, np.ndarray]],
+    mask_of: Callable[[int], np.ndarray],
+    track: Track,
+    plans: Mapping[str, CropPlan],
     on_frame: Callable[[int], None] | None = None,
-) -> FrameSet:
-    """Cut the crops of ``rows`` out of the clip.
+) -> dict[str, FrameSet]:
+    """Cut the crops of every plan in one pass over the clip.
 
     ``frames`` yields (index, time, rgb) upright at the detections' size, at least for the rows'
     frame indices and in order; ``mask_of(row)`` gives the (H, W) uint8 soft mask.
+
+    Raises:
+        MediaError: the video lacks a frame that the track names.
     """
-    boxes = np.stack([_mask_box(mask_of(int(r)), detections.box_xyxy[r]) for r in rows])
-    offsets, scale, width, height = _crop_boxes(boxes, crop_size)
-    n = len(rows)
-    images = np.zeros((n, height, width, 3), np.uint8)
-    targets, masks = np.zeros_like(images), np.zeros((n, height, width), np.uint8)
-    valid = np.zeros_like(masks)
-    position = {int(track.frame_index[r]): k for k, r in enumerate(rows)}
-    inside = np.full((detections.height, detections.width), 255, np.uint8)
+    cutters = {name: _Cutter(plan) for name, plan in plans.items()}
+    wanted = {int(track.frame_index[r]): int(r) for plan in plans.values() for r in plan.rows}
     found = 0
     for index, _, rgb in frames:
-        k = position.get(index)
-        if k is None:
+        row = wanted.get(index)
+        if row is None:
             continue
-        # Pixel centres sit at +0.5: output centre u + 0.5 looks at input (u + 0.5) / s + o.
-        shift = 0.5 * (scale - 1)
-        affine = np.array(
-            [
-                [scale, 0, shift - offsets[k, 0] * scale],
-                [0, scale, shift - offsets[k, 1] * scale],
-            ]
-        )
-        mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        source, mask = _prefilter(rgb, scale), _prefilter(mask_of(int(rows[k])), scale)
-        images[k] = cv2.warpAffine(
-            source, affine, (width, height), flags=mode, borderMode=cv2.BORDER_REPLICATE
-        )
-        masks[k] = cv2.warpAffine(mask, affine, (width, height), flags=mode)
-        valid[k] = cv2.warpAffine(inside, affine, (width, height), flags=cv2.INTER_NEAREST)
-        targets[k] = carry_color_outwards(images[k], masks[k])
+        mask = mask_of(row)
+        for cutter in cutters.values():
+            cutter.take(row, rgb, mask)
         found += 1
         if on_frame is not None:
             on_frame(found)
-        if found == n:
+        if found == len(wanted):
             break
-    if found < n:
-        raise MediaError(f"the video gave {found} of the {n} frames the track names")
-    cameras = [
-        crop_camera(track.camera[int(r)], scale, offsets[k, 0], offsets[k, 1], width, height)
-        for k, r in enumerate(rows)
-    ]
-    camera = Camera(
-        torch.stack([c.K for c in cameras]),
-        torch.stack([c.T_camera_world for c in cameras]),
-        width,
-        height,
-    )
-    return FrameSet(images, targets, masks, valid, camera, rows.astype(np.int64), split)
+    if found < len(wanted):
+        raise MediaError(f"the video gave {found} of the {len(wanted)} frames the track names")
+    return {name: cutter.frame_set(track) for name, cutter in cutters.items()}
+
+
+class _Cutter:
+    """Fills one plan's crops frame by frame."""
+
+    def __init__(self, plan: CropPlan) -> None:
+        n, shape = len(plan.rows), (len(plan.rows), plan.height, plan.width)
+        self._plan = plan
+        self._position = {int(r): k for k, r in enumerate(plan.rows)}
+        self._images, self._targets = (
+            np.zeros((*shape, 3), np.uint8),
+            np.zeros((*shape, 3), np.uint8),
+        )
+        self._masks, self._valid = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        assert n == len(plan.offsets)
+
+    def take(self, row: int, rgb: np.ndarray, mask: np.ndarray) -> None:
+        """Cut one frame, where the plan wants it."""
+        k = self._position.get(row)
+        if k is None:
+            return
+        plan = self._plan
+        # Pixel centres sit at +0.5: output centre u + 0.5 looks at input (u + 0.5) / s + o.
+        shift, (x, y) = 0.5 * (plan.scale - 1), plan.offsets[k] * plan.scale
+        affine = np.array([[plan.scale, 0, shift - x], [0, plan.scale, shift - y]])
+        size = (plan.width, plan.height)
+        inside = np.full(rgb.shape[:2], 255, np.uint8)
+        image = _prefilter(rgb, plan.scale)
+        self._images[k] = cv2.warpAffine(
+            image, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        self._masks[k] = cv2.warpAffine(
+            _prefilter(mask, plan.scale), affine, size, flags=cv2.INTER_LINEAR
+        )
+        self._valid[k] = cv2.warpAffine(inside, affine, size, flags=cv2.INTER_NEAREST)
+        self._targets[k] = carry_color_outwards(self._images[k], self._masks[k])
+
+    def frame_set(self, track: Track) -> FrameSet:
+        """The crops with their cameras."""
+        p = self._plan
+        cameras = [
+            crop_camera(track.camera[int(r)], p.scale, float(o[0]), float(o[1]), p.width, p.height)
+            for r, o in zip(p.rows, p.offsets, strict=True)
+        ]
+        camera = Camera(
+            torch.stack([c.K for c in cameras]),
+            torch.stack([c.T_camera_world for c in cameras]),
+            p.width,
+            p.height,
+        )
+        return FrameSet(
+            self._images, self._targets, self._masks, self._valid, camera,
+            p.rows.astype(np.int64), p.split,
+        )  # fmt: skip
 
 
 def _prefilter(image: np.ndarray, scale: float) -> np.ndarray:
@@ -214,34 +264,3 @@ def _prefilter(image: np.ndarray, scale: float) -> np.ndarray:
     if scale >= 0.8:
         return image
     return cv2.GaussianBlur(image, (0, 0), 0.42 / scale)
-
-
-def save_frames(path: Path, frames: FrameSet) -> None:
-    """Write the crops as an uncompressed npz (quick to read back), atomically."""
-    save_npz(
-        path,
-        {
-            "version": np.array(FRAMES_VERSION),
-            "images": frames.images,
-            "targets": frames.targets,
-            "masks": frames.masks,
-            "valid": frames.valid,
-            "K": frames.camera.K.numpy(),
-            "T_camera_world": frames.camera.T_camera_world.numpy(),
-            "row": frames.row,
-            "split": frames.split,
-        },
-    )
-
-
-def load_frames(path: Path) -> FrameSet | None:
-    """Crops written by :func:`save_frames`; None where absent, damaged or of another version."""
-    try:
-        z = load_npz(path)
-    except (OSError, PearError):
-        return None
-    if int(z.get("version", -1)) != FRAMES_VERSION:
-        return None
-    height, width = z["masks"].shape[1:]
-    camera = Camera(torch.from_numpy(z["K"]), torch.from_numpy(z["T_camera_world"]), width, height)
-    return FrameSet(z["images"], z["targets"], z["masks"], z["valid"], camera, z["row"], z["split"])

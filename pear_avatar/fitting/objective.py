@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -17,12 +17,15 @@ from torch import Tensor
 from pear_avatar.body.joints import NUM_JOINTS
 from pear_avatar.errors import PearError
 from pear_avatar.evaluation.perceptual import Perceptual
+from pear_avatar.fitting.details import HEAD_JOINTS
 from pear_avatar.fitting.fit_config import FittingConfig, LossConfig
 from pear_avatar.fitting.fit_scene import Leaves, Scene, world_landmarks_px
 from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.splatting import l1_ssim_loss
 from pear_avatar.types import RenderOutput
 
+#: distance of a face landmark at which its pull is at half strength, over the face's size
+_FACE_SCALE = 0.04
 #: How firmly each joint's correction is held: fingers, jaw and eyes hardly show in a silhouette.
 _JOINT_WEIGHT = torch.ones(NUM_JOINTS)
 _JOINT_WEIGHT[22:25] = 6.0
@@ -76,6 +79,7 @@ class StepView:
     stage:      "silhouettes" or "joint".
     step:       of the stage, from 0.
     total:      steps of the stage.
+    look:       an added picture of a part of the person, where one is due.
     """
 
     scene: Scene
@@ -90,6 +94,21 @@ class StepView:
     stage: str
     step: int
     total: int
+    look: DetailLook | None = None
+
+
+@dataclass(frozen=True)
+class DetailLook:
+    """A window of another frame at the video's own resolution.
+
+    view:   as for the step's crop; ``view.i`` is the person's crop of that frame.
+    weight: of its picture, beside that of the step's crop.
+    only:   name -> which numbers of that frame's pose correction the picture may move.
+    """
+
+    view: StepView
+    weight: float
+    only: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -256,6 +275,69 @@ def pose_smooth_term(view: StepView) -> Tensor | None:
     return parts[0] + parts[1]
 
 
+def expression_prior_term(view: StepView) -> Tensor:
+    """Hold the expression's correction near zero."""
+    return view.leaves.pose.expression.square().sum()
+
+
+def expression_smooth_term(view: StepView) -> Tensor | None:
+    """Hold the expression's correction near the mean of its neighbours' corrections."""
+    pair = view.constants.neighbours.pairs.get(view.i)
+    if pair is None:
+        return None
+    values = view.state.poses["expression"].values
+    expected = 0.5 * (values[pair[0]] + values[pair[1]])
+    return (view.leaves.pose.expression - expected).square().sum()
+
+
+def detail_term(view: StepView) -> Tensor | None:
+    """The picture of an added look, and what holds that frame's pose."""
+    look, w = view.look, view.config.loss
+    if look is None:
+        return None
+    seen = look.view
+    assert seen.background is not None
+    loss = look.weight * image_loss(seen.out, seen.background, seen.target, view.config)
+    for term, weight in (
+        (pose_prior_term, w.pose_prior),
+        (pose_smooth_term, w.pose_smooth),
+        (expression_prior_term, w.expression_prior),
+        (expression_smooth_term, w.expression_smooth),
+    ):
+        value = term(seen)
+        if value is not None:
+            loss = loss + weight * value
+    return loss
+
+
+def face_keypoints_term(view: StepView) -> Tensor:
+    """Robust distance of the face's landmarks to the detected ones.
+
+    Geman-McClure with a scale of 4 % of the face's size in the picture. It shapes the face and
+    turns the head; the body's shape, its other joints and the focal length are no business of a
+    nose, whose detection is off by more than their pictures are.
+    """
+    leaves = _head_only(view.leaves)
+    px = world_landmarks_px(view.scene, view.i, leaves, name="mediapipe_face", dressed=True)
+    wanted = view.scene.face_keypoints[view.i]
+    size = (wanted[:, :2].amax(0) - wanted[:, :2].amin(0)).norm().clamp_min(1.0)
+    squared = ((px - wanted[:, :2]) / (_FACE_SCALE * size)).square().sum(-1)
+    weight = wanted[:, 2]
+    return (squared / (1 + squared) * weight).sum() / weight.sum().clamp_min(1.0)
+
+
+def _head_only(leaves: Leaves) -> Leaves:
+    """The same numbers; gradients reach the head's joints, the expression and the offsets."""
+    pose = leaves.pose
+    head = torch.zeros(len(pose.rotations), 1, dtype=torch.bool, device=pose.rotations.device)
+    head[list(HEAD_JOINTS)] = True
+    rotations = torch.where(head, pose.rotations, pose.rotations.detach())
+    pose = replace(pose, rotations=rotations, transl=pose.transl.detach())
+    return replace(
+        leaves, betas=leaves.betas.detach(), log_focal=leaves.log_focal.detach(), pose=pose
+    )
+
+
 def keypoints_term(view: StepView) -> Tensor:
     """Robust distance of the body's pose landmarks to the detected ones."""
     px = world_landmarks_px(view.scene, view.i, view.leaves)
@@ -276,10 +358,12 @@ def keypoint_loss(scene: Scene, landmarks_px: Tensor, i: int) -> Tensor:
 
 
 def perceptual_term(view: StepView) -> Tensor | None:
-    """LPIPS on a random square of the crop."""
+    """LPIPS on a random square of the crop, or of the added look where there is one."""
     metric = view.constants.perceptual
     if metric is None:
         return None
+    if view.look is not None:
+        view = view.look.view
     assert view.background is not None
     prediction = view.out.color.permute(2, 0, 1)
     wanted = on_background(prediction, view.background, view.target)
@@ -305,6 +389,10 @@ TERMS: tuple[Term, ...] = (
     Term("betas prior", "betas_prior", betas_prior_term, _BOTH),
     Term("pose prior", "pose_prior", pose_prior_term, _BOTH),
     Term("pose smoothness", "pose_smooth", pose_smooth_term, _BOTH),
+    Term("expression prior", "expression_prior", expression_prior_term, _BOTH),
+    Term("expression smoothness", "expression_smooth", expression_smooth_term, _BOTH),
     Term("keypoints", "keypoints", keypoints_term, _BOTH, every=4),
+    Term("face keypoints", "face_keypoints", face_keypoints_term, _BOTH, every=4),
+    Term("detail", 1.0, detail_term),
     Term("perceptual", "perceptual", perceptual_term, every="perceptual_every", starts=1 / 3),
 )

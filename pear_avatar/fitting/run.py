@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
 from pear_avatar.body.model import BodyModel
 from pear_avatar.evaluation.perceptual import Perceptual
+from pear_avatar.fitting.details import Detail
 from pear_avatar.fitting.evaluate import Evaluator
+from pear_avatar.fitting.evidence import evidence_density
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.fitting.fit_scene import Scene, frame_params, make_scene
 from pear_avatar.fitting.fit_stages import (
@@ -31,10 +34,12 @@ from pear_avatar.fitting.fit_state import (
     new_state,
     restore_checkpoint,
     save_checkpoint,
+    splat_density,
     state_to,
 )
 from pear_avatar.fitting.frame_poses import interpolated_pose
 from pear_avatar.fitting.frames import FrameSet, Split
+from pear_avatar.fitting.native_figures import native_figures
 from pear_avatar.fitting.objective import Term, checked_terms
 from pear_avatar.fitting.sides import origins
 from pear_avatar.types import BodyParams, ClipDetections, Track
@@ -53,13 +58,15 @@ class FitOutcome:
     params:  refined parameters of every crop (held-out ones interpolated), leading axis N.
     frames:  the crops, with occluders marked in ``valid``.
     figures: ``initial``, ``heldout``, ``heldout_tracked``, ``heldout_refit``, ``fitted``,
-             ``unseen``: metric name -> value, None where there was nothing to measure.
+             ``unseen``: metric name -> value, None where there was nothing to measure;
+             ``close_up``: part -> metric name -> value, at the video's own resolution.
     curves:  name -> [(step, value)].
     seconds: stage -> seconds spent, interrupted runs included.
     steps:   optimiser steps done, all stages.
     focal_scale: refined focal length over the tracked one.
     origins: (N, 3) of each splat, rows sum to 1: how much of its looks comes from the clip, from
              its partner on the other side, and is made up.
+    details: head and hands at the video's own resolution.
     """
 
     avatar: Avatar
@@ -71,18 +78,33 @@ class FitOutcome:
     steps: int
     focal_scale: float
     origins: torch.Tensor
+    details: Mapping[str, Detail] = field(default_factory=dict)
 
 
 def crop_keypoints(detections: ClipDetections, frames: FrameSet, track: Track) -> torch.Tensor:
     """(N, 33, 3) detected pose landmarks in crop pixels with confidence."""
-    px = torch.from_numpy(detections.pose_px[frames.row]).float()
-    confidence = torch.from_numpy(detections.pose_confidence[frames.row]).float()
+    points = np.concatenate([detections.pose_px, detections.pose_confidence[..., None]], -1)
+    return _in_crops(points, frames, track)
+
+
+def crop_face(detections: ClipDetections, frames: FrameSet, track: Track) -> torch.Tensor:
+    """(N, 478, 3) detected face landmarks in crop pixels with confidence."""
+    px, confidence = detections.face_px, detections.face_confidence
+    points = np.concatenate(
+        [px, np.broadcast_to(confidence.reshape(-1, 1, 1), (*px.shape[:2], 1))], -1
+    )
+    return _in_crops(points, frames, track)
+
+
+def _in_crops(points: np.ndarray, frames: FrameSet, track: Track) -> torch.Tensor:
+    """Full-frame points (rows, L, 3: x, y, confidence) in the pixels of each crop."""
+    chosen = torch.from_numpy(points[frames.row]).float()
     full = track.camera.K[torch.from_numpy(frames.row)].float()
     crop = frames.camera.K.float()
     scale = crop[:, 0, 0] / full[:, 0, 0]
     shift = crop[:, :2, 2] - full[:, :2, 2] * scale[:, None]
-    moved = px * scale[:, None, None] + shift[:, None]
-    return torch.cat([moved, confidence[..., None]], -1)
+    moved = chosen[..., :2] * scale[:, None, None] + shift[:, None]
+    return torch.cat([moved, chosen[..., 2:]], -1)
 
 
 def run_fit(
@@ -92,6 +114,7 @@ def run_fit(
     frames: FrameSet,
     config: FittingConfig,
     *,
+    details: Mapping[str, Detail] | None = None,
     checkpoint: Path,
     key: str,
     free_focal: bool,
@@ -109,6 +132,7 @@ def run_fit(
         detections: what it was tracked from.
         frames: the crops.
         config: the settings.
+        details: head and hands at the video's own resolution.
         checkpoint: written every ``config.checkpoint_seconds``; a later call with the same
             ``key`` goes on from there.
         key: of the input and its settings, the names of ``terms`` included.
@@ -125,8 +149,14 @@ def run_fit(
     """
     objective_terms = checked_terms(terms)
     params = track.motion.params[torch.from_numpy(frames.row)]
-    state = state_to(new_state(body, params.betas, len(frames), config), device)
-    keypoints = crop_keypoints(detections, frames, track).to(device)
+    density, share = None, config.pixel_density
+    if share > 0:
+        density = evidence_density(body, params, frames.camera, splat_density(body), share)
+    state = state_to(new_state(body, params.betas, len(frames), config, density), device)
+    keypoints = (
+        crop_keypoints(detections, frames, track).to(device),
+        crop_face(detections, frames, track).to(device),
+    )
     placed = replace(frames, camera=frames.camera.to(device))
     scene = make_scene(body.to(device), placed, params.to(device), keypoints, config.num_betas)
     betas0 = state.betas.clone()
@@ -144,10 +174,12 @@ def run_fit(
         betas0,
         free_focal,
         perceptual,
+        details or {},
         save=lambda: save_checkpoint(checkpoint, state, key),
         progress=progress or (lambda *_: None),
         record=record,
         terms=objective_terms,
+        threads=torch.get_num_threads(),
     )
     with single_torch_thread():
         fitter = _run_stages(fitter)
@@ -190,8 +222,8 @@ def _run_stages(fitter: Fitter) -> Fitter:
     if state.progress.stage == "start":
         started = time.monotonic()
         color_from_frames(fitter)
-        evaluator = Evaluator(fitter.scene, state, config, fitter.perceptual)
-        state.progress.figures["initial"] = evaluator.tracked(held_out)
+        evaluator = _evaluator(fitter)
+        state.progress.figures |= evaluator.measure(held_out, {"initial": evaluator.tracked})
         state.splats["colors"].fill_(0.5)
         state.progress.seconds["first colours"] = time.monotonic() - started
     if _enter(fitter, "silhouettes"):
@@ -207,25 +239,40 @@ def _run_stages(fitter: Fitter) -> Fitter:
     return fitter
 
 
+def _evaluator(fitter: Fitter) -> Evaluator:
+    return Evaluator(
+        fitter.scene, fitter.state, fitter.config, fitter.perceptual, threads=fitter.threads
+    )
+
+
 def _measure(fitter: Fitter, held_out: list[int]) -> None:
-    evaluator = Evaluator(fitter.scene, fitter.state, fitter.config, fitter.perceptual)
-    # The perceptual metric costs ten renderings a frame: only the reported sets get it.
-    plain = replace(evaluator, perceptual=None)
-    frames, figures = fitter.scene.frames, fitter.state.progress.figures
-    report = fitter.progress
-    jobs: list[tuple[str, Callable[[list[int]], Any], list[int]]] = [
-        ("fitted", plain.interpolated, frames.indices(Split.FITTED)[::16]),
-        ("heldout", evaluator.interpolated, held_out),
-        ("heldout_tracked", plain.tracked, held_out),
-        ("heldout_refit", evaluator.refitted, held_out),
-        ("unseen", evaluator.tracked, frames.indices(Split.UNSEEN)),
-        ("unseen_refit", evaluator.refitted, frames.indices(Split.UNSEEN)),
-    ]
     started = time.monotonic()
-    for k, (name, measure, indices) in enumerate(jobs):
-        report("evaluation", k, len(jobs))
-        figures[name] = measure(indices)
-    report("evaluation", len(jobs), len(jobs))
+    evaluator = _evaluator(fitter)
+    frames, figures = fitter.scene.frames, fitter.state.progress.figures
+    fitted, unseen = frames.indices(Split.FITTED)[::16], frames.indices(Split.UNSEEN)
+    total = len(held_out) + len(unseen) + 1
+    report = fitter.progress
+    figures |= evaluator.measure(fitted, {"fitted": evaluator.interpolated})
+    figures |= evaluator.measure(
+        held_out,
+        {
+            "heldout": evaluator.interpolated,
+            "heldout_tracked": evaluator.tracked,
+            "heldout_refit": evaluator.refitted,
+        },
+        perceptual=("heldout", "heldout_refit"),
+        few=("heldout_refit",),
+        on_frame=lambda k: report("evaluation", k, total),
+    )
+    figures |= evaluator.measure(
+        unseen,
+        {"unseen": evaluator.tracked, "unseen_refit": evaluator.refitted},
+        perceptual=("unseen", "unseen_refit"),
+        few=("unseen_refit",),
+        on_frame=lambda k: report("evaluation", len(held_out) + k, total),
+    )
+    figures["close_up"] = native_figures(evaluator, fitter.details, evaluator.interpolated)
+    report("evaluation", total, total)
     fitter.state.progress.seconds["evaluation"] = time.monotonic() - started
 
 
@@ -283,4 +330,5 @@ def _outcome(fitter: Fitter) -> FitOutcome:
         steps=int(progress.figures.get("steps", 0)),
         focal_scale=scale,
         origins=origins(state).to(_CPU),
+        details=fitter.details,
     )

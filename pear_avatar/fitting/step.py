@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pear_avatar.fitting.fit_scene import Leaves
+from pear_avatar.fitting.fit_scene import Leaves, Pose
 from pear_avatar.fitting.fit_state import FitState, parameter
 
 _BETA1, _BETA2 = 0.9, 0.99
@@ -68,12 +68,28 @@ def update_dense(
 
 
 @torch.no_grad()
-def update_pose(state: FitState, i: int, leaves: Leaves, rates: tuple[Tensor, Tensor]) -> None:
-    """Row-wise Adam on the pose correction of crop i; rates of :func:`pose_rates`."""
-    for name, rate in zip(("rotations", "transl"), rates, strict=True):
-        grad = getattr(leaves.pose, name).grad
-        if grad is not None:
-            state.poses[name].step(i, grad.reshape(-1), rate)
+def update_pose(
+    state: FitState,
+    i: int,
+    pose: Pose,
+    rates: Mapping[str, Tensor | float],
+    only: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Row-wise Adam on the pose correction of crop i.
+
+    Args:
+        state: changed in place.
+        i: the crop.
+        pose: its leaves after the backward pass.
+        rates: those of :func:`pear_avatar.fitting.step_sizes.pose_rates`.
+        only: name -> the numbers of a row that may move; names that are absent stay. None
+            moves all.
+    """
+    for name, rate in rates.items():
+        grad = getattr(pose, name).grad
+        if grad is not None and (only is None or name in only):
+            columns = None if only is None else only[name]
+            state.poses[name].step(i, grad.reshape(-1), rate, columns)
 
 
 class ClothUpdater:

@@ -75,14 +75,18 @@ def measure_step_sizes(
 
 def pose_rates(
     sizes: StepSizes, rates: RatesConfig, i: int, factor: float
-) -> tuple[Tensor, Tensor]:
-    """Adam rates of crop i's correction: rotations (3 J,) rad and translation (3,) m.
+) -> dict[str, Tensor | float]:
+    """Adam rates of crop i's correction: rotations (3 J,) rad, translation (3,) m, expression.
 
     ``factor`` is the schedule's; it scales the bound on rotations too.
     """
     turn = (rates.pose_px * sizes.rotations[i]).clamp_max(rates.rotation_max)
     move = rates.pose_px * sizes.transl[i]
-    return factor * turn.repeat_interleave(3), factor * move.expand(3)
+    return {
+        "rotations": factor * turn.repeat_interleave(3),
+        "transl": factor * move.expand(3),
+        "expression": factor * rates.expression,
+    }
 
 
 def _metres_per_pixel(camera: Camera, joints: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.report.charts import Curve, group_curves, line_chart
+from pear_avatar.report.close_up_table import close_up_table
 from pear_avatar.report.origins import ORIGIN_COLORS
 from pear_avatar.report.pictures import data_uri
 
@@ -71,6 +72,7 @@ class ReportImages:
     row_titles: which frame each row shows; empty for none.
     novel:      (label, picture) of the avatar from sides and in poses the video does not show.
     origins:    (label, picture) of the avatar coloured by where its looks come from.
+    close:      (label, picture) of head and hands at the video's own resolution, input first.
     """
 
     rows: Sequence[Sequence[np.ndarray]] = ()
@@ -78,6 +80,7 @@ class ReportImages:
     row_titles: Sequence[str] = ()
     novel: Sequence[tuple[str, np.ndarray]] = ()
     origins: Sequence[tuple[str, np.ndarray]] = ()
+    close: Sequence[tuple[str, np.ndarray]] = ()
 
 
 def write_report_json(path: str | Path, report: Mapping[str, Any]) -> None:
@@ -143,7 +146,7 @@ def write_report_html(
         tiles=_tiles(report),
         warnings=_warnings(report.get("warnings") or ()),
         pictures=_pictures(images) + _origins(images, report) + _refusal(report),
-        metrics=_metrics_table(report),
+        metrics=_metrics_table(report) + close_up_table(report.get("close_up")),
         charts=_charts(curves),
         seconds=_seconds(report["seconds"]),
         facts=_facts(report),
@@ -240,6 +243,11 @@ def _pictures(images: ReportImages) -> str:
             for index, row in enumerate(images.rows)
         )
         parts.append(f'<h2>The avatar beside the video</h2><div class="card rows">{rows}</div>')
+    if images.close:
+        parts.append(
+            "<h2>Close up, in the video's own pixels</h2>"
+            f'<div class="card"><div class="row wall">{_figures(images.close)}</div></div>'
+        )
     if images.novel:
         figures = _figures(images.novel)
         parts.append(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pear_avatar.avatar.avatar import Avatar
+from pear_avatar.fitting.evaluate import spread
 from pear_avatar.fitting.frames import Split
 from pear_avatar.fitting.run import FitOutcome
 from pear_avatar.io.video import VideoWriter
@@ -19,6 +20,8 @@ from pear_avatar.report.fit_report import ReportImages
 from pear_avatar.report.origins import origin_views
 
 _SHEET_ROWS = 6
+#: part -> held-out frames that are shown of it
+_CLOSE_UPS = {"head": 6, "left_hand": 2, "right_hand": 2}
 _OUTLINE = (255, 64, 32)
 _TURN_SECONDS = 4.0
 _MIN_PREVIEW_SECONDS = 4.0
@@ -66,7 +69,26 @@ def report_images(
     origins = origin_views(avatar, outcome.origins)
     progress("pictures", 2, 2)
     labels = ("input", "outline", "person", "avatar")
-    return ReportImages(rows, labels, titles, novel, origins)
+    close = close_up_pictures(avatar, outcome)
+    return ReportImages(rows, labels, titles, novel, origins, close)
+
+
+def close_up_pictures(avatar: Avatar, outcome: FitOutcome) -> list[tuple[str, np.ndarray]]:
+    """Head and hands of held-out frames beside the avatar's, in the video's own pixels."""
+    strip = []
+    for part, count in _CLOSE_UPS.items():
+        detail = outcome.details.get(part)
+        if detail is None:
+            continue
+        held_out = detail.frames.indices(Split.HELD_OUT)
+        for k in spread(held_out, count):
+            params = outcome.params[int(detail.crop[k])]
+            with torch.no_grad():
+                out = avatar.gaussians(params).render(detail.frames.camera[k], torch.ones(3))
+            name = part.replace("_", " ")
+            strip.append((f"{name}, input", detail.frames.images[k]))
+            strip.append((f"{name}, avatar", to_uint8(out.color)))
+    return strip
 
 
 def write_preview(

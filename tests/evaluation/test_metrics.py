@@ -23,6 +23,7 @@ from pear_avatar.evaluation import (
     psnr,
     ssim,
 )
+from pear_avatar.evaluation.metrics import TruthDistances, ssim_reference
 
 
 def _images(height: int = 40, width: int = 33, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -50,6 +51,26 @@ def _naive_ssim(x: np.ndarray, y: np.ndarray) -> float:
                     (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
                 )
     return float(np.mean(values))
+
+
+def test_the_core_s_ssim_is_its_twin_s() -> None:
+    x, y = _images(57, 43)
+    weight = (torch.rand(57, 43, generator=torch.Generator().manual_seed(3)) > 0.4).float()
+    for w in (None, weight):
+        assert ssim(x, y, w).item() == pytest.approx(ssim_reference(x, y, w).item(), abs=2e-6)
+    with pytest.raises(ValueError, match="left out"):
+        ssim(x, y, torch.zeros(57, 43))
+
+
+def test_prepared_truths_give_the_same_distances() -> None:
+    s = _Scene()
+    plain = masked_crop_metrics(s.rgb, s.alpha, s.image, s.mask, None, _MeanDifference())
+    distances = TruthDistances.to(
+        "mean-difference", lambda y: lambda x: _MeanDifference()(x, y), s.image, s.mask
+    )
+    prepared = masked_crop_metrics(s.rgb, s.alpha, s.image, s.mask, None, distances)
+    for key in ("perceptual_masked", "perceptual_frame"):
+        assert prepared[key] == pytest.approx(plain[key])
 
 
 def test_psnr_of_a_known_error() -> None:

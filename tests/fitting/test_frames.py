@@ -1,15 +1,13 @@
 import numpy as np
 import pytest
-import torch
 from synthetic_clip import camera as clip_camera
 from synthetic_clip import detections_of, noisy_track, true_motion
 
 from pear_avatar.fitting.frames import (
-    build_frames,
     carry_color_outwards,
     choose_rows,
-    load_frames,
-    save_frames,
+    cut_crops,
+    plan_person,
 )
 from pear_avatar.geometry.cameras import project
 
@@ -70,10 +68,10 @@ def crops(track, count, crop_size):
         mask[20:170, 30:85] = 255
         pictures.append(picture)
         masks.append(mask)
-    frames = build_frames(
-        ((k, 0.0, p) for k, p in enumerate(pictures)), lambda k: masks[k], detections, track,
-        np.arange(count), np.zeros(count, np.int8), crop_size,
-    )  # fmt: skip
+    mask_of = masks.__getitem__
+    plan = plan_person(mask_of, detections, np.arange(count), np.zeros(count, np.int8), crop_size)
+    film = ((k, 0.0, p) for k, p in enumerate(pictures))
+    frames = cut_crops(film, mask_of, track, {"person": plan})["person"]
     return frames, joints[:, 15]
 
 
@@ -88,19 +86,6 @@ def test_crop_cameras_agree_with_crop_pictures(crop_size):
         expected, _ = project(frames.camera[k], head[k : k + 1])
         # A tenth of a pixel: 8-bit rounding of a blurred dot moves its centroid by less.
         np.testing.assert_allclose(seen, expected[0].numpy(), atol=0.1)
-
-
-def test_crops_survive_the_cache(tmp_path):
-    track = noisy_track(true_motion(2), clip_camera(2))
-    frames, _ = crops(track, 2, 64)
-    save_frames(tmp_path / "f.npz", frames)
-    loaded = load_frames(tmp_path / "f.npz")
-    assert loaded is not None
-    np.testing.assert_array_equal(loaded.targets, frames.targets)
-    assert torch.equal(loaded.camera.K, frames.camera.K)
-    (tmp_path / "f.npz").write_bytes((tmp_path / "f.npz").read_bytes()[:2000])
-    assert load_frames(tmp_path / "f.npz") is None
-    assert load_frames(tmp_path / "none.npz") is None
 
 
 def test_rim_takes_the_inner_colour():

@@ -97,7 +97,10 @@ def test_every_term_has_a_curve_and_a_term_of_ones_own_is_obeyed(tmp_path: Path)
     (tmp_path / "plain").mkdir()
     plain, _ = run(tmp_path / "plain", [])
     outcome, recorded = run(tmp_path, [Term("redness", 50.0, redness)])
-    expected = {t.name for t in TERMS if "joint" in t.stages} - {"perceptual"} | {"redness", "sum"}
+    expected = {t.name for t in TERMS if "joint" in t.stages} - {"perceptual", "detail"} | {
+        "redness",
+        "sum",
+    }
     joint = {n.removeprefix("joint: ") for n in outcome.curves if n.startswith("joint")}
     assert joint == expected
     for step in (50, 100):

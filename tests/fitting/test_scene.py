@@ -27,9 +27,9 @@ def test_the_fit_s_body_equals_the_body():
     rotations = axis_angle_to_matrix(0.4 * torch.randn(1, 55, 3, generator=g))
     params = BodyParams(betas, expression, rotations, torch.randn(1, 3, generator=g))
     frames = SimpleNamespace(camera=camera(1))
-    scene = make_scene(body, frames, params, torch.zeros(1, 33, 3), 10)
+    scene = make_scene(body, frames, params, (torch.zeros(1, 33, 3), torch.zeros(1, 478, 3)), 10)
     offsets = 0.01 * torch.randn(body.num_vertices, 3, generator=g)
-    pose = Pose(torch.zeros(55, 3), torch.zeros(3))
+    pose = Pose(torch.zeros(55, 3), torch.zeros(3), torch.zeros(52))
     leaves = Leaves({}, offsets, betas, torch.zeros(()), pose)
     one = params[0]
     posed = body.shape(betas, one.expression, vertex_offsets=offsets).pose(

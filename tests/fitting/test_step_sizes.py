@@ -57,13 +57,14 @@ def test_a_turn_of_the_root_moves_what_is_seen_by_about_a_pixel(params: BodyPara
 def test_small_and_hidden_parts_keep_the_bound(params: BodyParams) -> None:
     rates = RatesConfig()
     sizes = measure_step_sizes(load_body(), params, camera(3), 10)
-    turn, move = pose_rates(sizes, rates, 1, 1.0)
+    full = pose_rates(sizes, rates, 1, 1.0)
+    turn = full["rotations"]
     assert turn.shape == (165,)
-    assert move.shape == (3,)
+    assert full["transl"].shape == (3,)
+    assert full["expression"] == rates.expression
     assert float(turn.max()) == pytest.approx(rates.rotation_max)
     assert float(turn[:3].max()) < float(turn[-3:].max())  # the root against a finger
-    half, _ = pose_rates(sizes, rates, 1, 0.5)
-    assert torch.allclose(half, 0.5 * turn)
+    assert torch.allclose(pose_rates(sizes, rates, 1, 0.5)["rotations"], 0.5 * turn)
 
 
 def test_joints_out_of_the_picture_do_not_set_the_distance(params: BodyParams) -> None:

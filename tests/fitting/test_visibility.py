@@ -8,7 +8,7 @@ from pear_avatar.body import load_body
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.fitting.fit_scene import make_scene
 from pear_avatar.fitting.fit_state import new_state
-from pear_avatar.fitting.run import crop_keypoints
+from pear_avatar.fitting.run import crop_face, crop_keypoints
 from pear_avatar.fitting.visibility import fill_unseen, observe_splats, seen_share
 from pear_avatar.geometry.meshes import face_normals
 from pear_avatar.types import Motion, Track
@@ -23,7 +23,8 @@ def observed():
     track = Track(
         Motion(params, np.arange(6.0)), frames.camera, np.arange(6), np.ones(6, bool), np.zeros(6)
     )
-    keypoints = crop_keypoints(detections_of(params, frames.camera), frames, track)
+    detections = detections_of(params, frames.camera)
+    keypoints = crop_keypoints(detections, frames, track), crop_face(detections, frames, track)
     scene = make_scene(body, frames, params, keypoints, 20)
     state = new_state(body, params.betas, 6, FittingConfig(num_splats=6000))
     seen = observe_splats(scene, state, list(range(6)))

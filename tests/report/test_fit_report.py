@@ -227,3 +227,16 @@ def test_long_curves_are_thinned_but_keep_their_end() -> None:
     assert points is not None
     assert len(points[1].split()) <= 302
     assert points[1].split()[-1].startswith("410.0,")
+
+
+def test_figures_in_the_video_s_pixels_have_their_own_table(tmp_path: Path) -> None:
+    close_up = {
+        "head": {"psnr": 25.42, "sharpness": 0.483, "eyes_psnr": 23.1, "frames": 12.0},
+        "frame": {"neuman_psnr": 31.5, "rim_psnr": 15.2, "frames": 6.0},
+    }
+    images = ReportImages(close=[("head, input", picture()), ("head, avatar", picture(90))])
+    text = page(tmp_path, sample(close_up=close_up), images)
+    for expected in ("25.42", "0.48", "31.50", "15.20", "head, avatar", "own pixels"):
+        assert expected in text
+    assert "PSNR of the mouth" not in text
+    assert "own pixels" not in page(tmp_path, sample())
