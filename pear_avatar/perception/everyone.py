@@ -39,7 +39,7 @@ class PersonChoice:
     at: x, y in pixels and the number of a frame of the video in which the person covers them.
 
     Raises:
-        ConfigError: both are given, or one is out of its range.
+        ConfigError: both are set, or one is out of its range.
     """
 
     number: int | None = None
