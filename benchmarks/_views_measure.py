@@ -4,8 +4,9 @@ Pictures   The avatar takes the true rotations; one scale and a translation brin
            onto the true ones (one camera cannot know a person's scale), for the close-up of the
            head the head's own joints do. Masked over white: what is painted outside the person
            counts as an error.
-Joints     Of the clip's frames, pelvis on pelvis, at the scale at which the person is as far away
-           as in truth. Across and along the line of sight, in millimetres.
+Joints     Of the clip's frames, pelvis on pelvis, with one scale for the clip that fits best (one
+           camera knows neither a person's size nor its own focal length). Across and along the line
+           of sight, in millimetres.
 Lean       Degrees between the spine and the vertical, the estimate's less the truth's; likewise
            the bend of the knees. Means of absolute differences.
 """
@@ -103,8 +104,7 @@ def measure_track(track: Track, body: BodyModel, truth: SceneTruth) -> Figures:
     rows = torch.from_numpy(track.frame_index)
     true = torch.from_numpy(truth.joints).float()[rows, :NUM_BODY]
     seen, true_seen = to_camera(track.camera, joints), to_camera(truth.camera[rows], true)
-    depth = (true_seen[:, 0].norm(dim=-1) / seen[:, 0].norm(dim=-1)).median()
-    across, along = _split_error(depth * seen, true_seen)
+    across, along = _split_error(seen, true_seen)
     return {
         "joints across": 1e3 * across,
         "joints along": 1e3 * along,
@@ -116,7 +116,8 @@ def measure_track(track: Track, body: BodyModel, truth: SceneTruth) -> Figures:
 
 def _split_error(joints: Tensor, true: Tensor) -> tuple[float, float]:
     """Mean root-aligned error (N, J, 3) in camera axes, across and along the line of sight."""
-    error = (joints - joints[:, :1]) - (true - true[:, :1])
+    own, wanted = joints - joints[:, :1], true - true[:, :1]
+    error = own * (own * wanted).sum() / own.square().sum() - wanted
     sight = torch.nn.functional.normalize(true, dim=-1)
     along = (error * sight).sum(-1)
     across = (error - along[..., None] * sight).norm(dim=-1)
