@@ -99,7 +99,7 @@ def plan_details(
         boxes = _head_boxes(body, track, rows)
         if part != "head":
             boxes = _hand_boxes(getattr(detections, f"{part}_px")[rows])
-        use = _shown(boxes, track) & _detected(detections, part, rows)
+        use = _picture_of(boxes, track) & _detected(detections, part, rows)
         fitted = np.flatnonzero(use & (split == Split.FITTED))
         if len(fitted) > _MAX_FITTED:
             chosen = np.linspace(0, len(fitted) - 1, _MAX_FITTED).round().astype(int)
@@ -177,7 +177,7 @@ def _head_boxes(body: BodyModel, track: Track, rows: np.ndarray) -> np.ndarray:
     return np.stack(boxes).astype(np.float64)
 
 
-def _shown(boxes: np.ndarray, track: Track) -> np.ndarray:
+def _picture_of(boxes: np.ndarray, track: Track) -> np.ndarray:
     """(N,) bool: enough of the box lies inside the frame."""
     size = np.array([track.camera.width, track.camera.height])
     low, high = boxes[:, :2].clip(0, size), boxes[:, 2:].clip(0, size)

@@ -176,7 +176,7 @@ def shade(
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What is behind everybody.
+    """What is behind all people.
 
     floor:      world y of the ground.
     room:       x0, x1, z0, z1 of the walls and the ceiling's y, or None outdoors.

@@ -17,7 +17,7 @@ __all__ = ["AnimationInfo", "animation_frames", "probe_animation"]
 
 #: A frame that asks for less than this many seconds is shown for the second number, as browsers do.
 _SHORTEST, _USUAL = 0.011, 0.1
-#: Frames beyond this are not read: an animation is small, or somebody's bomb.
+#: Frames beyond this are not read: an animation is small, or a bomb.
 _MOST_FRAMES = 10_000
 
 

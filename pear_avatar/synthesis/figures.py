@@ -16,7 +16,7 @@ from pear_avatar.synthesis.mesh_colors import bake
 from pear_avatar.synthesis.person import Capsules, Person
 from pear_avatar.synthesis.tailor import dress_person
 
-#: Parts of the part map; 0 is nobody.
+#: Parts of the part map; 0 is no person.
 PARTS = (
     "none", "head", "torso", "left_upper_arm", "right_upper_arm", "left_forearm",
     "right_forearm", "left_hand", "right_hand", "left_thigh", "right_thigh", "left_calf",

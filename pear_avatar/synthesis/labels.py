@@ -63,7 +63,7 @@ def label_arrays(scene: Scene, drawn: Drawn) -> dict[str, np.ndarray]:
     for k, person in enumerate(scene.people):
         world = _points(person)
         pixels, z = view.project(world)
-        seen = _seen(pixels, z, k, owner=owner, depth=drawn.depth, slack=slack)
+        seen = _visibility_of(pixels, z, k, owner=owner, depth=drawn.depth, slack=slack)
         if k and not (seen[: len(JOINT_NAMES)] != Seen.OUTSIDE).any():
             continue
         shown = owner == k
@@ -113,7 +113,7 @@ def _points(person: Standing) -> np.ndarray:
     return points
 
 
-def _seen(
+def _visibility_of(
     pixels: np.ndarray,
     z: np.ndarray,
     k: int,
@@ -133,7 +133,7 @@ def _seen(
     row = np.clip(pixels[:, 1], 0, height - 1).astype(int)
     near = depth[row, column] > z - slack
     visible = inside & near & (owner[row, column] == k)
-    # Seen past a thin edge: nothing of anybody lies before the point.
+    # Seen past a thin edge: nothing of any person lies before the point.
     visible |= inside & (depth[row, column] > z + 0.25)
     return np.where(visible, Seen.VISIBLE, np.where(inside, Seen.OCCLUDED, Seen.OUTSIDE)).astype(
         np.uint8
@@ -169,10 +169,10 @@ def _box(shown: np.ndarray) -> np.ndarray:
 def label_maps(scene: Scene, drawn: Drawn) -> dict[str, np.ndarray]:
     """Pictures of labels at pixel centres.
 
-    classes: (H, W, 3) uint8: instance (0 nobody, person k + 1, props 255), part
+    classes: (H, W, 3) uint8: instance (0 no person, person k + 1, props 255), part
              (:data:`~pear_avatar.synthesis.figures.PARTS`), material + 1.
-    depth:   (H, W) uint16 millimetres, 0 where nobody is (and beyond 65 m).
-    normals: (H, W, 3) uint8, (n + 1) / 2 * 255 in the camera's axes, 0 where nobody is.
+    depth:   (H, W) uint16 millimetres, 0 where no person is (and beyond 65 m).
+    normals: (H, W, 3) uint8, (n + 1) / 2 * 255 in the camera's axes, 0 where no person is.
     """
     owner = drawn.owner()
     instance = np.where(owner < 0, 0, np.where(owner < len(scene.people), owner + 1, 255))

@@ -97,7 +97,11 @@ def test_every_term_has_a_curve_and_a_term_of_ones_own_is_obeyed(tmp_path: Path)
     (tmp_path / "plain").mkdir()
     plain, _ = run(tmp_path / "plain", [])
     outcome, recorded = run(tmp_path, [Term("redness", 50.0, redness)])
-    expected = {t.name for t in TERMS if "joint" in t.stages} - {"perceptual", "detail"} | {
+    expected = {t.name for t in TERMS if "joint" in t.stages} - {
+        "perceptual",
+        "detail",
+        "face keypoints",
+    } | {
         "redness",
         "sum",
     }
