@@ -51,9 +51,15 @@ class Scene:
 
 _SIT = {"left_hip": -80.0, "right_hip": -76.0, "left_knee": 80.0, "right_knee": 76.0}
 _SQUAT = {
-    "left_hip": -85.0, "right_hip": -85.0, "left_knee": 95.0, "right_knee": 95.0,
-    "left_ankle": -30.0, "right_ankle": -30.0, "spine1": 10.0, "root": 20.0,
-}  # fmt: skip
+    "left_hip": -85.0,
+    "right_hip": -85.0,
+    "left_knee": 95.0,
+    "right_knee": 95.0,
+    "left_ankle": -30.0,
+    "right_ankle": -30.0,
+    "spine1": 10.0,
+    "root": 20.0,
+}
 _BOW = {"root": 25.0, "left_hip": -25.0, "right_hip": -25.0, "spine1": 15.0, "spine2": 10.0}
 _AGAINST_WALL = {"root": -12.0, "left_ankle": 12.0, "right_ankle": 12.0}
 

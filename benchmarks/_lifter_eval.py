@@ -56,14 +56,18 @@ def lifter_results(options: Options) -> list[Result]:
         scores = render_scores(lifter, renders)
         for key, what, goal in (("full", "MPJPE", 125.0), ("full_pa", "PA-MPJPE", 83.0)):
             name = f"lifter, detector on renders, whole body: {what}"
-            results.append(Result.versus(name, scores[key], "mm", "lower", _PEER, goal))
+            results.append(Result.versus(name, scores[key], "mm", "lower", _PEER, peer_value=goal))
         for key, what in (("12", "hips aligned"), ("12_pa", "PA")):
             results.append(
                 Result.versus(
-                    f"lifter, detector on renders, 12 joints: {what}", scores[f"lifter_{key}"],
-                    "mm", "lower", "detector's own 3D", scores[f"detector_{key}"],
+                    f"lifter, detector on renders, 12 joints: {what}",
+                    scores[f"lifter_{key}"],
+                    "mm",
+                    "lower",
+                    "detector's own 3D",
+                    peer_value=scores[f"detector_{key}"],
                 )
-            )  # fmt: skip
+            )
         if (DATA / "multiview").is_dir():
             results += _two_view_results(lifter)
     return results + _real_results(lifter, options) + [_speed(lifter)]
@@ -77,11 +81,15 @@ def _two_view_results(lifter: Lifter) -> list[Result]:
     )
     return [
         Result.versus(
-            f"lifter, real person triangulated from two views, 12 joints: {what}", ours, "mm",
-            "lower", "detector's own 3D", theirs,
+            f"lifter, real person triangulated from two views, 12 joints: {what}",
+            ours,
+            "mm",
+            "lower",
+            "detector's own 3D",
+            peer_value=theirs,
         )
         for what, ours, theirs in pairs
-    ]  # fmt: skip
+    ]
 
 
 def _synthetic_results(scores: dict[str, float]) -> list[Result]:
@@ -90,17 +98,17 @@ def _synthetic_results(scores: dict[str, float]) -> list[Result]:
     return [
         Result.versus(
             f"lifter, {where}, whole body: MPJPE", scores[f"{name}/full"], "mm", "lower", _PEER,
-            78.0,
+            peer_value=78.0,
         ),
         Result.versus(
             f"lifter, {where}, whole body: PA-MPJPE", scores[f"{name}/full_pa"], "mm", "lower",
-            _PEER, 52.0,
+            _PEER, peer_value=52.0,
         ),
         Result(f"lifter, {where}, all crops: MPJPE", scores[f"{name}/mpjpe"], "mm", "lower"),
         Result("lifter, seen hands: joints about the wrist", scores["all/hand"], "mm", "lower"),
         Result.versus(
             "lifter, facial actions: landmark error", scores["all/face%"], "% of neutral's",
-            "lower", _PEER, 70.0,
+            "lower", _PEER, peer_value=70.0,
         ),
     ]  # fmt: skip
 
@@ -123,10 +131,10 @@ def _real_results(lifter: Lifter, options: Options) -> list[Result]:
     return [
         Result.versus(
             f"lifter, real {what}: landmark error", 100 * mean.error, "% of height", "lower", _PEER,
-            1.5,
+            peer_value=1.5,
         ),
         Result.versus(
-            f"lifter, real {what}: PCK@.05", 100 * mean.pck05, "%", "higher", _PEER, 95.0
+            f"lifter, real {what}: PCK@.05", 100 * mean.pck05, "%", "higher", _PEER, peer_value=95.0
         ),
     ]  # fmt: skip
 
@@ -144,9 +152,14 @@ def _speed(lifter: Lifter) -> Result:
         )
     }  # fmt: skip
     clip = ClipDetections(
-        frame_index=np.arange(frames), time=np.arange(frames) / 30, **zeros,
-        trusted=np.ones(frames, bool), reason=np.full(frames, ""), width=side, height=side,
-    )  # fmt: skip
+        frame_index=np.arange(frames),
+        time=np.arange(frames) / 30,
+        **zeros,
+        trusted=np.ones(frames, bool),
+        reason=np.full(frames, ""),
+        width=side,
+        height=side,
+    )
     ms = interleaved_medians({"lift": lambda: lifter.lift(clip)}, repeats=31, warmup=5)
     return Result("lifter, one frame: landmarks to body", ms["lift"], "ms", "lower")
 
@@ -163,10 +176,12 @@ def render_scores(lifter: Lifter, renders: RenderSet) -> dict[str, float]:
     """
     truth = truth_of(renders, lifter.body)
     lifted = [_lift_one(lifter, renders, i) for i in range(renders.count)]
-    params = BodyParams(*(
-        torch.cat([getattr(x.params, name) for x in lifted])
-        for name in ("betas", "expression", "rotations", "transl")
-    ))  # fmt: skip
+    params = BodyParams(
+        *(
+            torch.cat([getattr(x.params, name) for x in lifted])
+            for name in ("betas", "expression", "rotations", "transl")
+        )
+    )
     with torch.no_grad():
         posed = lifter.body.shape(params.betas, params.expression).pose(params.rotations)
         joints, marks = posed.joints[:, :22], posed.landmarks("mediapipe_pose")
@@ -189,10 +204,12 @@ def render_scores(lifter: Lifter, renders: RenderSet) -> dict[str, float]:
         return float(x[rows].mean())
 
     limbs = {
-        name: (1e3 * (hips(x) - hips(goal)).norm(dim=-1).mean(1),
-               1e3 * (align(x, goal) - goal).norm(dim=-1).mean(1))
+        name: (
+            1e3 * (hips(x) - hips(goal)).norm(dim=-1).mean(1),
+            1e3 * (align(x, goal) - goal).norm(dim=-1).mean(1),
+        )
         for name, x in (("world", detector), ("lifter", ours))
-    }  # fmt: skip
+    }
     return {
         "pictures": float(used.sum()),
         "mpjpe": mean(error, used),
@@ -219,15 +236,28 @@ def detections_of(renders: RenderSet, i: int) -> ClipDetections:
     found = bool(renders.found[i])
     rows = {
         name: getattr(renders, name)[i : i + 1]
-        for name in ("pose_px", "pose_confidence", "pose_world", "left_hand_px",
-                     "left_hand_confidence", "right_hand_px", "right_hand_confidence", "face_px",
-                     "face_confidence")
-    }  # fmt: skip
+        for name in (
+            "pose_px",
+            "pose_confidence",
+            "pose_world",
+            "left_hand_px",
+            "left_hand_confidence",
+            "right_hand_px",
+            "right_hand_confidence",
+            "face_px",
+            "face_confidence",
+        )
+    }
     return ClipDetections(
-        frame_index=np.zeros(1, np.int64), time=np.zeros(1), **rows,
-        box_xyxy=np.zeros((1, 4), np.float32), trusted=np.array([found]),
-        reason=np.array(["" if found else "no person found"]), width=width, height=height,
-    )  # fmt: skip
+        frame_index=np.zeros(1, np.int64),
+        time=np.zeros(1),
+        **rows,
+        box_xyxy=np.zeros((1, 4), np.float32),
+        trusted=np.array([found]),
+        reason=np.array(["" if found else "no person found"]),
+        width=width,
+        height=height,
+    )
 
 
 @dataclass(frozen=True)
@@ -274,10 +304,17 @@ def real_score(
         return 1e3 * float(acceleration[keep].mean())
 
     return RealScore(
-        name, int(trusted.sum()), _mean(error), _mean((error < 0.05).float()),
-        _mean((error < 0.10).float()), _mean(gaps["hands"]), _mean(gaps["face"]),
-        jitter(lifted.shared), jitter(steady_params), _mean(steady_gaps["body"]),
-    )  # fmt: skip
+        name=name,
+        frames=int(trusted.sum()),
+        error=_mean(error),
+        pck05=_mean((error < 0.05).float()),
+        pck10=_mean((error < 0.10).float()),
+        hands=_mean(gaps["hands"]),
+        face=_mean(gaps["face"]),
+        jitter=jitter(lifted.shared),
+        steady=jitter(steady_params),
+        steady_error=_mean(steady_gaps["body"]),
+    )
 
 
 def _mean(values: Tensor) -> float:
@@ -293,9 +330,11 @@ def _project(lifter: Lifter, lifted: LiftedClip, params: BodyParams) -> dict[str
         return x.expand(N, -1)
 
     shape = Shape(
-        rows(params.betas), params.expression,
-        rows(lifted.shared_proportions.head_scale), rows(lifted.shared_proportions.hand_scale),
-    )  # fmt: skip
+        rows(params.betas),
+        params.expression,
+        rows(lifted.shared_proportions.head_scale),
+        rows(lifted.shared_proportions.hand_scale),
+    )
     _, joints, points = rig.pose(params.rotations, shape)
     points = points + params.transl[:, None]
     T, K = lifted.camera.T_camera_world, lifted.camera.K

@@ -57,20 +57,20 @@ def gsplat_reference(splats: list[Tensor], camera: Camera) -> tuple[Tensor, Tens
         depths[0].detach(),
         conics[0].detach(),
         opacities.detach(),
-        camera.width,
-        camera.height,
+        width=camera.width,
+        height=camera.height,
     )
     with _nerfacc_stand_in():
         color, alpha = impl.accumulate(
-            means2d,
-            conics,
-            opacities[None],
-            colors[None],
-            splat,
-            pixel,
-            torch.zeros_like(splat),
-            camera.width,
-            camera.height,
+            means2d=means2d,
+            conics=conics,
+            opacities=opacities[None],
+            colors=colors[None],
+            gaussian_ids=splat,
+            pixel_ids=pixel,
+            image_ids=torch.zeros_like(splat),
+            image_width=camera.width,
+            image_height=camera.height,
         )
     return color[0], alpha[0]
 
@@ -82,6 +82,7 @@ def _pairs(
     depths: Tensor,
     conics: Tensor,
     opacities: Tensor,
+    *,
     width: int,
     height: int,
 ) -> tuple[Tensor, Tensor]:
@@ -193,14 +194,14 @@ def dense_tiles(splats: list[Tensor], camera: Camera) -> tuple[Tensor, Tensor]:
     What most pure-torch implementations of Gaussian splatting do.
     """
     view = View(
-        camera.K[None],
-        camera.T_camera_world[None],
-        camera.width,
-        camera.height,
-        None,
-        0.3,
-        0.01,
-        1e10,
+        K=camera.K[None],
+        T_camera_world=camera.T_camera_world[None],
+        width=camera.width,
+        height=camera.height,
+        background=None,
+        eps2d=0.3,
+        near=0.01,
+        far=1e10,
     )
     screen = project_splats(Splats(*splats), camera.K, camera.T_camera_world, view)
     low, high = _pixel_boxes(screen)

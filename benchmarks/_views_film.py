@@ -220,4 +220,12 @@ def _true_view(body: BodyModel, person: Person, name: str, yaw: int) -> TrueView
     vertices = person.pose(transforms, np.zeros(body.num_expression, np.float32))
     camera = view_camera(name)
     color, alpha = draw_person(person, vertices, camera)
-    return TrueView(name, yaw, camera, joints + place, rotations, color, alpha)
+    return TrueView(
+        name=name,
+        yaw=yaw,
+        camera=camera,
+        joints=joints + place,
+        rotations=rotations,
+        color=color,
+        alpha=alpha,
+    )

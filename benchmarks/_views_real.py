@@ -97,7 +97,7 @@ def _face_error(
 
 
 def second_camera_figures(
-    avatar: Avatar, track: Track, video: Path, calibration: Path, name: str, cache: Path
+    avatar: Avatar, track: Track, video: Path, calibration: Path, name: str, *, cache: Path
 ) -> Figures:
     """Overlap with the person's silhouette in a camera that the fit has not seen."""
     camera = load_camera(calibration, name)

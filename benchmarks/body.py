@@ -109,7 +109,7 @@ def _ehm_calls(ehm: EhmModel, inputs: dict[str, Tensor]) -> dict[str, Callable[[
 
 
 def _versus(name: str, own_ms: float, peer_ms: float) -> Result:
-    return Result.versus(name, own_ms, "ms", "lower", _PEER, peer_ms)
+    return Result.versus(name, own_ms, "ms", "lower", _PEER, peer_value=peer_ms)
 
 
 def _with_backward(call: Callable[[], Tensor], inputs: dict[str, Tensor]) -> Callable[[], None]:

@@ -47,7 +47,7 @@ def run(options: Options) -> list[Result]:
                 "ms",
                 "lower",
                 "CPU core",
-                medians[f"{name} cpu"],
+                peer_value=medians[f"{name} cpu"],
             )
         )
     return results
@@ -55,7 +55,7 @@ def run(options: Options) -> list[Result]:
 
 def _draw(splats: list[Tensor], camera: Camera) -> Tensor:
     means, quats, scales, opacities, colors = splats
-    return rasterise(means, quats, scales, opacities, colors, camera).color
+    return rasterise(means, quats, scales, opacities, colors, camera=camera).color
 
 
 def _difference(splats: list[Tensor], camera: Camera) -> Result:

@@ -102,7 +102,7 @@ def _rows(name: str, figures: Mapping[str, Mapping[str, Figures]]) -> list[Resul
         label = f"{name}: {field.name}"
         if "other tree" in figures:
             other = getattr(figures["other tree"][name], field.name)
-            rows.append(Result.versus(label, value, unit, "lower", "other tree", other))
+            rows.append(Result.versus(label, value, unit, "lower", "other tree", peer_value=other))
         else:
             rows.append(Result(label, value, unit, "lower"))
     return rows
@@ -172,9 +172,7 @@ def track_with(tree: Path, cases: list[Case], threads: int | None) -> dict[str, 
         ]
         listed = Path(folder) / "jobs.json"
         listed.write_text(json.dumps(jobs), "utf-8")
-        environment = {
-            **os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": str(threads or 1)
-        }  # fmt: skip
+        environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": str(threads or 1)}
         script = str(_MODULE.with_name("_depth_track.py"))
         # Run as a file, its folder would come first on the path and hide other packages.
         call = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__')"

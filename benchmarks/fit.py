@@ -54,9 +54,18 @@ from pear_avatar.types import BodyParams, Camera
 
 _WIDTH, _HEIGHT, _FRAMES = 256, 512, 4
 _REFINED = frozenset(
-    {"pose", "betas", "vertex_offsets", "log_focal",
-     "offsets", "local_quats", "log_scales", "logit_opacities", "colors"}
-)  # fmt: skip
+    {
+        "pose",
+        "betas",
+        "vertex_offsets",
+        "log_focal",
+        "offsets",
+        "local_quats",
+        "log_scales",
+        "logit_opacities",
+        "colors",
+    }
+)
 
 
 def run(options: Options) -> list[Result]:
@@ -77,7 +86,12 @@ def run(options: Options) -> list[Result]:
     label = f"{config.num_splats // 1000}k/{_HEIGHT}"
     return [
         Result.versus(
-            f"joint fit step {label}", ours, "ms", "lower", "torch + gsplat reference", peer
+            f"joint fit step {label}",
+            ours,
+            "ms",
+            "lower",
+            "torch + gsplat reference",
+            peer_value=peer,
         ),
         Result(f"joint fit steps in a minute {label}", 60e3 / ours, "steps", "higher"),
         Result(f"step over drawing alone {label}", ours / medians["drawing"], "x", "lower"),
@@ -111,9 +125,14 @@ def make_fitter(config: FittingConfig, device: torch.device) -> Fitter:
     masks = np.zeros(shape, np.uint8)
     masks[:, 40:480, 60:200] = 255
     frames = FrameSet(
-        images, images, masks, np.full(shape, 255, np.uint8), Camera(K, T, _WIDTH, _HEIGHT),
-        np.arange(_FRAMES), np.zeros(_FRAMES, np.int8),
-    )  # fmt: skip
+        images=images,
+        targets=images,
+        masks=masks,
+        valid=np.full(shape, 255, np.uint8),
+        camera=Camera(K, T, _WIDTH, _HEIGHT),
+        row=np.arange(_FRAMES),
+        split=np.zeros(_FRAMES, np.int8),
+    )
     keypoints = torch.rand(_FRAMES, 33, 3) * torch.tensor([_WIDTH, _HEIGHT, 1.0])
     placed = replace(frames, camera=frames.camera.to(device))
     face = torch.zeros(_FRAMES, 478, 3, device=device)
@@ -122,7 +141,15 @@ def make_fitter(config: FittingConfig, device: torch.device) -> Fitter:
     )
     state = state_to(new_state(body, params.betas, _FRAMES, config), device)
     return Fitter(
-        scene, state, config, state.betas.clone(), True, None, {}, lambda: None, lambda *_: None
+        scene=scene,
+        state=state,
+        config=config,
+        betas0=state.betas.clone(),
+        free_focal=True,
+        perceptual=None,
+        details={},
+        save=lambda: None,
+        progress=lambda *_: None,
     )
 
 
@@ -167,7 +194,7 @@ def _draw_and_back(fitter: Fitter) -> None:
     means.requires_grad_()
     scales, opacities, colors = _splats(state, leaves.splats)
     quats = leaves.splats["local_quats"]
-    out = rasterise(means, quats, scales, opacities, colors, scene.frames.camera[0])
+    out = rasterise(means, quats, scales, opacities, colors, camera=scene.frames.camera[0])
     out.color.sum().backward()
 
 

@@ -43,12 +43,27 @@ class Result:
 
     @classmethod
     def versus(
-        cls, name: str, value: float, unit: str, direction: Direction, peer: str, peer_value: float
+        cls,
+        name: str,
+        value: float,
+        unit: str,
+        direction: Direction,
+        peer: str,
+        *,
+        peer_value: float,
     ) -> Result:
         """A result beside a peer's, with the ratio worked out."""
         better, worse = (peer_value, value) if direction == "lower" else (value, peer_value)
         ratio = better / worse if worse > 0 else float("inf")
-        return cls(name, value, unit, direction, peer, peer_value, ratio)
+        return cls(
+            name=name,
+            value=value,
+            unit=unit,
+            direction=direction,
+            peer=peer,
+            peer_value=peer_value,
+            ratio=ratio,
+        )
 
 
 def format_table(results: Sequence[Result]) -> str:

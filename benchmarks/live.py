@@ -59,17 +59,22 @@ def run(options: Options) -> list[Result]:
     peer = "plain sequence"
     return [
         Result.versus(
-            "drawn pictures", live.stats.drawn, "1/s", "higher", peer, plain.rate
+            "drawn pictures", live.stats.drawn, "1/s", "higher", peer, peer_value=plain.rate
         ),
         Result.versus(
-            "fresh detections", live.stats.detections, "1/s", "higher", peer, plain.rate
+            "fresh detections", live.stats.detections, "1/s", "higher", peer, peer_value=plain.rate
         ),
         Result.versus(
-            "lag, median", float(np.median(lags)), "ms", "lower", peer, float(np.median(plain.lags))
+            "lag, median",
+            float(np.median(lags)),
+            "ms",
+            "lower",
+            peer,
+            peer_value=float(np.median(plain.lags)),
         ),
         Result.versus(
             "lag, 95 %", float(np.percentile(lags, 95)), "ms", "lower", peer,
-            float(np.percentile(plain.lags, 95)),
+            peer_value=float(np.percentile(plain.lags, 95)),
         ),
         Result("frames skipped", live.stats.dropped / max(live.stats.read, 1), "share", "lower"),
         *(Result(f"stage: {name}", 1e3 * cost, "ms of CPU", "lower") for name, cost in stages),

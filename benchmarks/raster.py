@@ -54,7 +54,7 @@ def run(options: Options) -> list[Result]:
 
 def _ours(splats: list[Tensor], camera: Camera) -> tuple[Tensor, Tensor]:
     means, quats, scales, opacities, colors = splats
-    output = rasterise(means, quats, scales, opacities, colors, camera, backend="cpu")
+    output = rasterise(means, quats, scales, opacities, colors, camera=camera, backend="cpu")
     return output.color, output.alpha
 
 
@@ -83,7 +83,7 @@ def _raster_case(count: int, side: int, budget: float) -> list[Result]:
 def _versus_all(label: str, medians: dict[str, float]) -> list[Result]:
     ours = medians[_OURS]
     return [
-        Result.versus(label, ours, "ms", "lower", peer, value)
+        Result.versus(label, ours, "ms", "lower", peer, peer_value=value)
         for peer, value in medians.items()
         if peer != _OURS
     ]

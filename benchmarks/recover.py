@@ -89,7 +89,7 @@ def _compare(
         peer = 1e3 * batch / ms[_PEER]
         for kind in kinds:
             label, rate = f"{title}: crop to mesh{kind}", 1e3 * batch / ms[kind]
-            results.append(Result.versus(label, rate, "frames/s", "higher", _PEER, peer))
+            results.append(Result.versus(label, rate, "frames/s", "higher", _PEER, peer_value=peer))
     if device.type == "cpu":
         results += _throughput(name, network, kinds[""])
     return results
@@ -108,7 +108,7 @@ def _throughput(name: str, network: PearNetwork, recovery: PearRecovery) -> list
         ours = batch * _calls_a_second(partial(recovery.vertices, crops), workers)
         peer = batch * _calls_a_second(partial(_published, network, recovery, crops), workers)
         label = f"{name} cpu, {workers} workers, batch {batch}: crop to mesh"
-        results.append(Result.versus(label, ours, "frames/s", "higher", _PEER, peer))
+        results.append(Result.versus(label, ours, "frames/s", "higher", _PEER, peer_value=peer))
     torch.set_num_threads(workers)
     return results
 

@@ -150,11 +150,16 @@ def _message(params: BodyParams, camera: Camera) -> dict[str, Any]:
         "transl": params.transl.tolist(),
         "expression": params.expression.tolist(),
         "camera": {
-            "fx": float(K[0, 0]), "fy": float(K[1, 1]), "cx": float(K[0, 2]), "cy": float(K[1, 2]),
-            "width": camera.width, "height": camera.height, "background": None,
+            "fx": float(K[0, 0]),
+            "fy": float(K[1, 1]),
+            "cx": float(K[0, 2]),
+            "cy": float(K[1, 2]),
+            "width": camera.width,
+            "height": camera.height,
+            "background": None,
             "T": camera.T_camera_world[:3].flatten().tolist(),
         },
-    }  # fmt: skip
+    }
 
 
 def _speed(avatars: dict[int, Avatar], folder: Path, seconds: int) -> list[Result]:
@@ -177,7 +182,7 @@ def _speed(avatars: dict[int, Avatar], folder: Path, seconds: int) -> list[Resul
             results.append(Result(name, value, unit, better, row.get("peer")))
         else:
             peer = float(row["peer_value"])
-            results.append(Result.versus(name, value, unit, better, row["peer"], peer))
+            results.append(Result.versus(name, value, unit, better, row["peer"], peer_value=peer))
     return results
 
 

@@ -232,9 +232,19 @@ def fit_with(tree: Path, video: Path, out: Path, *more: str) -> None:
         return
     settings = [argument for s in _FIT_SETTINGS for argument in ("--set", s)]
     command = [
-        sys.executable, "-c", _SETTLE, str(tree), "fit", str(video), "-o", str(out),
-        "--preset", "fast", *settings, *more,
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        _SETTLE,
+        str(tree),
+        "fit",
+        str(video),
+        "-o",
+        str(out),
+        "--preset",
+        "fast",
+        *settings,
+        *more,
+    ]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tree)
     if done.returncode != 0:
@@ -272,7 +282,17 @@ def table(figures: dict[str, Figures]) -> list[Result]:
         if old is not None and unit not in ("dB", "IoU", "share"):
             ratio = old / now[name] if now[name] > 0 else float("inf")
         peer = None if old is None else "before"
-        results.append(Result(name, now[name], unit, direction, peer, old, ratio))
+        results.append(
+            Result(
+                name=name,
+                value=now[name],
+                unit=unit,
+                direction=direction,
+                peer=peer,
+                peer_value=old,
+                ratio=ratio,
+            )
+        )
     return results
 
 

@@ -87,9 +87,14 @@ def main() -> None:
     frames = [Image.fromarray(np.concatenate(row, axis=1)) for row in islice(rows, args.frames)]
     for quality in (80, 70, 60, 50, 40, 30):
         frames[0].save(
-            args.out, save_all=True, append_images=frames[1:], duration=round(1000 / _FPS),
-            loop=0, quality=quality, method=6,
-        )  # fmt: skip
+            args.out,
+            save_all=True,
+            append_images=frames[1:],
+            duration=round(1000 / _FPS),
+            loop=0,
+            quality=quality,
+            method=6,
+        )
         if args.out.stat().st_size < args.max_mb * 1e6:
             break
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, quality {quality}")

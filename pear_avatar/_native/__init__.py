@@ -55,17 +55,31 @@ _MESH_SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "pear_mesh_shade": (
         c_int,
         [
-            *[c_void_p] * 4, *[c_int] * 4, *[c_void_p] * 8, c_int, c_void_p, c_int, c_float,
+            *[c_void_p] * 4,
+            *[c_int] * 4,
+            *[c_void_p] * 8,
+            c_int,
+            c_void_p,
+            c_int,
+            c_float,
             *[c_void_p] * 2,
         ],
     ),
     "pear_backdrop": (
         c_int,
-        [*[c_int] * 2, *[c_void_p] * 3, *[c_int] * 2, *[c_void_p] * 2, c_int, *[c_void_p] * 2,
-         c_int, c_void_p],
+        [
+            *[c_int] * 2,
+            *[c_void_p] * 3,
+            *[c_int] * 2,
+            *[c_void_p] * 2,
+            c_int,
+            *[c_void_p] * 2,
+            c_int,
+            c_void_p,
+        ],
     ),
     "pear_develop": (c_int, [c_void_p, c_int, c_void_p, c_float, c_float, c_uint32, c_void_p]),
-}  # fmt: skip
+}
 
 
 class NativeLibraryError(PearError, ImportError):

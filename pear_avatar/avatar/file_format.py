@@ -189,9 +189,12 @@ def _check_tensors(path: Path, t: dict[str, Tensor]) -> None:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise AvatarFileError(f"{path.name}: {name} holds NaN or infinite numbers")
     limits = {
-        "template.faces": v, "template.joint_index": v, "template.uv_faces": uvs,
-        "template.skin_joints": 55, "splat.face": f,
-    }  # fmt: skip
+        "template.faces": v,
+        "template.joint_index": v,
+        "template.uv_faces": uvs,
+        "template.skin_joints": 55,
+        "splat.face": f,
+    }
     for name, limit in limits.items():
         if t[name].numel() and not 0 <= int(t[name].min()) <= int(t[name].max()) < limit:
             raise AvatarFileError(f"{path.name}: {name} has an index outside 0..{limit - 1}")

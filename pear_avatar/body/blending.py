@@ -107,10 +107,16 @@ class _Blend(torch.autograd.Function):
         panels = basis.panels
         _native.check(
             _native.library().pear_blend(
-                size, most, coefficients.shape[0], base.data_ptr(), panels.data_ptr(),
-                panels.dtype == torch.float16, coefficients.data_ptr(), out.data_ptr(),
+                size,
+                most,
+                coefficients.shape[0],
+                base.data_ptr(),
+                panels.data_ptr(),
+                panels.dtype == torch.float16,
+                coefficients.data_ptr(),
+                out.data_ptr(),
             )
-        )  # fmt: skip
+        )
         return out
 
     @staticmethod

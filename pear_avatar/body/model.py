@@ -183,15 +183,17 @@ class BodyModel:
         """Gather the rows of the vertices ``index`` (M,); ``mix`` and ``splits`` as of the plan."""
         table = self.skin_table
         return LandmarkPlan(
-            index,
-            self.v_template[index],
-            self.shape_dirs[index].flatten(0, 1),
-            self.expression_dirs[index].flatten(0, 1),
-            None if self.pose_dirs is None else BlendBasis(self.pose_dirs[index].flatten(0, 1)),
-            self.skin_weights_t[:, index].contiguous(),
-            SkinTable(*(t[index].contiguous() for t in (table.joints, table.weights))),
-            mix,
-            splits,
+            vertex_index=index,
+            template=self.v_template[index],
+            shape_dirs=self.shape_dirs[index].flatten(0, 1),
+            expression_dirs=self.expression_dirs[index].flatten(0, 1),
+            pose_basis=None
+            if self.pose_dirs is None
+            else BlendBasis(self.pose_dirs[index].flatten(0, 1)),
+            weights_t=self.skin_weights_t[:, index].contiguous(),
+            table=SkinTable(*(t[index].contiguous() for t in (table.joints, table.weights))),
+            mix=mix,
+            splits=splits,
         )
 
     def shape(

@@ -98,8 +98,10 @@ def _check_layout(arrays: dict[str, np.ndarray], name: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for key, layout in _LAYOUT.items():
         shape = arrays[key].shape
-        wanted = tuple(sizes.setdefault(n, m) if isinstance(n, str) else n
-                       for n, m in zip(layout, shape, strict=False))  # fmt: skip
+        wanted = tuple(
+            sizes.setdefault(n, m) if isinstance(n, str) else n
+            for n, m in zip(layout, shape, strict=False)
+        )
         if len(shape) != len(layout) or shape != wanted:
             text = ", ".join(str(sizes.get(str(n), n)) for n in layout)
             raise ModelFileError(f"{name}: {key} must have shape ({text}), got {shape}")

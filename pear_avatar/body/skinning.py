@@ -257,12 +257,14 @@ class _SkinCore(torch.autograd.Function):
         ctx.save_for_backward(vertices, transforms)
         ctx.table = table
         out = vertices.new_empty(transforms.shape[0], *vertices.shape[1:])
-        skin = _native.library().pear_skin_forward
+        pear_skin_forward = _native.library().pear_skin_forward
         sizes, tables = _core_sizes(vertices, transforms, table), _addresses(table)
         bodies = zip(*(_rows(t, len(out)) for t in (vertices, transforms, out)), strict=True)
         for rest, moves, posed in bodies:  # with none of the splats that may ride on a mesh
             nothing = (None,) * 4
-            _native.check(skin(*sizes, *tables, rest, moves, *nothing, posed, None, None, None))
+            _native.check(
+                pear_skin_forward(*sizes, *tables, rest, moves, *nothing, posed, None, None, None)
+            )
         return out
 
     @staticmethod
@@ -272,12 +274,14 @@ class _SkinCore(torch.autograd.Function):
         num, shared = transforms.shape[0], vertices.shape[0] == 1
         grad = grad.contiguous()
         grad_vertices, grad_transforms = torch.empty_like(grad), torch.empty_like(transforms)
-        skin = _native.library().pear_skin_backward
+        pear_skin_backward = _native.library().pear_skin_backward
         sizes, tables = _core_sizes(vertices, transforms, ctx.table), _addresses(ctx.table)
         moving = (vertices, transforms, grad, grad_vertices, grad_transforms)
         for rest, moves, g, to_rest, to_moves in zip(*(_rows(t, num) for t in moving), strict=True):
             inputs, splats = (rest, moves, None, None, None, None), (None, None)
-            _native.check(skin(*sizes, *tables, *inputs, g, *splats, to_rest, to_moves, *splats))
+            _native.check(
+                pear_skin_backward(*sizes, *tables, *inputs, g, *splats, to_rest, to_moves, *splats)
+            )
         if shared and num > 1:
             grad_vertices = grad_vertices.sum(0, keepdim=True)
         return grad_vertices, grad_transforms, None

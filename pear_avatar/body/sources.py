@@ -126,8 +126,9 @@ def _smplx_ehm(folder: Path, gender: Gender) -> EhmModel:
     if lacking:
         _LOG.warning(
             "%s not in %s: the head is cut from SMPL-X (see `pear-avatar assets`)",
-            " and ".join(lacking), folder,
-        )  # fmt: skip
+            " and ".join(lacking),
+            folder,
+        )
         return open_ehm(body)
     head, vertices = load_licensed_head(source)
     return EhmModel.build(body, head, vertices, neck=_neck(folder))

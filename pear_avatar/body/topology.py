@@ -24,8 +24,11 @@ LEFT_LEG_POINTS, RIGHT_LEG_POINTS = (25, 27, 29, 31), (26, 28, 30, 32)
 
 #: (left, right) partners.
 SIDE_PAIRS: tuple[tuple[int, int], ...] = (
-    (1, 4), (2, 5), (3, 6), *((k, k + 1) for k in range(7, NUM_POSE, 2)),
-)  # fmt: skip
+    (1, 4),
+    (2, 5),
+    (3, 6),
+    *((k, k + 1) for k in range(7, NUM_POSE, 2)),
+)
 
 
 _PARTNER = dict(SIDE_PAIRS) | {right: left for left, right in SIDE_PAIRS}
@@ -114,9 +117,13 @@ COCO_NAMES = (
     "left_knee", "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
 FOOT_NAMES = (
-    "left_big_toe", "left_small_toe", "left_heel",
-    "right_big_toe", "right_small_toe", "right_heel",
-)  # fmt: skip
+    "left_big_toe",
+    "left_small_toe",
+    "left_heel",
+    "right_big_toe",
+    "right_small_toe",
+    "right_heel",
+)
 #: Rows of COCO-WholeBody's 133 by part.
 WHOLE_BODY_PARTS: dict[str, slice] = {
     "body": slice(0, 17),

@@ -51,13 +51,17 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("--limit", type=positive_int, metavar="N", help="at most N people")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE",
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
         help="weights of the PEAR network, to measure it instead of the landmark lifter",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--body-models", type=Path, metavar="DIR",
+        "--body-models",
+        type=Path,
+        metavar="DIR",
         help="folder with SMPL-X and FLAME, which the released PEAR network needs",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     add_machine_options(parser)
     parser.set_defaults(run=run)

@@ -38,52 +38,76 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command and its options."""
     parser = add_command(commands, "live", "Drive avatars with a camera.", _EXAMPLES)
     parser.add_argument(
-        "avatars", nargs="*", type=Path, metavar="AVATAR",
+        "avatars",
+        nargs="*",
+        type=Path,
+        metavar="AVATAR",
         help="avatar files or result folders (default: the newest under this folder)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--camera", default="0", metavar="SOURCE", dest="source",
+        "--camera",
+        default="0",
+        metavar="SOURCE",
+        dest="source",
         help="a camera's number (default: 0), a video, or a stream's address (rtsp://, http://)",
-    )  # fmt: skip
+    )
     parser.add_argument("--loop", action="store_true", help="begin a video again at its end")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR",
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
         help="folder of recordings (default: ./live-recordings)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--size", type=image_size, default=(512, 640), metavar="WxH",
+        "--size",
+        type=image_size,
+        default=(512, 640),
+        metavar="WxH",
         help="of the drawn picture (default: 512x640)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--legs", choices=("auto", "track", "stand", "sit"), default="auto",
+        "--legs",
+        choices=("auto", "track", "stand", "sit"),
+        default="auto",
         help="legs follow if they are seen (auto), always, stand, or sit (default: auto)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--view", choices=("body", "bust"), default="body", dest="framing",
+        "--view",
+        choices=("body", "bust"),
+        default="body",
+        dest="framing",
         help="whole body, or head and shoulders (default: body)",
-    )  # fmt: skip
+    )
     parser.add_argument("--no-mirror", action="store_true", help="left stays left")
     parser.add_argument(
-        "--send", action="append", default=[], metavar="URL",
+        "--send",
+        action="append",
+        default=[],
+        metavar="URL",
         help="also send poses: osc://HOST:PORT, vmc://HOST:PORT or ws://PORT; may be repeated",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--virtual-camera", action="store_true",
+        "--virtual-camera",
+        action="store_true",
         help="also show the picture as a camera of this system, where it has such a device",
-    )  # fmt: skip
+    )
     parser.add_argument("--no-draw", action="store_true", help="pose and send only, no page")
     parser.add_argument("--no-browser", action="store_true", help="only print the page's address")
     parser.add_argument(
-        "--calibration", metavar="FILE:NAME",
+        "--calibration",
+        metavar="FILE:NAME",
         help="calibration of the camera (JSON: K, R, t, image_wh) instead of a usual lens",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--seconds", type=positive_float, metavar="S", help="stop after so many seconds"
     )
     parser.add_argument(
-        "--threads", type=positive_int, metavar="N",
+        "--threads",
+        type=positive_int,
+        metavar="N",
         help="processor threads (default: all cores that are granted)",
-    )  # fmt: skip
+    )
     parser.set_defaults(run=run)
 
 
@@ -112,10 +136,13 @@ def run(args: argparse.Namespace) -> int:
     avatars = live_avatars(paths)
     out: Path = args.output or Path.cwd() / "live-recordings"
     summary = drive_live(
-        avatars, source, out, options,
+        avatars,
+        source,
+        out,
+        options,
         senders=[open_sender(url) for url in args.send],
         say=lambda line: print(line, file=sys.stderr),
-    )  # fmt: skip
+    )
     for path in summary.recordings:
         print(f"recorded: {path} (and {path.stem}.bvh)")
     stats = summary.stats

@@ -46,19 +46,26 @@ def add_parser(commands: Subparsers) -> None:
         "(rtsp://, http://: the only kind of input that uses the network)",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR",
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
         help="result folder (default: ./<name of the input>-recovered)",
-    )  # fmt: skip
+    )
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--all", dest="everyone", action="store_true", help="all people")
     who.add_argument(
-        "--person", type=_person_number, metavar="N",
+        "--person",
+        type=_person_number,
+        metavar="N",
         help="one person, numbered from 0, largest first (default: the largest)",
-    )  # fmt: skip
+    )
     who.add_argument(
-        "--box", type=_box, metavar="X0,Y0,X1,Y1",
+        "--box",
+        type=_box,
+        metavar="X0,Y0,X1,Y1",
         help="the person in this box, in pixels; in a video, in it when first seen",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--joints-only", action="store_true", help="parameters and joints, but no mesh"
     )
@@ -66,31 +73,41 @@ def add_parser(commands: Subparsers) -> None:
         "--mesh", choices=("glb", "ply", "obj"), default="glb", help="kind of mesh (default: glb)"
     )
     parser.add_argument(
-        "--smooth", choices=("auto", "one-euro", "gaussian", "off"), default="auto",
+        "--smooth",
+        choices=("auto", "one-euro", "gaussian", "off"),
+        default="auto",
         help="over a video's frames (default: auto, the one-euro filter; pictures are left alone)",
-    )  # fmt: skip
+    )
     parser.add_argument("--no-overlay", action="store_true", help="no overlay picture or video")
     parser.add_argument(
-        "--camera", metavar="FILE:NAME",
+        "--camera",
+        metavar="FILE:NAME",
         help="calibration (JSON: K, R, t, image_wh; OpenCV axes) instead of a usual lens",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE",
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
         help="weights of the PEAR network, to use it instead of the landmark lifter "
         "(also: PEAR_AVATAR_PEAR_CHECKPOINT)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--max-frames", type=positive_int, metavar="N",
+        "--max-frames",
+        type=positive_int,
+        metavar="N",
         help="at most N frames of a video, evenly over its length",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--body-models", type=Path, metavar="DIR",
+        "--body-models",
+        type=Path,
+        metavar="DIR",
         help="SMPL-X and FLAME files for the network (default: PEAR_AVATAR_BODY_MODELS)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--gender", choices=("neutral", "male", "female"),
+        "--gender",
+        choices=("neutral", "male", "female"),
         help="which SMPL-X file (default: neutral)",
-    )  # fmt: skip
+    )
     add_detector_option(parser)
     live = parser.add_argument_group("live input (camera or stream)")
     live.add_argument("--window", action="store_true", help="show it in a window, not on a page")
@@ -157,10 +174,15 @@ def run(args: argparse.Namespace) -> int:
     with Recoverer(network, detector) as recoverer:
         if source.is_live:
             found = recover_live(
-                source, out, options, recoverer,
-                window=args.window, browser=not args.no_browser, seconds=args.seconds,
+                source,
+                out,
+                options,
+                recoverer,
+                window=args.window,
+                browser=not args.no_browser,
+                seconds=args.seconds,
                 log=lambda line: print(line, file=sys.stderr),
-            )  # fmt: skip
+            )
         else:
             work = recover_video if source.kind == "video" else recover_pictures
             with StageProgress() as progress:

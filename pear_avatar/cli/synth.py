@@ -35,9 +35,12 @@ def add_parser(commands: Subparsers) -> None:
         "--count", type=positive_int, required=True, metavar="N", help="how many pictures"
     )
     parser.add_argument(
-        "--size", type=image_size, default=(256, 256), metavar="WxH",
+        "--size",
+        type=image_size,
+        default=(256, 256),
+        metavar="WxH",
         help="pixels (default: 256x256)",
-    )  # fmt: skip
+    )
     parser.add_argument("--seed", type=int, default=0, help="another set (default: 0)")
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="also write the first 64 pictures on one"
@@ -46,24 +49,33 @@ def add_parser(commands: Subparsers) -> None:
         "--mocap", type=Path, metavar="DIR", help="folder of motion files to take poses from"
     )
     parser.add_argument(
-        "--backgrounds", type=Path, metavar="DIR",
+        "--backgrounds",
+        type=Path,
+        metavar="DIR",
         help="folder of pictures, and panoramas (.hdr, .exr) that light the people too",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--people", type=positive_int, metavar="N",
+        "--people",
+        type=positive_int,
+        metavar="N",
         help="different people at least (default: 64, and one more for every 64 pictures)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--no-maps", action="store_true", help="leave out class, depth and normal maps"
     )
     parser.add_argument(
-        "--per-shard", type=positive_int, default=256, metavar="N",
+        "--per-shard",
+        type=positive_int,
+        default=256,
+        metavar="N",
         help="pictures in a shard (default: 256)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--processes", type=positive_int, metavar="N",
+        "--processes",
+        type=positive_int,
+        metavar="N",
         help="how many work side by side (default: all cores that are granted)",
-    )  # fmt: skip
+    )
     parser.set_defaults(run=run)
 
 

@@ -71,7 +71,14 @@ def _check(kind: AssetKind, path: Path | None) -> Asset:
             status, detail = "problem", one_line(error)
     where = "" if path is None else str(path)
     return Asset(
-        kind.name, kind.purpose, status, kind.files[0], where, detail, kind.owner, kind.needed
+        name=kind.name,
+        purpose=kind.purpose,
+        status=status,
+        file=kind.files[0],
+        path=where,
+        detail=detail,
+        owner=kind.owner,
+        needed=kind.needed,
     )
 
 

@@ -288,15 +288,19 @@ def _as_shown_avatar(
         motions[motion_id] = _shown_builtin(motion_id, builtin, person)
     parts = [f"{header.num_splats:,} splats", *([header.source] if header.source else [])]
     return ShownAvatar(
-        avatar_id,
-        header.name,
-        header.num_splats,
-        " · ".join(parts),
-        payload_size(header.num_vertices, header.num_faces, header.num_splats, header.influences),
-        payload,
-        Lazy(lambda: cached_portrait(person, track, header.path, cache_folder(header.path))),
-        _shown_video(found, header) if found is not None and track is not None else None,
-        tuple(motions.values()),
+        id=avatar_id,
+        name=header.name,
+        splats=header.num_splats,
+        details=" · ".join(parts),
+        payload_bytes=payload_size(
+            header.num_vertices, header.num_faces, header.num_splats, header.influences
+        ),
+        load=payload,
+        thumbnail=Lazy(
+            lambda: cached_portrait(person, track, header.path, cache_folder(header.path))
+        ),
+        video=_shown_video(found, header) if found is not None and track is not None else None,
+        motions=tuple(motions.values()),
     )
 
 

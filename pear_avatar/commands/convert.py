@@ -148,7 +148,7 @@ def convert_file(
     if options.fps is not None:
         motion = resample_motion(motion, options.fps)[0]
     motion = replace(motion, name=options.name or Path(motion.name or source.name).stem)
-    where = _write(motion, body, found, str(target), kind, options, on_frame)
+    where = _write(motion, body, found, str(target), kind, options=options, on_frame=on_frame)
     if report:
         place = Path(where)
         write_report(place.with_name(f"{place.stem}.report.json"), found)
@@ -347,6 +347,7 @@ def _write(
     found: MotionFile,
     target: str,
     kind: str,
+    *,
     options: ConvertOptions,
     on_frame: Callable[[int], None] | None,
 ) -> str:

@@ -152,7 +152,7 @@ def fit_video(
     cache = out / "cache"
     checked_terms(terms)
     detectors = detectors or load_detectors(config.perception.detector)
-    key = _fit_key(video, config, detectors, camera, person, unseen_tail, terms)
+    key = _fit_key(video, config, detectors, camera, person, unseen_tail=unseen_tail, terms=terms)
     writer = CurveWriter(out / "tensorboard") if config.output.tensorboard else None
     out.mkdir(parents=True, exist_ok=True)
     save_fit_config(config, out / "config.yaml")
@@ -173,20 +173,39 @@ def fit_video(
         stamp = cache / f"overlay-{key}"
         overlay = _in_background(_overlay_once, stamp, video, detections, masks, out)
     with clock.stage("tracking"), single_torch_thread():
-        track = _tracked(cache, key, detections, ehm, camera, config, progress)
+        track = _tracked(cache, key, detections, ehm, camera, config=config, progress=progress)
     body = person_body(ehm, track)
     with clock.stage("crops"):
         frames, details = _crops(
-            cache, key, video, detections, masks, track, config, unseen_tail, body,
-            report_progress,
-        )  # fmt: skip
+            cache,
+            key,
+            video,
+            detections,
+            masks,
+            track=track,
+            config=config,
+            unseen_tail=unseen_tail,
+            body=body,
+            progress=report_progress,
+        )
     device = fit_device(config.device)
     perceptual = load_perceptual(device)
     outcome = run_fit(
-        body, track, detections, frames, config.fitting, details=details,
-        checkpoint=cache / "fit.safetensors", key=key, free_focal=camera is None,
-        perceptual=perceptual, device=device, progress=progress, terms=terms, record=writer,
-    )  # fmt: skip
+        body,
+        track,
+        detections,
+        frames,
+        config.fitting,
+        details=details,
+        checkpoint=cache / "fit.safetensors",
+        key=key,
+        free_focal=camera is None,
+        perceptual=perceptual,
+        device=device,
+        progress=progress,
+        terms=terms,
+        record=writer,
+    )
     refined = refined_track(track, outcome)
     track_figures = {
         **track_report(track, detections, body),
@@ -203,7 +222,9 @@ def fit_video(
     seconds = {**clock.seconds, **outcome.seconds}
     seconds["outputs"] = seconds.pop("outputs")  # last, as it happened
     warnings = _warnings(detections, track_figures, perceptual is None)
-    report = _report(video, config, outcome, track_figures, seconds, device, warnings)
+    report = _report(
+        video, config, outcome, track_figures, seconds, device=device, warnings=warnings
+    )
     if overlay is not None:
         overlay.result()
     if writer is not None:
@@ -249,6 +270,7 @@ def _fit_key(
     detectors: Detectors,
     camera: Camera | None,
     person: PersonChoice | None,
+    *,
     unseen_tail: bool,
     terms: Sequence[Term],
 ) -> str:
@@ -299,6 +321,7 @@ def _tracked(
     detections: ClipDetections,
     body: EhmModel,
     camera: Camera | None,
+    *,
     config: FitConfig,
     progress: ProgressFn | None,
 ) -> Track:
@@ -341,6 +364,7 @@ def _crops(
     video: str | Path,
     detections: ClipDetections,
     masks: PersonMasks,
+    *,
     track: Track,
     config: FitConfig,
     unseen_tail: bool,
@@ -364,7 +388,11 @@ def _crops(
             f"none of the {detections.num_frames} frames shows the person well enough to fit; "
             "see overlay.mp4 for the reason of each"
         )
-    plans = {"person": plan_person(masks.mask, detections, rows, split, fitting.crop_size)}
+    plans = {
+        "person": plan_person(
+            masks.mask, detections, rows, split=split, crop_size=fitting.crop_size
+        )
+    }
     plans |= plan_details(body, track, detections, rows, split)
     indices = [int(i) for i in track.frame_index[rows]]
     side = max(detections.width, detections.height)
@@ -426,6 +454,7 @@ def _report(
     outcome: FitOutcome,
     track_figures: dict[str, Any],
     seconds: dict[str, float],
+    *,
     device: torch.device,
     warnings: list[str],
 ) -> dict[str, Any]:

@@ -230,5 +230,6 @@ def contact_sheet(cells: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
         x0, y0 = x + (width - size[0]) // 2, y + (height - size[1]) // 2
         sheet[y0 : y0 + size[1], x0 : x0 + size[0]] = small
         at = (x + 8, y + height + label - 7)
-        cv2.putText(sheet, name[:52], at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(sheet, name[:52], at, font, 0.42, _INK, thickness=1, lineType=cv2.LINE_AA)
     return sheet

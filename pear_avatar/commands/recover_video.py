@@ -66,7 +66,7 @@ def recover_video(
     if not clips:
         raise MediaError(f"no person found in {path}: is one well lit and large enough?")
     people = [
-        person_result(i, path, clip, options, recoverer, source.name)
+        person_result(i, path, clip, options, recoverer, name=source.name)
         for i, clip in sorted(clips.items())
     ]
     for done, person in enumerate(people, 1):
@@ -77,7 +77,13 @@ def recover_video(
         wanted = pick_frames(info.num_frames, options.max_frames)
         rate = info.fps * len(wanted) / max(info.num_frames, 1)
         _write_overlay(
-            path, out / f"{source.name}_overlay.mp4", people, options, wanted, rate, report
+            path,
+            out / f"{source.name}_overlay.mp4",
+            people,
+            options,
+            wanted,
+            fps=rate,
+            report=report,
         )
     return RecoverSummary(out, 1, len(people))
 
@@ -130,6 +136,7 @@ def person_result(
     detections: ClipDetections,
     options: RecoverOptions,
     recoverer: Recoverer,
+    *,
     name: str,
 ) -> PersonResult:
     """One person's parameters in all frames: recovered, of one shape, smoothed."""
@@ -177,6 +184,7 @@ def _write_overlay(
     people: list[PersonResult],
     options: RecoverOptions,
     wanted: np.ndarray,
+    *,
     fps: float,
     report: ProgressFn,
 ) -> None:

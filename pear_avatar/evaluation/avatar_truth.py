@@ -93,12 +93,12 @@ def measure_truth(
     true_joints = torch.from_numpy(clip.filmed.joints)[torch.from_numpy(track.frame_index)]
     ratio = _depth_ratio(joints, true_joints)
     rows = [
-        _picture_metrics(avatar, params, camera, clip.unseen, i, perceptual)
+        _picture_metrics(avatar, params, camera, clip.unseen, i, perceptual=perceptual)
         for i, (params, camera) in enumerate(unseen_frames(avatar, track, clip))
     ]
     mean = average_metrics(rows)
     plain = [
-        _picture_metrics(avatar, params, camera, clip.unseen, i, None)
+        _picture_metrics(avatar, params, camera, clip.unseen, i, perceptual=None)
         for i, (params, camera) in enumerate(unseen_frames(avatar, track, clip, fit_joints=False))
     ]
     head = slice(None), slice(NUM_BODY_JOINTS)
@@ -195,6 +195,7 @@ def _picture_metrics(
     camera: Camera,
     truth: SceneTruth,
     index: int,
+    *,
     perceptual: Perceptual | None,
 ) -> MetricDict:
     assert truth.images is not None, "the unseen motion keeps its pictures"

@@ -140,6 +140,7 @@ def frame_figures(
     image: Tensor,
     mask: Tensor,
     keep: Tensor,
+    *,
     perceptual: PerceptualMetric | None,
 ) -> dict[str, float]:
     """Rim and NeuMan figures of a whole frame; arguments as in :func:`part_figures`.

@@ -128,7 +128,10 @@ def ssim_map(x: Tensor, y: Tensor) -> Tensor:
     kernel = kernel / kernel.sum()
     px, py = x.movedim(-1, 0), y.movedim(-1, 0)
     stack = torch.stack([px, py, px * px, py * py, px * py]).flatten(0, 1)[:, None]
-    blurred = F.conv2d(F.conv2d(stack, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    blurred = F.conv2d(
+        F.conv2d(stack, kernel.view(1, 1, -1, 1)),
+        kernel.view(1, 1, 1, -1),
+    )
     mx, my, xx, yy, xy = blurred[:, 0].unflatten(0, (5, -1))
     luminance = (2 * mx * my + _SSIM_C1) / (mx * mx + my * my + _SSIM_C1)
     structure = (2 * (xy - mx * my) + _SSIM_C2) / (xx - mx * mx + yy - my * my + _SSIM_C2)
@@ -237,6 +240,7 @@ def masked_crop_metrics(
     image: Tensor,
     mask: Tensor,
     excluded: Tensor | None = None,
+    *,
     perceptual: PerceptualMetric | TruthDistances | None = None,
     box: Box | None = None,
 ) -> MetricDict:

@@ -68,10 +68,13 @@ def plain_splats(gaussians: Gaussians, axes: Axes = "y-up") -> PlainSplats:
     means, quats, scales, opacities, colors = (
         t.detach().float().cpu().numpy()
         for t in (
-            gaussians.means, gaussians.quats_wxyz, gaussians.log_scales,
-            gaussians.logit_opacities, gaussians.colors,
+            gaussians.means,
+            gaussians.quats_wxyz,
+            gaussians.log_scales,
+            gaussians.logit_opacities,
+            gaussians.colors,
         )
-    )  # fmt: skip
+    )
     lengths = np.linalg.norm(quats, axis=1)
     rows = np.concatenate([means, quats, scales, opacities[:, None], colors], axis=1)
     keep = np.isfinite(rows).all(axis=1) & (lengths > 0)

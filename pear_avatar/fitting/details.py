@@ -147,9 +147,12 @@ def _warped(image: np.ndarray, source: Camera, wanted: Camera) -> np.ndarray:
     shift = a[:2, 2] - b[:2, 2] * s + 0.5 * (s - 1)
     affine = np.array([[s, 0, shift[0]], [0, s, shift[1]]])
     return cv2.warpAffine(
-        image, affine, (wanted.width, wanted.height),
-        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=(255,),
-    )  # fmt: skip
+        image,
+        affine,
+        (wanted.width, wanted.height),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderValue=(255,),
+    )
 
 
 def _whole_frames(detections: ClipDetections, rows: np.ndarray, split: np.ndarray) -> CropPlan:

@@ -111,7 +111,9 @@ class Evaluator:
             out = render_frame(self.scene, self.state, i, leaves)
         image, mask = self._truth(i)
         excluded = torch.from_numpy(frames.valid[i] <= _VALID).to(self.scene.device)
-        return masked_crop_metrics(out.color, out.alpha[..., 0], image, mask, excluded, distances)
+        return masked_crop_metrics(
+            out.color, out.alpha[..., 0], image, mask, excluded, perceptual=distances
+        )
 
     def _truth(self, i: int) -> tuple[Tensor, Tensor]:
         """Picture (h, w, 3) and mask (h, w) of crop i on the fit's device."""

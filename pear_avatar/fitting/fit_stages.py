@@ -51,9 +51,18 @@ logger = logging.getLogger(__name__)
 
 _GEOMETRY = frozenset({"pose", "betas", "vertex_offsets"})
 _EVERYTHING = frozenset(
-    {"pose", "betas", "vertex_offsets", "log_focal",
-     "offsets", "local_quats", "log_scales", "logit_opacities", "colors"}
-)  # fmt: skip
+    {
+        "pose",
+        "betas",
+        "vertex_offsets",
+        "log_focal",
+        "offsets",
+        "local_quats",
+        "log_scales",
+        "logit_opacities",
+        "colors",
+    }
+)
 _CALM_EVERY = 20
 _FOLLOW_EVERY = 5
 #: splats seen less than this take no steps at all
@@ -151,10 +160,19 @@ def silhouette_step(
     leaves = leaves_of(state, stored_pose(state, i), refine=_GEOMETRY)
     target = scene.target(i)
     view = StepView(
-        scene=scene, state=state, config=config, constants=constants, leaves=leaves, i=i,
-        out=render_frame(scene, state, i, leaves), background=None, target=target,
-        stage=SILHOUETTES, step=step, total=config.silhouette_steps,
-    )  # fmt: skip
+        scene=scene,
+        state=state,
+        config=config,
+        constants=constants,
+        leaves=leaves,
+        i=i,
+        out=render_frame(scene, state, i, leaves),
+        background=None,
+        target=target,
+        stage=SILHOUETTES,
+        step=step,
+        total=config.silhouette_steps,
+    )
     loss, parts = objective(fitter.terms, view)
     loss.backward()
     return leaves, parts
@@ -208,6 +226,7 @@ def joint_step(
     i: int,
     step: int,
     total: int,
+    *,
     details: DetailSteps | None = None,
 ) -> tuple[StepView, dict[str, Tensor]]:
     """Gradients of one joint step on crop i: what was looked at, and the objective's parts."""
@@ -217,10 +236,19 @@ def joint_step(
     background = background_of_step(step, config.seed).to(scene.device)
     target = scene.target(i)
     view = StepView(
-        scene=scene, state=state, config=config, constants=constants, leaves=leaves, i=i,
+        scene=scene,
+        state=state,
+        config=config,
+        constants=constants,
+        leaves=leaves,
+        i=i,
         out=render_frame(scene, state, i, leaves, background=background),
-        background=background, target=target, stage=JOINT, step=step, total=total,
-    )  # fmt: skip
+        background=background,
+        target=target,
+        stage=JOINT,
+        step=step,
+        total=total,
+    )
     if details is not None and details.due(step):
         view = replace(view, look=details.look(view))
     loss, parts = objective(fitter.terms, view)
@@ -265,7 +293,7 @@ def fit_jointly(fitter: Fitter) -> None:
         if k in looks or k == late_look:
             sides.look(state, observe(fitter), strict=k == late_look)
         i = frame_of_step(k, indices, config.seed + 1)
-        view, parts = joint_step(fitter, constants, i, k, total, details)
+        view, parts = joint_step(fitter, constants, i, k, total, details=details)
         factor = rate_factor(k + 1, total)
         sizes = fitter.scene.step_sizes
         # Adam makes full steps of the faintest gradient: those hardly seen must not take any.

@@ -26,8 +26,12 @@ CHECKPOINT_VERSION = 3
 
 #: splat parameters: name -> width of a row
 SPLAT_WIDTHS = {
-    "offsets": 3, "local_quats": 4, "log_scales": 3, "logit_opacities": 0, "colors": 3,
-}  # fmt: skip
+    "offsets": 3,
+    "local_quats": 4,
+    "log_scales": 3,
+    "logit_opacities": 0,
+    "colors": 3,
+}
 #: standard deviation of a new splat along and across the surface, over the spacing; at 0.6
 #: pinholes show where the fit never sharpens them
 _WIDTH, _THICKNESS = 0.75, 0.2

@@ -66,4 +66,12 @@ def _frame_set(z: dict[str, np.ndarray], name: str) -> FrameSet:
     images, targets, masks, valid = (
         z[f"{name}/{field}"] for field in ("images", "targets", "masks", "valid")
     )
-    return FrameSet(images, targets, masks, valid, camera, z[f"{name}/row"], z[f"{name}/split"])
+    return FrameSet(
+        images=images,
+        targets=targets,
+        masks=masks,
+        valid=valid,
+        camera=camera,
+        row=z[f"{name}/row"],
+        split=z[f"{name}/split"],
+    )

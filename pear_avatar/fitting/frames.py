@@ -162,6 +162,7 @@ def plan_person(
     mask_of: Callable[[int], np.ndarray],
     detections: ClipDetections,
     rows: np.ndarray,
+    *,
     split: np.ndarray,
     crop_size: int,
 ) -> CropPlan:
@@ -244,7 +245,9 @@ class _Cutter:
         """The crops with their cameras."""
         p = self._plan
         cameras = [
-            crop_camera(track.camera[int(r)], p.scale, float(o[0]), float(o[1]), p.width, p.height)
+            crop_camera(
+                track.camera[int(r)], p.scale, float(o[0]), float(o[1]), p.width, height=p.height
+            )
             for r, o in zip(p.rows, p.offsets, strict=True)
         ]
         camera = Camera(
@@ -254,9 +257,14 @@ class _Cutter:
             p.height,
         )
         return FrameSet(
-            self._images, self._targets, self._masks, self._valid, camera,
-            p.rows.astype(np.int64), p.split,
-        )  # fmt: skip
+            images=self._images,
+            targets=self._targets,
+            masks=self._masks,
+            valid=self._valid,
+            camera=camera,
+            row=p.rows.astype(np.int64),
+            split=p.split,
+        )
 
 
 def _prefilter(image: np.ndarray, scale: float) -> np.ndarray:

@@ -127,8 +127,8 @@ class Materials:
         lab = _lab(rgb)
         skin = self._skin(rgb, lab, known)
         self._wrap(rgb, known, out, found)
-        self._hair(rgb, lab, known, skin, out, found)
-        self._hands(rgb, lab, known, skin, out, found)
+        self._hair(rgb, lab, known, skin, out, found=found)
+        self._hands(rgb, lab, known, skin, out, found=found)
         device = colors.device
         return torch.from_numpy(out).to(device), torch.from_numpy(found).to(device)
 
@@ -165,9 +165,15 @@ class Materials:
         return skin
 
     def _hair(
-        self, rgb: np.ndarray, lab: np.ndarray, known: np.ndarray, skin: np.ndarray | None,
-        out: np.ndarray, found: np.ndarray,
-    ) -> None:  # fmt: skip
+        self,
+        rgb: np.ndarray,
+        lab: np.ndarray,
+        known: np.ndarray,
+        skin: np.ndarray | None,
+        out: np.ndarray,
+        *,
+        found: np.ndarray,
+    ) -> None:
         """The scalp takes the hair that is shown, that of the nearest places."""
         scalp = self.region == Region.SCALP
         source = scalp & (known > _SURE)
@@ -179,12 +185,20 @@ class Materials:
             away = np.linalg.norm(center - _lab(skin[None])[0], axis=1)
             k = int(np.argmax(away * (share > 0.15)))
             source[np.flatnonzero(source)[label != k]] = False
-        self._from_nearest(rgb, np.flatnonzero(source), scalp & (known <= _SURE), 6, out, found)
+        self._from_nearest(
+            rgb, np.flatnonzero(source), scalp & (known <= _SURE), 6, out, found=found
+        )
 
     def _hands(
-        self, rgb: np.ndarray, lab: np.ndarray, known: np.ndarray, skin: np.ndarray | None,
-        out: np.ndarray, found: np.ndarray,
-    ) -> None:  # fmt: skip
+        self,
+        rgb: np.ndarray,
+        lab: np.ndarray,
+        known: np.ndarray,
+        skin: np.ndarray | None,
+        out: np.ndarray,
+        *,
+        found: np.ndarray,
+    ) -> None:
         """Hands take what is shown of hands, skin where that is little."""
         hand = self.region == Region.HAND
         want = hand & (known <= _SURE)
@@ -194,15 +208,21 @@ class Materials:
             if (source & bare).sum() > 0.3 * source.sum():
                 source &= bare
         if source.sum() >= _LEAST_HAND:
-            self._from_nearest(rgb, np.flatnonzero(source), want, 24, out, found)
+            self._from_nearest(rgb, np.flatnonzero(source), want, 24, out, found=found)
         elif skin is not None:
             out[want] = skin
             found[want] = True
 
     def _from_nearest(
-        self, rgb: np.ndarray, source: np.ndarray, want: np.ndarray, count: int,
-        out: np.ndarray, found: np.ndarray,
-    ) -> None:  # fmt: skip
+        self,
+        rgb: np.ndarray,
+        source: np.ndarray,
+        want: np.ndarray,
+        count: int,
+        out: np.ndarray,
+        *,
+        found: np.ndarray,
+    ) -> None:
         """The median of the nearest sources of either side."""
         rows = np.flatnonzero(want)
         if len(source) == 0 or len(rows) == 0:

@@ -70,7 +70,7 @@ def _measure(
     keep = torch.from_numpy(detail.frames.valid[k] > 127).to(device)
     metric = evaluator.metric if with_metric else None
     if detail.part == FRAME:
-        return frame_figures(color, alpha, image, mask, keep, metric)
+        return frame_figures(color, alpha, image, mask, keep, perceptual=metric)
     figures = part_figures(color, alpha, image, keep, metric)
     figures["box_px"] = float(detail.frames.camera.height / detail.scale)
     if detail.part == "head":

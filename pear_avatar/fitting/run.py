@@ -168,13 +168,13 @@ def run_fit(
         for step, value in points:
             record(curve, int(step), value)
     fitter = Fitter(
-        scene,
-        state,
-        config,
-        betas0,
-        free_focal,
-        perceptual,
-        details or {},
+        scene=scene,
+        state=state,
+        config=config,
+        betas0=betas0,
+        free_focal=free_focal,
+        perceptual=perceptual,
+        details=details or {},
         save=lambda: save_checkpoint(checkpoint, state, key),
         progress=progress or (lambda *_: None),
         record=record,

@@ -82,7 +82,7 @@ def unproject(camera: Camera, pixels: Tensor, depth: Tensor) -> Tensor:
 
 
 def crop_camera(
-    camera: Camera, scale: float, offset_x: float, offset_y: float, width: int, height: int
+    camera: Camera, scale: float, offset_x: float, offset_y: float, width: int, *, height: int
 ) -> Camera:
     """The camera of a crop: pixel ``x`` of the image becomes ``(x - offset) * scale``.
 

@@ -36,6 +36,7 @@ def rasterise_mesh(
     faces: np.ndarray,
     width: int,
     height: int,
+    *,
     two_sided: np.ndarray | None = None,
 ) -> Fragments:
     """Find the nearest triangle at each pixel centre (at +0.5).
@@ -67,7 +68,7 @@ def rasterise_mesh(
         right[index] - left[index] + 1,
         bottom[index] - top[index] + 1,
     )
-    bary, inside = _barycentric(x[index], y[index], area[index], face, column, row)
+    bary, inside = _barycentric(x[index], y[index], area[index], face, column, row=row)
     w0, w1, w2 = (b[inside] for b in bary)
     face, column, row = index[face[inside]], column[inside], row[inside]
     iz = 1.0 / z
@@ -122,6 +123,7 @@ def _barycentric(
     area: np.ndarray,
     face: np.ndarray,
     column: np.ndarray,
+    *,
     row: np.ndarray,
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
     """Screen-space weights of pixel centres, three arrays, and which of them lie inside."""

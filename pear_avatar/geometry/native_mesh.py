@@ -88,10 +88,15 @@ class DepthBuffer:
         height, width = self.ids.shape
         _native.check(
             _native.mesh_library().pear_mesh_draw(
-                *_mesh(mesh), len(mesh.faces), first_id, width, height,
-                _at(self.depth), _at(self.ids),
+                *_mesh(mesh),
+                len(mesh.faces),
+                first_id,
+                width,
+                height,
+                _at(self.depth),
+                _at(self.ids),
             )
-        )  # fmt: skip
+        )
 
     def weights(self, mesh: ScreenMesh, first_id: int = 0) -> np.ndarray:
         """(H, W, 3) perspective-correct corner weights where this mesh is seen; else zero."""
@@ -165,13 +170,27 @@ def shade(
     packed, shadow = light.packed(), light.shadow
     _native.check(
         _native.mesh_library().pear_mesh_shade(
-            *_mesh(mesh), len(mesh.faces), first_id, width, height, _at(buffer.ids),
-            _at(surface.vertices), _at(surface.normals), _at(colors.start),
-            _at(colors.resolution), _at(colors.texels), _at(packed), _at(shadow),
-            0 if shadow is None else len(shadow), _at(eye), height // len(canvas.alpha), share,
-            _at(canvas.rgb), _at(canvas.alpha),
+            *_mesh(mesh),
+            len(mesh.faces),
+            first_id,
+            width,
+            height,
+            _at(buffer.ids),
+            _at(surface.vertices),
+            _at(surface.normals),
+            _at(colors.start),
+            _at(colors.resolution),
+            _at(colors.texels),
+            _at(packed),
+            _at(shadow),
+            0 if shadow is None else len(shadow),
+            _at(eye),
+            height // len(canvas.alpha),
+            share,
+            _at(canvas.rgb),
+            _at(canvas.alpha),
         )
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -207,12 +226,22 @@ class Backdrop:
         out = np.empty((height, width, 3), np.float32)
         _native.check(
             _native.mesh_library().pear_backdrop(
-                width, height, _at(camera), _at(place), _at(pano),
-                0 if pano is None else pano.shape[1], 0 if pano is None else pano.shape[0],
-                _at(self.ground), _at(self.wall), len(self.ground), _at(packed), _at(shadow),
-                0 if shadow is None else len(shadow), _at(out),
+                width,
+                height,
+                _at(camera),
+                _at(place),
+                _at(pano),
+                0 if pano is None else pano.shape[1],
+                0 if pano is None else pano.shape[0],
+                _at(self.ground),
+                _at(self.wall),
+                len(self.ground),
+                _at(packed),
+                _at(shadow),
+                0 if shadow is None else len(shadow),
+                _at(out),
             )
-        )  # fmt: skip
+        )
         return out
 
 
@@ -252,8 +281,10 @@ def _check(mesh: ScreenMesh) -> None:
         ValueError: an array has another type or layout.
     """
     for name, array, dtype in (
-        ("points", mesh.points, np.float32), ("depth", mesh.depth, np.float32),
-        ("faces", mesh.faces, np.int32), ("two_sided", mesh.two_sided, np.uint8),
-    ):  # fmt: skip
+        ("points", mesh.points, np.float32),
+        ("depth", mesh.depth, np.float32),
+        ("faces", mesh.faces, np.int32),
+        ("two_sided", mesh.two_sided, np.uint8),
+    ):
         if array is not None and (array.dtype != dtype or not array.flags.c_contiguous):
             raise ValueError(f"{name} must be contiguous {np.dtype(dtype)}, got {array.dtype}")

@@ -77,11 +77,23 @@ def matrix_to_quat_wxyz(matrix: Tensor) -> Tensor:
         1 - m00 - m11 + m22,
     ]
     rows = [
-        diagonal[0], wx, wy, wz,
-        wx, diagonal[1], xy, xz,
-        wy, xy, diagonal[2], yz,
-        wz, xz, yz, diagonal[3],
-    ]  # fmt: skip
+        diagonal[0],
+        wx,
+        wy,
+        wz,
+        wx,
+        diagonal[1],
+        xy,
+        xz,
+        wy,
+        xy,
+        diagonal[2],
+        yz,
+        wz,
+        xz,
+        yz,
+        diagonal[3],
+    ]
     outer = torch.stack(rows, dim=-1).unflatten(-1, (4, 4))
     best = torch.stack(diagonal, dim=-1).argmax(-1)
     index = best[..., None, None].expand(*best.shape, 1, 4)
@@ -96,10 +108,16 @@ def quat_wxyz_to_matrix(quats_wxyz: Tensor) -> Tensor:
     scale = 2 / (quats_wxyz * quats_wxyz).sum(-1).clamp_min(1e-24)
     w, x, y, z = quats_wxyz.unbind(-1)
     entries = [
-        1 - scale * (y * y + z * z), scale * (x * y - w * z), scale * (x * z + w * y),
-        scale * (x * y + w * z), 1 - scale * (x * x + z * z), scale * (y * z - w * x),
-        scale * (x * z - w * y), scale * (y * z + w * x), 1 - scale * (x * x + y * y),
-    ]  # fmt: skip
+        1 - scale * (y * y + z * z),
+        scale * (x * y - w * z),
+        scale * (x * z + w * y),
+        scale * (x * y + w * z),
+        1 - scale * (x * x + z * z),
+        scale * (y * z - w * x),
+        scale * (x * z - w * y),
+        scale * (y * z + w * x),
+        1 - scale * (x * x + y * y),
+    ]
     return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
 
 

@@ -80,8 +80,17 @@ def picture_errors(file: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise MediaError(f"{file} is too large a picture ({error}): scale it down") from None
     # Pillow's plug-ins raise all of these on damaged files.
-    except (OSError, ValueError, SyntaxError, LookupError, struct.error, ZeroDivisionError,
-            OverflowError, EOFError, TypeError) as error:  # fmt: skip
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        LookupError,
+        struct.error,
+        ZeroDivisionError,
+        OverflowError,
+        EOFError,
+        TypeError,
+    ) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise MediaError(f"{file} is damaged ({reason}): copy or export it again") from None
 

@@ -58,8 +58,13 @@ def _is_container(head: bytes) -> bool:
     """Whether the bytes begin like a video container other than ISO's."""
     signatures = (
         b"\x1aE\xdf\xa3",  # Matroska, WebM
-        b"OggS", b"FLV\x01", b"0&\xb2u", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b".RMF",
-    )  # fmt: skip
+        b"OggS",
+        b"FLV\x01",
+        b"0&\xb2u",
+        b"\x00\x00\x01\xba",
+        b"\x00\x00\x01\xb3",
+        b".RMF",
+    )
     if head.startswith(signatures) or (head[:4] == b"RIFF" and head[8:11] == b"AVI"):
         return True
     old_quicktime = head[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")

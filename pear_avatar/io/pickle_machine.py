@@ -88,8 +88,14 @@ def parse_pickle(data: bytes, allow: Callable[[Name], None], inline: Inline | No
     try:
         return machine.run()
     except (
-        IndexError, KeyError, TypeError, struct.error, UnicodeError, OverflowError, RecursionError,
-    ) as error:  # fmt: skip
+        IndexError,
+        KeyError,
+        TypeError,
+        struct.error,
+        UnicodeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise MalformedPickleError(
             f"damaged at byte {machine.position} ({type(error).__name__})"
         ) from error

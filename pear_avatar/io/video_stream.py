@@ -13,8 +13,15 @@ import numpy as np
 
 from pear_avatar.errors import MediaError
 
-__all__ = ["Timeline", "decode", "frame_number", "open_container", "picture_stream",
-           "scan_timeline", "seek_groups"]  # fmt: skip
+__all__ = [
+    "Timeline",
+    "decode",
+    "frame_number",
+    "open_container",
+    "picture_stream",
+    "scan_timeline",
+    "seek_groups",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -187,9 +194,11 @@ class _Deinterlacer:
     def __init__(self, stream: Any, frame: Any) -> None:
         self._graph = av.filter.Graph()
         source = self._graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format,
+            width=frame.width,
+            height=frame.height,
+            format=frame.format,
             time_base=stream.time_base,
-        )  # fmt: skip
+        )
         filter_ = self._graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
         sink = self._graph.add("buffersink")
         source.link_to(filter_)

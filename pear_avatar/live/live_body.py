@@ -153,14 +153,14 @@ class LiveReader:
         betas = self._shape(found)
         rest = self._lifter.body.shape(betas).joints
         return LiveBody(
-            time,
-            arrived,
-            replace(params, rotations=fingers, betas=betas),
-            self._actions(found.actions[0]),
-            found.actions[0],
-            self._legs,
-            rest[0],
-            float(leg_length(rest)),
+            time=time,
+            arrived=arrived,
+            params=replace(params, rotations=fingers, betas=betas),
+            actions=self._actions(found.actions[0]),
+            raw_actions=found.actions[0],
+            legs=self._legs,
+            rest_pelvis=rest[0],
+            leg_length=float(leg_length(rest)),
         )
 
     def calibrate(self, bodies: Sequence[LiveBody]) -> None:

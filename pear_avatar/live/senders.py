@@ -120,10 +120,13 @@ class VmcSender(_Udp):
         pelvis = pose.params.transl + pose.rest_joints[0]
         self.send_all(
             vmc_packets(
-                pose.params.rotations, pose.rest_joints, pelvis, time=pose.time,
+                pose.params.rotations,
+                pose.rest_joints,
+                pelvis,
+                time=pose.time,
                 actions=pose.actions,
             )
-        )  # fmt: skip
+        )
 
 
 class WebSocketSender:
@@ -144,7 +147,7 @@ class WebSocketSender:
         self._clients: set[Any] = set()
         self._lock = threading.Lock()
         try:
-            self._server = serve(self._serve, "127.0.0.1", port)
+            self._server = serve(self._serve, host="127.0.0.1", port=port)
         except OSError as error:
             raise PearError(f"port {port} cannot be used ({error}): choose another") from error
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

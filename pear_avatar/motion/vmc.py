@@ -23,21 +23,38 @@ from pear_avatar.motion.osc import OscValue, osc_bundles, osc_message
 __all__ = ["UNITY_BONES", "preset_weights", "vmc_packets"]
 
 _FINGER_BONES = {
-    "thumb": "Thumb", "index": "Index", "middle": "Middle", "ring": "Ring", "pinky": "Little",
-}  # fmt: skip
+    "thumb": "Thumb",
+    "index": "Index",
+    "middle": "Middle",
+    "ring": "Ring",
+    "pinky": "Little",
+}
 _PHALANGES = ("Proximal", "Intermediate", "Distal")
+_ORIGIN, _NO_TURN = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)
 
 
 def _unity_bones() -> dict[str, str]:
     bones = {
-        "pelvis": "Hips", "spine1": "Spine", "spine2": "Chest", "spine3": "UpperChest",
-        "neck": "Neck", "head": "Head", "jaw": "Jaw", "left_eye": "LeftEye",
+        "pelvis": "Hips",
+        "spine1": "Spine",
+        "spine2": "Chest",
+        "spine3": "UpperChest",
+        "neck": "Neck",
+        "head": "Head",
+        "jaw": "Jaw",
+        "left_eye": "LeftEye",
         "right_eye": "RightEye",
-    }  # fmt: skip
+    }
     limbs = {
-        "hip": "UpperLeg", "knee": "LowerLeg", "ankle": "Foot", "foot": "Toes",
-        "collar": "Shoulder", "shoulder": "UpperArm", "elbow": "LowerArm", "wrist": "Hand",
-    }  # fmt: skip
+        "hip": "UpperLeg",
+        "knee": "LowerLeg",
+        "ankle": "Foot",
+        "foot": "Toes",
+        "collar": "Shoulder",
+        "shoulder": "UpperArm",
+        "elbow": "LowerArm",
+        "wrist": "Hand",
+    }
     for side in ("left", "right"):
         bones |= {f"{side}_{ours}": f"{side.title()}{unity}" for ours, unity in limbs.items()}
         for finger, name in _FINGER_BONES.items():
@@ -99,7 +116,7 @@ def vmc_packets(
     messages = [
         osc_message("/VMC/Ext/OK", 1),
         osc_message("/VMC/Ext/T", float(time)),
-        osc_message("/VMC/Ext/Root/Pos", "root", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+        osc_message("/VMC/Ext/Root/Pos", "root", *_ORIGIN, *_NO_TURN),
     ]
     for joint, bone in UNITY_BONES.items():
         k = JOINT_INDEX[joint]

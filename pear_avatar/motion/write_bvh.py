@@ -97,7 +97,7 @@ def euler_angles(rotations: np.ndarray, order: EulerOrder) -> np.ndarray:
     for n in range(len(out)):
         before = out[n - 1] if n else np.zeros_like(out[0])
         if locked[n].any():
-            _unlock(out[n], before, locked[n], R[n], (j, k), sign)
+            _unlock(out[n], before, locked[n], R[n], (j, k), sign=sign)
         out[n] = _nearest(out[n], before)
     return out
 
@@ -108,6 +108,7 @@ def _unlock(
     locked: np.ndarray,
     R: np.ndarray,
     axes: tuple[int, int],
+    *,
     sign: float,
 ) -> None:
     """Where the outer axes coincide, keep the last angle and put the rest into the first."""

@@ -72,7 +72,9 @@ def detect_clip(
     Raises:
         MediaError: the file cannot be used, or shows no person, or not the wanted one.
     """
-    context = _context(video_path, cache_dir, max_frames, max_side, progress, detectors, person)
+    context = _context(
+        video_path, cache_dir, max_frames, max_side, progress, detectors=detectors, person=person
+    )
     cached = _load_result(context.store)
     if cached is not None:
         return cached
@@ -97,7 +99,9 @@ def detect_landmarks(
     person: PersonChoice | None = None,
 ) -> ClipDetections:
     """As :func:`detect_clip` without the masks, which take about half of its time."""
-    context = _context(video_path, cache_dir, max_frames, max_side, progress, detectors, person)
+    context = _context(
+        video_path, cache_dir, max_frames, max_side, progress, detectors=detectors, person=person
+    )
     cached = _load_result(context.store)
     if cached is not None:
         return cached[0]
@@ -113,6 +117,7 @@ def _context(
     max_frames: int | None,
     max_side: int | None,
     progress: Progress | None,
+    *,
     detectors: Detectors | None,
     person: PersonChoice | None,
 ) -> PassContext:

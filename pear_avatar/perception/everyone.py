@@ -131,10 +131,14 @@ class FollowedPeople:
     def clip_of(self, identity: int) -> tuple[RawClip, np.ndarray]:
         """The detections of one person, and (N,) bool frames that show only other people."""
         absent = RawFrame(
-            0, 0.0, FrameDetection(), np.zeros(NUM_COLOR_BINS, np.float32),
-            PackedMask.pack(np.zeros((self.height, self.width), np.uint8)),
-            self.width, self.height,
-        )  # fmt: skip
+            frame_index=0,
+            time=0.0,
+            detection=FrameDetection(),
+            colors=np.zeros(NUM_COLOR_BINS, np.float32),
+            mask=PackedMask.pack(np.zeros((self.height, self.width), np.uint8)),
+            width=self.width,
+            height=self.height,
+        )
         frames = [
             row.get(identity, replace(absent, frame_index=int(k), time=float(t)))
             for row, k, t in zip(self.rows, self.index, self.time, strict=True)

@@ -20,9 +20,12 @@ from pear_avatar.perception.detectors.mediapipe import (
 __all__ = ["GatedDetector"]
 
 _OUTPUTS = (
-    "pose_landmarks", "pose_world_landmarks", "left_hand_landmarks", "right_hand_landmarks",
+    "pose_landmarks",
+    "pose_world_landmarks",
+    "left_hand_landmarks",
+    "right_hand_landmarks",
     "face_landmarks",
-)  # fmt: skip
+)
 _SIDE_INPUTS = {
     "model_complexity": 1,
     "smooth_landmarks": False,

@@ -185,7 +185,7 @@ def _status_bar(detections: ClipDetections, i: int, width: int, height: int) -> 
     number = f"{int(detections.frame_index[i])}  {detections.time[i]:.2f} s"
     if x - draw.textlength(number, font) > 0.42 * width:
         draw.text((x, middle), number, _DIM, font, anchor="rm")
-    _draw_timeline(draw, detections.trusted, i, width, bar_height, text_size)
+    _draw_timeline(draw, detections.trusted, i, width, bar_height, size=text_size)
     return np.asarray(bar)
 
 
@@ -200,7 +200,13 @@ def _parts(detections: ClipDetections, i: int) -> list[tuple[str, bool]]:
 
 
 def _draw_timeline(
-    draw: ImageDraw.ImageDraw, trusted: np.ndarray, i: int, width: int, bar_height: int, size: int
+    draw: ImageDraw.ImageDraw,
+    trusted: np.ndarray,
+    i: int,
+    width: int,
+    bar_height: int,
+    *,
+    size: int,
 ) -> None:
     top, bottom = bar_height - round(0.8 * size), bar_height - round(0.35 * size)
     left, right = size // 2, width - size // 2

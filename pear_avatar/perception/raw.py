@@ -117,7 +117,15 @@ def raw_frame(index: int, time: float, rgb: np.ndarray, detection: FrameDetectio
         mask = np.zeros(rgb.shape[:2], np.uint8)
     height, width = rgb.shape[:2]
     colors, packed = color_histogram(rgb, mask, detection.pose), PackedMask.pack(mask)
-    return RawFrame(index, time, detection, colors, packed, width, height)
+    return RawFrame(
+        frame_index=index,
+        time=time,
+        detection=detection,
+        colors=colors,
+        mask=packed,
+        width=width,
+        height=height,
+    )
 
 
 def stack_frames(frames: list[RawFrame]) -> RawClip:

@@ -119,7 +119,19 @@ class RefreshingDetector:
         colors = np.zeros(NUM_COLOR_BINS, np.float32)
         blank = PackedMask.pack(np.zeros(rgb.shape[:2], np.uint8))
         height, width = rgb.shape[:2]
-        raw = stack_frames([RawFrame(index, time, whole, colors, blank, width, height)])
+        raw = stack_frames(
+            [
+                RawFrame(
+                    frame_index=index,
+                    time=time,
+                    detection=whole,
+                    colors=colors,
+                    mask=blank,
+                    width=width,
+                    height=height,
+                )
+            ]
+        )
         return judged_detections(JudgedClip(raw))
 
     def _due(self, rgb: np.ndarray) -> tuple[bool, bool]:

@@ -161,15 +161,15 @@ class Recoverer:
             box = turn_boxes_back(detections.box_xyxy[i], turns, given.width, given.height)
             people.append(
                 RecoveredPerson(
-                    params,
-                    _proportions_at(found.proportions, i),
-                    camera,
-                    box,
-                    float(confidence[i]),
-                    str(detections.reason[i]),
-                    i,
-                    seen[i].detections,
-                    turns,
+                    params=params,
+                    proportions=_proportions_at(found.proportions, i),
+                    camera=camera,
+                    box_xyxy=box,
+                    confidence=float(confidence[i]),
+                    reason=str(detections.reason[i]),
+                    identity=i,
+                    detections=seen[i].detections,
+                    quarter_turns=turns,
                 )
             )
         return RecoveredPeople(tuple(people), given.width, given.height)

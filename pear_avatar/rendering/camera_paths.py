@@ -44,7 +44,12 @@ def fixed_path(
     _check(points, 3)
     everything = points.reshape(1, -1, 3)
     camera = _frame_camera(
-        everything, _middle(everything), points.new_tensor([azimuth]), elevation, width, height
+        everything,
+        _middle(everything),
+        points.new_tensor([azimuth]),
+        elevation,
+        width,
+        height=height,
     )
     count = points.shape[0]
     return Camera(
@@ -76,7 +81,7 @@ def orbit_path(
     _check(points, 3)
     centers = _smooth(_middle(points))
     azimuth = _circle(points, start_azimuth, turns)
-    return _frame_camera(points, centers, azimuth, elevation, width, height)
+    return _frame_camera(points, centers, azimuth, elevation, width, height=height)
 
 
 def turntable_path(
@@ -105,7 +110,7 @@ def turntable_path(
         raise PearError(f"a turntable needs at least 1 frame, got {num_frames}")
     still = points.expand(num_frames, *points.shape)
     azimuth = _circle(still, start_azimuth, turns)
-    return _frame_camera(still, _middle(still), azimuth, elevation, width, height)
+    return _frame_camera(still, _middle(still), azimuth, elevation, width, height=height)
 
 
 def resized_path(camera: Camera, width: int, height: int) -> Camera:
@@ -116,7 +121,7 @@ def resized_path(camera: Camera, width: int, height: int) -> Camera:
     scale = min(width / camera.width, height / camera.height)
     offset_x = (camera.width - width / scale) / 2
     offset_y = (camera.height - height / scale) / 2
-    return crop_camera(camera, scale, offset_x, offset_y, width, height)
+    return crop_camera(camera, scale, offset_x, offset_y, width, height=height)
 
 
 def _check(points: Tensor, dims: int) -> None:
@@ -152,7 +157,7 @@ def _smooth(centers: Tensor) -> Tensor:
 
 
 def _frame_camera(
-    points: Tensor, centers: Tensor, azimuth: Tensor, elevation: float, width: int, height: int
+    points: Tensor, centers: Tensor, azimuth: Tensor, elevation: float, width: int, *, height: int
 ) -> Camera:
     """Cameras (N,) at ``azimuth`` (N,) aimed at ``centers`` (N, 3).
 

@@ -44,8 +44,10 @@ def _draw_outline(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 _SPLIT_LABELS = {
-    Split.FITTED: "fitted", Split.HELD_OUT: "held out", Split.UNSEEN: "unseen tail",
-}  # fmt: skip
+    Split.FITTED: "fitted",
+    Split.HELD_OUT: "held out",
+    Split.UNSEEN: "unseen tail",
+}
 
 
 def report_images(

@@ -21,8 +21,8 @@ def rasterise(
     scales: Tensor,
     opacities: Tensor,
     colors: Tensor,
-    camera: Camera,
     *,
+    camera: Camera,
     background: Tensor | None = None,
     backend: BackendName = "auto",
     eps2d: float = 0.3,
@@ -67,14 +67,14 @@ def rasterise(
     if not eps2d >= 0:
         raise ValueError(f"eps2d must not be negative, got {eps2d}")
     view = View(
-        camera.K.reshape(-1, 3, 3),
-        camera.T_camera_world.reshape(-1, 4, 4),
-        camera.width,
-        camera.height,
-        background,
-        eps2d,
-        near,
-        far,
+        K=camera.K.reshape(-1, 3, 3),
+        T_camera_world=camera.T_camera_world.reshape(-1, 4, 4),
+        width=camera.width,
+        height=camera.height,
+        background=background,
+        eps2d=eps2d,
+        near=near,
+        far=far,
     )
     draw = _backend(backend, means)
     color, alpha, depth = draw(splats, view)

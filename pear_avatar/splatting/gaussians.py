@@ -60,7 +60,7 @@ class Gaussians:
             self.log_scales.exp(),
             self.logit_opacities.sigmoid(),
             self.colors,
-            camera,
+            camera=camera,
             background=background,
             backend=backend,
         )

@@ -93,7 +93,7 @@ class _L1Ssim(torch.autograd.Function):
     """The kernel makes loss and gradient in one go, so the backward pass only scales."""
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917  (torch passes them by position)
         ctx: Any,
         x: Tensor,
         y: Tensor,

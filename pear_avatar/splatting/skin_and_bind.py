@@ -81,14 +81,14 @@ class SkinnedSplats:
         offsets = torch.cat((counts.new_zeros(1), counts.cumsum(0)))
         weights = barycentric.detach().to(torch.float32).contiguous()
         return cls(
-            skin_joints.to(torch.int32).contiguous(),
-            skin_weights.detach().to(torch.float32).contiguous(),
-            face_vertices.to(torch.int32).contiguous(),
-            weights,
-            num_joints,
-            offsets.to(torch.int32),
-            (by_vertex // 3).to(torch.int32),
-            weights.flatten()[by_vertex].contiguous(),
+            skin_joints=skin_joints.to(torch.int32).contiguous(),
+            skin_weights=skin_weights.detach().to(torch.float32).contiguous(),
+            face_vertices=face_vertices.to(torch.int32).contiguous(),
+            barycentric=weights,
+            num_joints=num_joints,
+            incident_offsets=offsets.to(torch.int32),
+            incident_splats=(by_vertex // 3).to(torch.int32),
+            incident_weights=weights.flatten()[by_vertex].contiguous(),
         )
 
     @property
@@ -190,7 +190,7 @@ class _SkinAndBind(torch.autograd.Function):
     """(skinned, v_rest, joint_transforms, offsets, local_quats), all float32 and contiguous."""
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917  (torch passes them by position)
         ctx: Any,
         skinned: SkinnedSplats,
         v_rest: Tensor,
@@ -202,10 +202,19 @@ class _SkinAndBind(torch.autograd.Function):
         means = torch.empty_like(offsets)
         quats, frame_quats = torch.empty_like(local_quats), torch.empty_like(local_quats)
         tensors = (
-            skinned.skin_joints, skinned.skin_weights, v_rest, transforms,
-            skinned.face_vertices, skinned.barycentric, offsets, local_quats,
-            vertices, means, quats, frame_quats,
-        )  # fmt: skip
+            skinned.skin_joints,
+            skinned.skin_weights,
+            v_rest,
+            transforms,
+            skinned.face_vertices,
+            skinned.barycentric,
+            offsets,
+            local_quats,
+            vertices,
+            means,
+            quats,
+            frame_quats,
+        )
         _native.check(
             _native.library().pear_skin_forward(*_sizes(skinned), *(t.data_ptr() for t in tensors))
         )
@@ -231,10 +240,17 @@ class _SkinAndBind(torch.autograd.Function):
             v_rest.new_empty(skinned.num_splats, 4),
         )
         tensors = (
-            skinned.skin_joints, skinned.skin_weights, v_rest, transforms, frame_quats,
-            skinned.incident_offsets, skinned.incident_splats, skinned.incident_weights,
-            *incoming, *grads,
-        )  # fmt: skip
+            skinned.skin_joints,
+            skinned.skin_weights,
+            v_rest,
+            transforms,
+            frame_quats,
+            skinned.incident_offsets,
+            skinned.incident_splats,
+            skinned.incident_weights,
+            *incoming,
+            *grads,
+        )
         _native.check(
             _native.library().pear_skin_backward(
                 *_sizes(skinned), *(None if t is None else t.data_ptr() for t in tensors)

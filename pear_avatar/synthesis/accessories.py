@@ -103,13 +103,24 @@ def hat(skin: Skin, kind: str) -> list[Piece]:
     if kind == "beanie":
         amount = amount + 0.02 * smoothstep(0.08, 0.12, at[:, 1]) * (at[:, 2] < -0.04)
     rest = lift(
-        piece.carry(skin.rest), piece.carry(skin.normals), piece.faces,
-        amount.astype(np.float32), 30,
-    )  # fmt: skip
+        piece.carry(skin.rest),
+        piece.carry(skin.normals),
+        piece.faces,
+        amount.astype(np.float32),
+        30,
+    )
     pieces = [
-        Piece(rest, _rigid(rest), piece.faces, Material.HAT, True, piece.carry(template), inset,
-              own[piece.source_face])
-    ]  # fmt: skip
+        Piece(
+            rest=rest,
+            weights=_rigid(rest),
+            faces=piece.faces,
+            material=Material.HAT,
+            two_sided=True,
+            paint_xyz=piece.carry(template),
+            paint_inset=inset,
+            body_face=own[piece.source_face],
+        )
+    ]
     if kind in ("cap", "brim"):
         pieces.append(_brim(rest[inset < 1e-4], kind))
     return pieces
@@ -151,6 +162,14 @@ def gloves(skin: Skin) -> list[Piece]:
     amount = (0.0022 + 0.004 * (1 - smoothstep(0.0, 0.04, inset))).astype(np.float32)
     rest = piece.carry(skin.rest) + piece.carry(skin.normals) * amount[:, None]
     return [
-        Piece(rest, piece.carry(skin.weights), piece.faces, Material.GLOVE, True,
-              piece.carry(skin.template), inset, own[piece.source_face])
-    ]  # fmt: skip
+        Piece(
+            rest=rest,
+            weights=piece.carry(skin.weights),
+            faces=piece.faces,
+            material=Material.GLOVE,
+            two_sided=True,
+            paint_xyz=piece.carry(skin.template),
+            paint_inset=inset,
+            body_face=own[piece.source_face],
+        )
+    ]

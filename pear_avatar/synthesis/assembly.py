@@ -51,8 +51,9 @@ class Assembly:
         pieces = self.pieces
         starts = np.cumsum([0, *(len(p.rest) for p in pieces)])
         own = [np.full(len(p.faces), -1) if p.body_face is None else p.body_face for p in pieces]
-        loose = [np.arange(a, a + len(p.rest)) for a, p in zip(starts, pieces, strict=False)
-                 if p.loose]  # fmt: skip
+        loose = [
+            np.arange(a, a + len(p.rest)) for a, p in zip(starts, pieces, strict=False) if p.loose
+        ]
         return {
             "rest": np.concatenate([p.rest for p in pieces]).astype(np.float32),
             "weights": np.concatenate([p.weights for p in pieces]).astype(np.float32),

@@ -54,8 +54,11 @@ def skin(
     color = mix(color, 0.35 * hands + 0.3 * (y < marks["left_ankle"][1]), ruddy)
     spots = noise.value(u * 260, v * 260)
     sunny = (y > marks["spine3"][1]) | hands
-    color = mix(color, 0.55 * who.freckles * np.clip((spots - 0.80) / 0.1, 0, 1) * sunny,
-                tone * [0.72, 0.58, 0.48])  # fmt: skip
+    color = mix(
+        color,
+        0.55 * who.freckles * np.clip((spots - 0.80) / 0.1, 0, 1) * sunny,
+        tone * [0.72, 0.58, 0.48],
+    )
     old = np.clip((who.age - 45) / 35, 0, 1)
     patches = noise.value(u * 70 + 31, v * 70)
     color = mix(color, 0.35 * old * np.clip((patches - 0.84) / 0.06, 0, 1) * sunny, tone * 0.72)
@@ -93,13 +96,14 @@ def _head(
         local = mix(local, 0.75 * who.makeup * np.clip(lips / 0.002 + 0.4, 0, 1), red)
         for lid in _LIDS:
             line = line_distance(flat, marks.face[list(lid), :2] + [0, 0.003])
-            local = mix(local, 0.5 * who.makeup * np.exp(-((line / 0.004) ** 2)),
-                        tone * [0.5, 0.42, 0.5])  # fmt: skip
+            local = mix(
+                local, 0.5 * who.makeup * np.exp(-((line / 0.004) ** 2)), tone * [0.5, 0.42, 0.5]
+            )
     if who.sex == "male":
         for arc in _BROW_ARCS:
             line = line_distance(flat, marks.face[list(arc), :2] - [0, 0.003])
             local = mix(local, 0.55 * np.exp(-((line / 0.0045) ** 2)), brow)
-    local = _aged(marks, who, noise, flat, tone, local)
+    local = _aged(marks, who, noise, flat, tone, color=local)
     color[front] = local
     if who.beard != "none":
         color = _stubble(marks, who, noise, p, color)
@@ -138,9 +142,14 @@ def _stubble(
 
 
 def _aged(
-    marks: Landmarks, who: Attributes, noise: ValueNoise, flat: np.ndarray, tone: np.ndarray,
+    marks: Landmarks,
+    who: Attributes,
+    noise: ValueNoise,
+    flat: np.ndarray,
+    tone: np.ndarray,
+    *,
     color: np.ndarray,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Folds beside the mouth, lines on the forehead and beside the eyes, bags below them."""
     old = float(np.clip((who.age - 28) / 45, 0.05, 1))
     dark, face = tone * np.array([0.68, 0.56, 0.52], np.float32), marks.face[:, :2]
@@ -167,8 +176,9 @@ def _aged(
     return color
 
 
-def hair(color_of_hair: Color, gray: float, noise: ValueNoise, p: np.ndarray,
-         inset: np.ndarray) -> np.ndarray:  # fmt: skip
+def hair(
+    color_of_hair: Color, gray: float, noise: ValueNoise, p: np.ndarray, inset: np.ndarray
+) -> np.ndarray:
     """Strands; ``p`` is metres across them, along them, and the clump (about -1 to 1)."""
     base = np.asarray(color_of_hair, np.float32)
     fine = noise.fractal(p[:, 0] * 900, p[:, 1] * 14, 2) - 0.5

@@ -72,7 +72,17 @@ def draw_scene(scene: Scene, seed: int, samples: int = 2) -> Drawn:
     canvas = Canvas.empty(view.width, view.height)
     steps = max(len(moved) for *_, moved in things) or 1
     for step in range(steps):
-        _expose(things, meshes, step, 1.0 / steps, scene, light, canvas, first, samples)
+        _expose(
+            things,
+            meshes,
+            step,
+            1.0 / steps,
+            scene,
+            light=light,
+            canvas=canvas,
+            first=first,
+            samples=samples,
+        )
     linear = canvas.rgb + (1 - canvas.alpha[..., None]) * _behind(scene, light)
     normals = _normals(things, meshes, truth, first, view)
     return Drawn(_lens(linear, scene, seed), truth.ids, truth.depth, first, normals)
@@ -84,6 +94,7 @@ def _expose(
     step: int,
     share: float,
     scene: Scene,
+    *,
     light: Light,
     canvas: Canvas,
     first: np.ndarray,

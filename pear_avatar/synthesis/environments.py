@@ -101,7 +101,15 @@ def _outdoors(rng: np.random.Generator, noise: ValueNoise, panorama: np.ndarray)
     sh = irradiance_sh(panorama)
     sh *= rng.uniform(0.35, 0.6) / max(float(sh[0].mean()) * 0.282095, 1e-4)
     light = Light(sh, sun, (strength * warm).astype(np.float32), softness=rng.uniform(0.7, 2.0))
-    backdrop = Backdrop(0.0, None, panorama, ground, ground, rng.uniform(1.0, 4.0), 1.0)
+    backdrop = Backdrop(
+        floor=0.0,
+        room=None,
+        panorama=panorama,
+        ground=ground,
+        wall=ground,
+        ground_scale=rng.uniform(1.0, 4.0),
+        wall_scale=1.0,
+    )
     return Environment(backdrop, light)
 
 
@@ -122,14 +130,19 @@ def _sky(rng: np.random.Generator, noise: ValueNoise) -> np.ndarray:
     sky = sky * (1 - cover) + gray * cover
     picture = np.where(up[..., None] > 0, sky, 0.25 * rim)
     for layer in range(int(rng.integers(1, 4))):
-        picture = _skyline(picture, lon, up, rng, noise, layer)
+        picture = _skyline(picture, lon, up, rng, noise, layer=layer)
     return picture.astype(np.float32)
 
 
 def _skyline(
-    picture: np.ndarray, lon: np.ndarray, up: np.ndarray, rng: np.random.Generator,
-    noise: ValueNoise, layer: int,
-) -> np.ndarray:  # fmt: skip
+    picture: np.ndarray,
+    lon: np.ndarray,
+    up: np.ndarray,
+    rng: np.random.Generator,
+    noise: ValueNoise,
+    *,
+    layer: int,
+) -> np.ndarray:
     """One row of houses or trees before the horizon."""
     at = (lon + np.pi) * 6 + 19 * layer
     if rng.random() < 0.5:  # houses
@@ -159,8 +172,9 @@ def _ground_texture(rng: np.random.Generator, noise: ValueNoise) -> np.ndarray:
     color = base * (0.75 + 0.3 * grain + 0.25 * coarse)[..., None]
     if kind == 0:
         n = int(rng.integers(2, 9))
-        edge = np.minimum(np.minimum((x * n) % 1, 1 - (x * n) % 1),
-                          np.minimum((y * n) % 1, 1 - (y * n) % 1))  # fmt: skip
+        edge = np.minimum(
+            np.minimum((x * n) % 1, 1 - (x * n) % 1), np.minimum((y * n) % 1, 1 - (y * n) % 1)
+        )
         color = color * (0.6 + 0.4 * np.clip(edge / 0.05, 0, 1))[..., None]
     elif kind == 4:
         n = int(rng.integers(4, 12))
@@ -240,5 +254,13 @@ def _room(rng: np.random.Generator, noise: ValueNoise) -> Environment:
     lamp = (rng.uniform(0.05, 0.6) * tone).astype(np.float32)
     light = Light(sh, side, lamp, softness=rng.uniform(1.5, 3.5))
     room = (-wide, wide, -deep, deep, tall)
-    backdrop = Backdrop(0.0, room, None, ground, wall, rng.uniform(0.8, 2.5), rng.uniform(1.2, 3.5))
+    backdrop = Backdrop(
+        floor=0.0,
+        room=room,
+        panorama=None,
+        ground=ground,
+        wall=wall,
+        ground_scale=rng.uniform(0.8, 2.5),
+        wall_scale=rng.uniform(1.2, 3.5),
+    )
     return Environment(backdrop, light)

@@ -87,7 +87,7 @@ def _torso(marks: Landmarks, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def top(
-    marks: Landmarks, kind: str, cloth: Cloth, seed: int, p: np.ndarray, inset: np.ndarray
+    marks: Landmarks, kind: str, cloth: Cloth, p: np.ndarray, inset: np.ndarray, *, seed: int
 ) -> np.ndarray:
     """A T-shirt, shirt, jumper or vest at template places (M, 3)."""
     noise = ValueNoise(seed)
@@ -125,7 +125,7 @@ def _buttons(
 
 
 def outer(
-    marks: Landmarks, kind: str, cloth: Cloth, seed: int, p: np.ndarray, inset: np.ndarray
+    marks: Landmarks, kind: str, cloth: Cloth, p: np.ndarray, inset: np.ndarray, *, seed: int
 ) -> np.ndarray:
     """A jacket, coat or hoodie at template places (M, 3)."""
     noise = ValueNoise(seed + 1)
@@ -149,8 +149,11 @@ def outer(
         edge = band(lapel, 0.0016, 0.002) * front * (y > marks["spine2"][1])
         color = mix(color, 0.6 * edge, base * 0.45)
         button = np.hypot(p[:, 0] - 0.055, (y - low + 0.02) % 0.11 - 0.055)
-        color = mix(color, band(button, 0.008, 0.002) * front * (y < marks["spine3"][1]),
-                    np.asarray(cloth.accent) * 0.7)  # fmt: skip
+        color = mix(
+            color,
+            band(button, 0.008, 0.002) * front * (y < marks["spine3"][1]),
+            np.asarray(cloth.accent) * 0.7,
+        )
     cuff = on_sleeve & (inset < 0.03)
     color = mix(color, 0.35 * cuff, base * 0.6)
     color = mix(color, 0.4 * band(inset - 0.02, 0.0012, 0.002), base * 0.5)
@@ -159,7 +162,7 @@ def outer(
 
 
 def bottom(
-    marks: Landmarks, kind: str, cloth: Cloth, seed: int, p: np.ndarray, inset: np.ndarray
+    marks: Landmarks, kind: str, cloth: Cloth, p: np.ndarray, inset: np.ndarray, *, seed: int
 ) -> np.ndarray:
     """Trousers, jeans or shorts at template places (M, 3)."""
     hip, knee = marks["left_hip"], marks["left_knee"]
@@ -178,8 +181,12 @@ def bottom(
         color = mix(color, 0.25 * crease * (p[:, 1] < hip[1] - 0.1), base * 1.4)
     seam = band(leg * 0.08, 0.0012, 0.002) * (np.abs(p[:, 0]) > hip[0])
     color = mix(color, 0.6 * seam, base * 0.55)
-    pocket = (np.abs(p[:, 1] - hip[1] + 0.0 - 1.2 * (0.15 - np.abs(p[:, 0]))) < 0.004) & (
-        np.abs(p[:, 0]) > 0.09) & (p[:, 2] > 0) & (p[:, 1] > hip[1] - 0.02)  # fmt: skip
+    pocket = (
+        (np.abs(p[:, 1] - hip[1] + 0.0 - 1.2 * (0.15 - np.abs(p[:, 0]))) < 0.004)
+        & (np.abs(p[:, 0]) > 0.09)
+        & (p[:, 2] > 0)
+        & (p[:, 1] > hip[1] - 0.02)
+    )
     color = mix(color, 0.6 * pocket, base * 0.5)
     return _worn(color, p + np.float32(0.3), seed + 2, 0.08)
 
@@ -214,8 +221,9 @@ def shoe(color_of_upper: Color, kind: str, p: np.ndarray, inset: np.ndarray) -> 
     color = mix(color, 0.9 * laces * laced, ink)
     if kind == "trainers":
         flash = band(p[:, 1] - 0.05 - 0.15 * (p[:, 2] - 0.5 * length), 0.006, 0.002)
-        color = mix(color, 0.8 * flash * (np.abs(p[:, 0]) > 0.02) * (p[:, 2] < 0.6 * length),
-                    1 - 0.8 * base)  # fmt: skip
+        color = mix(
+            color, 0.8 * flash * (np.abs(p[:, 0]) > 0.02) * (p[:, 2] < 0.6 * length), 1 - 0.8 * base
+        )
     color = mix(color, np.clip((0.024 - p[:, 1]) / 0.003, 0, 1), sole)
     return mix(color, band(p[:, 1] - 0.026, 0.001, 0.002), base * 0.5)
 

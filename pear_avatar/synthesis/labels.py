@@ -19,9 +19,13 @@ from pear_avatar.synthesis.scenes import Scene, Standing
 FORMAT = "pear-avatar-synth-1"
 #: Landmark sets that follow the 55 joints in the point arrays, in this order.
 SETS = (
-    "coco17", "wholebody133", "mediapipe_pose", "mediapipe_face", "mediapipe_left_hand",
+    "coco17",
+    "wholebody133",
+    "mediapipe_pose",
+    "mediapipe_face",
+    "mediapipe_left_hand",
     "mediapipe_right_hand",
-)  # fmt: skip
+)
 #: Metres below the seen surface at which a joint still counts as seen, by its part.
 _DEPTH_OF = {"head": 0.13, "torso": 0.19, "thigh": 0.14, "foot": 0.09, "hand": 0.035}
 _LIMB_DEPTH = 0.085

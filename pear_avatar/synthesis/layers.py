@@ -167,7 +167,7 @@ def layer(
         amount = leg_ease(marks, template, cut)
     else:
         amount = top_ease(marks, template, cut)
-    return lifted(skin, material, piece, own, amount, inset, steps)
+    return lifted(skin, material, piece, own, amount, inset=inset, steps=steps)
 
 
 def lifted(
@@ -176,6 +176,7 @@ def lifted(
     piece: CutMesh,
     source: np.ndarray,
     amount: np.ndarray,
+    *,
     inset: np.ndarray,
     steps: int,
 ) -> Piece:

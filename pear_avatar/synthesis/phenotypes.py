@@ -51,8 +51,12 @@ def quadratic(values: np.ndarray) -> np.ndarray:
     anny blends between a lean, an average and a heavy body (and likewise for muscle, height and
     age), so those values also come as their part beyond the middle.
     """
-    bends = [(NAMES.index("weight"), 0.5), (NAMES.index("muscle"), 0.5),
-             (NAMES.index("height"), 0.5), (NAMES.index("age"), 2 / 3)]  # fmt: skip
+    bends = [
+        (NAMES.index("weight"), 0.5),
+        (NAMES.index("muscle"), 0.5),
+        (NAMES.index("height"), 0.5),
+        (NAMES.index("age"), 2 / 3),
+    ]
     bent = np.stack([np.maximum(values[:, i] - middle, 0) for i, middle in bends], 1)
     values = np.concatenate([values, bent], axis=1)
     first, second = np.triu_indices(values.shape[1])

@@ -37,8 +37,11 @@ _FRAMES_PER_SECOND = 15.0
 _FINGERS = ("index", "middle", "ring", "pinky")
 #: Radians of a full curl at the three joints of a finger, about z.
 _CURL = (1.2, 1.5, 0.9)
-_UPPER = [JOINT_INDEX[n] for n in JOINT_NAMES[:22] if not any(
-    part in n for part in ("pelvis", "hip", "knee", "ankle", "foot"))]  # fmt: skip
+_UPPER = [
+    JOINT_INDEX[n]
+    for n in JOINT_NAMES[:22]
+    if not any(part in n for part in ("pelvis", "hip", "knee", "ankle", "foot"))
+]
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,15 @@ def _physics_humanoid(path: Path) -> CaptureMotion | None:
     positions[:, 0] = root
     ends: list[np.ndarray | None] = [None] * len(names)
     return CaptureMotion(
-        tuple(names), tuple(parents), offsets, tuple(ends), quat_wxyz_to_matrix(wxyz).numpy(),
-        positions, 1.0 / fps, path.name,
-    )  # fmt: skip
+        names=tuple(names),
+        parents=tuple(parents),
+        offsets=offsets,
+        end_offsets=tuple(ends),
+        rotations=quat_wxyz_to_matrix(wxyz).numpy(),
+        positions=positions,
+        frame_time=1.0 / fps,
+        source=path.name,
+    )
 
 
 def upright(rotations: Tensor) -> Tensor:

@@ -94,7 +94,13 @@ def draw_poses(body: BodyModel, sampler: PoseSampler, count: int) -> Poses:
 
 
 def stand(
-    figure: Figure, poses: Poses, row: int, place: np.ndarray, yaw: float, sway: np.ndarray | None
+    figure: Figure,
+    poses: Poses,
+    row: int,
+    place: np.ndarray,
+    yaw: float,
+    *,
+    sway: np.ndarray | None,
 ) -> Standing:
     """Put a figure on the floor.
 
@@ -123,9 +129,15 @@ def stand(
             again = figure.pose(figure.shaped.pose(bent).rest_to_posed, expression)
             moved.append(again + transl)
     return Standing(
-        figure, rotations, transl, expression, poses.actions[row].numpy(), posed,
-        vertices + transl, tuple(moved),
-    )  # fmt: skip
+        figure=figure,
+        rotations=rotations,
+        transl=transl,
+        expression=expression,
+        actions=poses.actions[row].numpy(),
+        posed=posed,
+        vertices=vertices + transl,
+        moved=tuple(moved),
+    )
 
 
 @dataclass(frozen=True)
@@ -156,11 +168,11 @@ def sample_scene(cast: Cast, number: int, rng: np.random.Generator) -> Scene:
     figure = cast.figures[number % len(cast.figures)]
     held = str(rng.choice(("none", "left", "right"), p=(0.8, 0.1, 0.1)))
     poses = _gripping(cast.poses, first, held) if held != "none" else cast.poses
-    main = stand(figure, poses, first, np.zeros(2), 0.0, None)
+    main = stand(figure, poses, first, np.zeros(2), 0.0, sway=None)
     view = sample_view(main.posed.joints.numpy(), rng, cast.size)
     # The camera went somewhere at random: turn the person towards it, by so much.
     to_eye = np.arctan2(view.eye[0], view.eye[2])
-    main = stand(figure, poses, first, np.zeros(2), to_eye + yaw, _sway(rng))
+    main = stand(figure, poses, first, np.zeros(2), to_eye + yaw, sway=_sway(rng))
     people = [main, *_others(cast, first, number, to_eye, rng)]
     props = [_held(main, held, rng)] if held != "none" else []
     props += _obstacles(view, main, rng)
@@ -169,9 +181,13 @@ def sample_scene(cast: Cast, number: int, rng: np.random.Generator) -> Scene:
     if len(cast.backgrounds) and rng.random() < 0.5:
         picture = cast.backgrounds[int(rng.integers(len(cast.backgrounds)))]
     return Scene(
-        tuple(people), tuple(props), view, _roomy(environment, view, people),
-        _exposure(rng), picture,
-    )  # fmt: skip
+        tuple(people),
+        tuple(props),
+        view,
+        _roomy(environment, view, people),
+        _exposure(rng),
+        picture,
+    )
 
 
 def _sway(rng: np.random.Generator) -> np.ndarray | None:
@@ -193,16 +209,18 @@ def _others(
     others = []
     for k in range(count):
         ahead, aside = rng.uniform(-2.2, 0.9), rng.uniform(0.35, 1.5) * rng.choice((-1, 1))
-        place = np.array([
-            ahead * np.sin(to_eye) + aside * np.cos(to_eye),
-            ahead * np.cos(to_eye) - aside * np.sin(to_eye),
-        ])  # fmt: skip
+        place = np.array(
+            [
+                ahead * np.sin(to_eye) + aside * np.cos(to_eye),
+                ahead * np.cos(to_eye) - aside * np.sin(to_eye),
+            ]
+        )
         yaw = rng.uniform(-np.pi, np.pi)
         figure = cast.figures[int(rng.integers(len(cast.figures)))]
         if min(float(np.linalg.norm(place - t)) for t in taken) < 0.4:
             continue
         taken.append(place)
-        others.append(stand(figure, cast.poses, first + 1 + k, place, yaw, None))
+        others.append(stand(figure, cast.poses, first + 1 + k, place, yaw, sway=None))
     return others
 
 

@@ -67,8 +67,11 @@ class SynthOptions:
     maps: bool = True
 
     def __post_init__(self) -> None:
-        for name, value in (("count", self.count), ("per_shard", self.per_shard),
-                            ("per_person", self.per_person)):  # fmt: skip
+        for name, value in (
+            ("count", self.count),
+            ("per_shard", self.per_shard),
+            ("per_person", self.per_person),
+        ):
             if value < 1:
                 raise PearError(f"{name} must be at least 1, not {value}")
         if min(self.size) < 32 or max(self.size) > 2048:

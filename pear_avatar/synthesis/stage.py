@@ -137,7 +137,9 @@ def _person_layer(
     """Premultiplied color (height, width, 3) and coverage (height, width) of a window."""
     s = _SUPERSAMPLE
     wide, high = view.width * s, view.height * s
-    fragments = rasterise_mesh(points * s, depth, person.faces, wide, high, person.two_sided)
+    fragments = rasterise_mesh(
+        points * s, depth, person.faces, wide, high, two_sided=person.two_sided
+    )
     color = np.zeros((high * wide, 3), np.float32)
     coverage = np.zeros(high * wide, np.float32)
     color[fragments.pixel] = _shade(person, vertices, fragments, view.eye)

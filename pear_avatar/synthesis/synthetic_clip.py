@@ -116,7 +116,7 @@ def make_synthetic_clip(
         if progress is not None:
             progress("filming", done, total)
 
-    unseen_scene = _Scene.stage_motion(body, dressed, stage, UNSEEN, num_unseen, fps)
+    unseen_scene = _Scene.stage_motion(body, dressed, stage, UNSEEN, num_unseen, fps=fps)
     pictures = np.empty((num_unseen, height, width, 3), np.uint8)
     alpha = np.empty((num_unseen, height, width), np.uint8)
     for i, (rgb, coverage) in enumerate(unseen_scene.shoot(seed)):
@@ -124,7 +124,7 @@ def make_synthetic_clip(
         report(i + 1)
     unseen = unseen_scene.truth(alpha, pictures)
     save_truth(folder / UNSEEN_NAME, unseen)
-    scene = _Scene.stage_motion(body, dressed, stage, filmed, num_frames, fps)
+    scene = _Scene.stage_motion(body, dressed, stage, filmed, num_frames, fps=fps)
     alpha = np.empty((num_frames, height, width), np.uint8)
     with VideoWriter(folder / VIDEO_NAME, fps) as video:
         for i, (rgb, coverage) in enumerate(scene.shoot(seed)):
@@ -226,6 +226,7 @@ class _Scene:
         stage: Stage,
         channels: Mapping[str, Keys],
         num_frames: int,
+        *,
         fps: float,
     ) -> _Scene:
         """Place a motion on the set: at its distance, with the shoes on the floor."""

@@ -33,18 +33,50 @@ from pear_avatar.synthesis.tubes import TubeCut, collar, leg_capsules, tube
 _TOPS = {
     "t-shirt": TopCut(sleeve=0.42, vee=0.02, chest=0.012, belly=0.020, cuff=0.018),
     "shirt": TopCut(sleeve=0.93, cuff=0.008),
-    "jumper": TopCut(sleeve=0.96, hem=0.06, collar=0.012, vee=0.0, chest=0.020, belly=0.030,
-                     cuff=0.010, extra=0.004),
+    "jumper": TopCut(
+        sleeve=0.96,
+        hem=0.06,
+        collar=0.012,
+        vee=0.0,
+        chest=0.020,
+        belly=0.030,
+        cuff=0.010,
+        extra=0.004,
+    ),
     "vest": TopCut(sleeve=-0.04, collar=0.055, vee=0.05, chest=0.009, belly=0.022),
-}  # fmt: skip
+}
 _OUTERS = {
-    "jacket": TopCut(sleeve=0.97, hem=0.03, collar=0.018, chest=0.026, belly=0.024, cuff=0.020,
-                     extra=0.012, opening=0.050),
-    "coat": TopCut(sleeve=0.97, hem=-0.02, collar=0.018, chest=0.030, belly=0.022, cuff=0.022,
-                   extra=0.014, opening=0.030),
-    "hoodie": TopCut(sleeve=0.98, hem=0.05, collar=0.008, vee=0.0, chest=0.032, belly=0.028,
-                     cuff=0.016, extra=0.012),
-}  # fmt: skip
+    "jacket": TopCut(
+        sleeve=0.97,
+        hem=0.03,
+        collar=0.018,
+        chest=0.026,
+        belly=0.024,
+        cuff=0.020,
+        extra=0.012,
+        opening=0.050,
+    ),
+    "coat": TopCut(
+        sleeve=0.97,
+        hem=-0.02,
+        collar=0.018,
+        chest=0.030,
+        belly=0.022,
+        cuff=0.022,
+        extra=0.014,
+        opening=0.030,
+    ),
+    "hoodie": TopCut(
+        sleeve=0.98,
+        hem=0.05,
+        collar=0.008,
+        vee=0.0,
+        chest=0.032,
+        belly=0.028,
+        cuff=0.016,
+        extra=0.012,
+    ),
+}
 _BOTTOMS = {
     "trousers": LegCut(),
     "jeans": LegCut(hem=0.070, ease=0.007),
@@ -168,9 +200,15 @@ class _Wardrobe:
         material = skin.body_material()
         seen = np.nonzero(~hidden[skin.faces].all(1) | (material != Material.SKIN))[0]
         return Piece(
-            skin.rest, skin.weights, skin.faces[seen], material[seen], False, skin.template,
-            covered, seen,
-        )  # fmt: skip
+            rest=skin.rest,
+            weights=skin.weights,
+            faces=skin.faces[seen],
+            material=material[seen],
+            two_sided=False,
+            paint_xyz=skin.template,
+            paint_inset=covered,
+            body_face=seen,
+        )
 
     def pieces(self) -> list[Piece]:
         """Everything that is worn or grows."""
@@ -227,8 +265,14 @@ class _Wardrobe:
         pieces = [coat]
         if who.outer.kind == "coat":
             hip, knee = skin.shaped["left_hip"][1], skin.shaped["left_knee"][1]
-            tail = TubeCut(top=hip + 0.16, bottom=knee - 0.02, flare=0.16, ease=0.006,
-                           opening=0.03, folds=0.006)  # fmt: skip
+            tail = TubeCut(
+                top=hip + 0.16,
+                bottom=knee - 0.02,
+                flare=0.16,
+                ease=0.006,
+                opening=0.03,
+                folds=0.006,
+            )
             trunk = coat.rest[np.abs(coat.paint_xyz[:, 0]) < 0.19]
             inner = np.concatenate([self._hips(), trunk, *(p.rest for p in below)])
             pieces.append(tube(skin, Material.OUTER, tail, inner, self._noise))
@@ -245,7 +289,7 @@ class _Wardrobe:
         own = np.nonzero(skin.in_parts("body", "foot.L", "foot.R"))[0]
         piece = cut_mesh(skin.faces[own], field)
         amount = np.full(len(piece.first), 0.011, np.float32)
-        shaft = lifted(skin, Material.SHOE, piece, own, amount, piece.carry(field), 6)
+        shaft = lifted(skin, Material.SHOE, piece, own, amount, inset=piece.carry(field), steps=6)
         high = shaft.paint_inset
         frame = np.stack([0 * high + 0.04, 0.1 + high, 0 * high], 1)
         return replace(shaft, paint_xyz=frame)
@@ -261,12 +305,14 @@ def recipes(skin: Skin, who: Attributes) -> dict[Material, Recipe]:
         Material.EYE: Recipe(partial(complexion.eyes, marks, who.iris), 0.5),
         Material.MOUTH: Recipe(partial(paint.mouth, marks), 0.2),
         Material.TEETH: Recipe(paint.teeth, 0.3),
-        Material.SHIRT: Recipe(partial(fabric.top, marks, who.top.kind, who.top.cloth, seed), 0.02),
+        Material.SHIRT: Recipe(
+            partial(fabric.top, marks, who.top.kind, who.top.cloth, seed=seed), 0.02
+        ),
         Material.OUTER: Recipe(
-            partial(fabric.outer, marks, who.outer.kind, who.outer.cloth, seed), 0.03
+            partial(fabric.outer, marks, who.outer.kind, who.outer.cloth, seed=seed), 0.03
         ),
         Material.TROUSERS: Recipe(
-            partial(fabric.bottom, marks, who.bottom.kind, who.bottom.cloth, seed), 0.02
+            partial(fabric.bottom, marks, who.bottom.kind, who.bottom.cloth, seed=seed), 0.02
         ),
         Material.SKIRT: Recipe(partial(fabric.skirt, who.bottom.cloth, seed), 0.02),
         Material.SHOE: Recipe(partial(fabric.shoe, who.shoe_color, who.shoes), 0.15),

@@ -10,9 +10,20 @@ import torch
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.geometry.cameras import look_at
 
-_UPPER = [JOINT_INDEX[n] for n in (
-    "head", "neck", "spine2", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
-    "left_hip", "right_hip")]  # fmt: skip
+_UPPER = [
+    JOINT_INDEX[n]
+    for n in (
+        "head",
+        "neck",
+        "spine2",
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+        "right_elbow",
+        "left_hip",
+        "right_hip",
+    )
+]
 _HEAD = [JOINT_INDEX[n] for n in ("head", "neck", "left_eye", "right_eye")]
 _LOWER = [
     JOINT_INDEX[n]
@@ -77,14 +88,23 @@ def sample_view(
         framing = str(rng.choice(("whole", "upper", "head", "lower"), p=(0.45, 0.33, 0.17, 0.05)))
     center, extent = _target(joints, framing)
     focal = max(size) * np.exp(rng.uniform(np.log(0.7), np.log(3.2)))
-    low, high = {"whole": (0.35, 0.95), "upper": (0.55, 1.05), "head": (0.35, 1.0),
-                 "lower": (0.6, 1.1)}[framing]  # fmt: skip
+    low, high = {
+        "whole": (0.35, 0.95),
+        "upper": (0.55, 1.05),
+        "head": (0.35, 1.0),
+        "lower": (0.6, 1.1),
+    }[framing]
     fill = rng.uniform(low, high)
     distance = max(extent * focal / (fill * min(size)), _NEAREST + 0.3 * extent)
     elevation = np.radians(_elevation(rng))
     azimuth = rng.uniform(-np.pi, np.pi)
-    away = np.array([np.cos(elevation) * np.sin(azimuth), np.sin(elevation),
-                     np.cos(elevation) * np.cos(azimuth)])  # fmt: skip
+    away = np.array(
+        [
+            np.cos(elevation) * np.sin(azimuth),
+            np.sin(elevation),
+            np.cos(elevation) * np.cos(azimuth),
+        ]
+    )
     eye = center + distance * away
     eye[1] = max(eye[1], _ABOVE_FLOOR)
     room = max(1 - fill, 0.0) + (0.35 if rng.random() < 0.2 else 0.05)

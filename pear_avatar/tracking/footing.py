@@ -153,7 +153,7 @@ def _soles(height: Tensor, rest: Tensor) -> Tensor:
 
 
 def footing_terms(
-    footing: Footing, points: Tensor, up: Tensor, time: Tensor, balance: float, ground: float
+    footing: Footing, points: Tensor, up: Tensor, time: Tensor, balance: float, *, ground: float
 ) -> tuple[LinearTerm, ...]:
     """Balance, level floor and feet that stay in place, about the state ``points`` (N, 33, 3).
 

@@ -48,7 +48,7 @@ def find_up(o: Observations, speeds: Tensor, points: Tensor, rest: Tensor, sigma
     def cost(tilt: np.ndarray) -> float:
         up = direction(tilt)
         footing = find_footing(o, speeds, points, up, rest)
-        balance, floor, _ = footing_terms(footing, points, up, o.time, 1.0, 1.0)
+        balance, floor, _ = footing_terms(footing, points, up, o.time, 1.0, ground=1.0)
         total = points.new_zeros(())
         # A frame that does not stand is worth what one far from balance is: no tilt may win by
         # calling standing frames something else.
@@ -70,7 +70,9 @@ def _descend(
 ) -> tuple[np.ndarray, float]:
     simplex = np.array(start) + _FIRST_STEP * np.array([[0, 0], [1, 0], [0, 1]])
     found = minimize(
-        cost, start, method="Nelder-Mead",
+        cost,
+        start,
+        method="Nelder-Mead",
         options={"xatol": _TOLERANCE, "maxfev": _MOST_TRIES, "initial_simplex": simplex},
-    )  # fmt: skip
+    )
     return found.x, float(found.fun)

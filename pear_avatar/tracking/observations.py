@@ -44,9 +44,15 @@ _IRIS_NOISE = 0.0012
 
 #: Pose landmarks that the hand and face models place much better, or that sit loosely.
 _POSE_TRUST: dict[int, float] = {
-    **dict.fromkeys(range(0, 7), 0.15), 7: 0.3, 8: 0.3, 9: 0.1, 10: 0.1,
-    **dict.fromkeys(range(17, 23), 0.25), 23: 0.6, 24: 0.6,
-}  # fmt: skip
+    **dict.fromkeys(range(0, 7), 0.15),
+    7: 0.3,
+    8: 0.3,
+    9: 0.1,
+    10: 0.1,
+    **dict.fromkeys(range(17, 23), 0.25),
+    23: 0.6,
+    24: 0.6,
+}
 
 #: below this confidence a pose landmark is mostly the detector's imagination
 _LOW_CONFIDENCE = 0.3

@@ -164,7 +164,17 @@ def make_dofs(*, hands: tuple[bool, bool], face: bool, dtype: torch.dtype = torc
     index, values = table[:, :3].long(), table[:, 3:].to(dtype)
     joint, axis, of_part = index.unbind(1)
     mean, sigma, lower, upper, acceleration = values.unbind(1)
-    return Dofs(joint, axis, of_part, mean, sigma, lower, upper, acceleration, rest_pose(dtype))
+    return Dofs(
+        joint=joint,
+        axis=axis,
+        part=of_part,
+        mean=mean,
+        sigma=sigma,
+        lower=lower,
+        upper=upper,
+        acceleration=acceleration,
+        rest=rest_pose(dtype),
+    )
 
 
 def eye_pairs(dofs: Dofs) -> list[tuple[int, int]]:

@@ -240,7 +240,15 @@ def linearise(problem: Problem, state: TrackState) -> ArrowSystem:
         diagonal += bands.main
         first, second = bands.first, bands.second
         g += problem.smoothness.gradient(frame_steps(state, layout))
-    return ArrowSystem(H, first, second, border, shared_H, -g, -shared_g)
+    return ArrowSystem(
+        frames=H,
+        first=first,
+        second=second,
+        border=border,
+        shared=shared_H,
+        rhs_frames=-g,
+        rhs_shared=-shared_g,
+    )
 
 
 def _all_rows(problem: Problem, state: TrackState) -> list[_Rows]:
@@ -250,11 +258,11 @@ def _all_rows(problem: Problem, state: TrackState) -> list[_Rows]:
     rows = []
     for term in problem.terms:
         J3 = point_jacobian(problem.rig, posed, axes, term.group)
-        rows.append(_reprojection_rows(problem, state, posed, term, J3, by_joints))
+        rows.append(_reprojection_rows(problem, state, posed, term, J3, by_joints=by_joints))
         if term.group.start == 0:
             rows.append(_direction_rows(problem, posed, term.group, J3))
             rows += [
-                _linear_rows(problem, linear, posed, term.group, J3, by_joints)
+                _linear_rows(problem, linear, posed, term.group, J3, by_joints=by_joints)
                 for linear in problem.linear_terms
             ]
     return rows
@@ -280,6 +288,7 @@ def _reprojection_rows(
     posed: PosedRig,
     term: PointTerm,
     J3: Tensor,
+    *,
     by_joints: Tensor,
 ) -> _Rows:
     layout, group = problem.layout, term.group
@@ -329,6 +338,7 @@ def _linear_rows(
     posed: PosedRig,
     group: Group,
     J3: Tensor,
+    *,
     by_joints: Tensor,
 ) -> _Rows:
     residual = term.residual(posed.points[:, group.points])

@@ -19,6 +19,7 @@ def make_track(
     state: TrackState,
     camera: Camera,
     T_world_solver: Tensor,
+    *,
     proportions: Proportions | None = None,
 ) -> Track:
     """Carry the solution into the clip's world and pad its coefficients to the body's.

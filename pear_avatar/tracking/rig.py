@@ -130,7 +130,7 @@ def build_rig(
                     pair = pairs.setdefault((point, bone), len(pairs))
                     pair_terms.append((pair, source, weight * share))
             point += 1
-    return _assemble(body, pairs, pair_terms, sigmas, num_betas, num_expression)
+    return _assemble(body, pairs, pair_terms, sigmas, num_betas, num_expression=num_expression)
 
 
 def _bones_of(body: BodyModel, source: int) -> list[tuple[int, float]]:
@@ -148,6 +148,7 @@ def _assemble(
     terms: list[tuple[int, int, float]],
     sigmas: list[float],
     num_betas: int,
+    *,
     num_expression: int,
 ) -> PointRig:
     S = min(num_betas, body.shape_dirs.shape[-1])
@@ -181,18 +182,18 @@ def _assemble(
         of_point = (pair_point == m).nonzero()[:, 0]
         main[m] = of_point[mass[of_point].argmax()]
     return PointRig(
-        pair_point,
-        pair_bone,
-        mass,
-        rest,
-        shape,
-        expression,
-        joint_rest,
-        joint_shape,
-        extent.to(dtype),
-        extent_shape.to(dtype),
-        torch.tensor(sigmas, dtype=dtype),
-        main,
+        pair_point=pair_point,
+        pair_bone=pair_bone,
+        pair_mass=mass,
+        pair_rest=rest,
+        pair_shape=shape,
+        pair_expression=expression,
+        joint_rest=joint_rest,
+        joint_shape=joint_shape,
+        height_rest=extent.to(dtype),
+        height_shape=extent_shape.to(dtype),
+        sigma=torch.tensor(sigmas, dtype=dtype),
+        main_pair=main,
     )
 
 

@@ -114,7 +114,7 @@ def track_clip(
         if person is not None:
             found, plain = person.proportions(state.betas), person.body(state.betas)
             state = replace(state, betas=state.betas[: person.num_betas])
-        return make_track(detections, plain, state, given, T_world_solver, found)
+        return make_track(detections, plain, state, given, T_world_solver, proportions=found)
 
 
 def _levelled(camera: Camera, T_world_solver: Tensor, up: Tensor) -> tuple[Camera, Tensor]:

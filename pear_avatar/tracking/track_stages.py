@@ -104,7 +104,16 @@ def make_clip(
     flip = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=DTYPE))
     T_solver_view = camera.R.transpose(1, 2) @ flip @ viewing_turn(o, camera)
     o = replace(o, direction=o.direction @ T_solver_view.transpose(1, 2))
-    return Clip(detections, o, camera, rig, config, (left, right, face), refine_focal, up)
+    return Clip(
+        detections=detections,
+        observations=o,
+        camera=camera,
+        rig=rig,
+        config=config,
+        parts=(left, right, face),
+        refine_focal=refine_focal,
+        up=up,
+    )
 
 
 def body_problem(clip: Clip, state: TrackState, kernel: float) -> Problem:
@@ -128,12 +137,32 @@ def _pose_and_face_terms(
     o = clip.observations
     scale = _pixels_per_metre(clip, state)
     terms = [
-        _term(clip, layout, _POSE, o.pose_px, o.pose_weight * _POSE_SHARE,
-              o.pose_noise, scale, kernel, own_offsets=layout.offsets)
-    ]  # fmt: skip
+        _term(
+            clip,
+            layout,
+            _POSE,
+            o.pose_px,
+            o.pose_weight * _POSE_SHARE,
+            noise=o.pose_noise,
+            scale=scale,
+            kernel=kernel,
+            own_offsets=layout.offsets,
+        )
+    ]
     if clip.parts[2]:
         weight = o.face_weight * _FACE_SHARE * _face_visibility(clip, state)
-        terms.append(_term(clip, layout, _FACE, o.face_px, weight, o.face_noise, scale, kernel))
+        terms.append(
+            _term(
+                clip,
+                layout,
+                _FACE,
+                o.face_px,
+                weight,
+                noise=o.face_noise,
+                scale=scale,
+                kernel=kernel,
+            )
+        )
     return tuple(terms)
 
 
@@ -157,7 +186,11 @@ def full_problem(clip: Clip, state: TrackState, kernel: float) -> Problem:
     ):
         if seen:
             weight = weight * _HAND_SHARE
-            terms.append(_term(clip, layout, points, px, weight, o.hand_noise, scale, kernel))
+            terms.append(
+                _term(
+                    clip, layout, points, px, weight, noise=o.hand_noise, scale=scale, kernel=kernel
+                )
+            )
     return _problem(clip, layout, tuple(terms), _standing(clip, state), config.world_directions)
 
 
@@ -167,6 +200,7 @@ def _term(
     points: slice,
     px: Tensor,
     weight: Tensor,
+    *,
     noise: Tensor,
     scale: Tensor,
     kernel: float,
@@ -243,7 +277,7 @@ def _standing(clip: Clip, state: TrackState) -> tuple[LinearTerm, ...]:
     points = state.pose(clip.rig).points[:, _POSE]
     speeds = foot_speeds(o, _pixels_per_metre(clip, state))
     footing = find_footing(o, speeds, points, up, _resting_soles(clip.rig, state.betas))
-    return footing_terms(footing, points, up, o.time, config.balance, config.ground)
+    return footing_terms(footing, points, up, o.time, config.balance, ground=config.ground)
 
 
 def _resting_soles(rig: PointRig, betas: Tensor) -> Tensor:

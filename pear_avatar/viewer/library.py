@@ -114,13 +114,13 @@ class Library:
 def server_session(library: Library) -> Session:
     """The session message of a served library; urls are relative to the page."""
     return Session(
-        SCHEMA_VERSION,
-        library.title,
-        "server",
-        tuple(_served_avatar(avatar) for avatar in library.avatars),
-        "api/convert-motion",
-        endings(),
-        MAX_UPLOAD_BYTES,
+        version=SCHEMA_VERSION,
+        title=library.title,
+        kind="server",
+        avatars=tuple(_served_avatar(avatar) for avatar in library.avatars),
+        convert="api/convert-motion",
+        convert_endings=endings(),
+        max_upload_bytes=MAX_UPLOAD_BYTES,
     )
 
 
@@ -128,17 +128,17 @@ def _served_avatar(avatar: ShownAvatar) -> SessionAvatar:
     base = f"api/avatar/{avatar.id}"
     video = avatar.video
     return SessionAvatar(
-        avatar.id,
-        avatar.name,
-        avatar.splats,
-        f"{base}/payload",
-        avatar.payload_bytes,
-        f"{base}/thumbnail",
-        avatar.details,
-        None
+        id=avatar.id,
+        name=avatar.name,
+        splats=avatar.splats,
+        payload=f"{base}/payload",
+        payload_bytes=avatar.payload_bytes,
+        thumbnail=f"{base}/thumbnail",
+        details=avatar.details,
+        video=None
         if video is None
         else SessionVideo(f"{base}/video", video.width, video.height, video.fps, video.frames),
-        tuple(
+        motions=tuple(
             SessionMotion(m.id, m.name, f"{base}/motion/{m.id}", m.frames, m.fps, m.has_camera)
             for m in avatar.motions
         ),

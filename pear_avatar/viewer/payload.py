@@ -69,14 +69,14 @@ def avatar_payload(avatar: Avatar, name: str, info: Mapping[str, str] | None = N
         "splat.rgba": _quantise(torch.cat([splats.colors, opacity], 1).clamp(0, 1), 255, np.uint8),
     }
     meta = AvatarMeta(
-        AVATAR_FORMAT,
-        SCHEMA_VERSION,
-        name,
-        JOINT_NAMES,
-        PARENTS,
-        body.arkit_names,
-        shape_names,
-        dict(info or {}),
+        format=AVATAR_FORMAT,
+        version=SCHEMA_VERSION,
+        name=name,
+        joint_names=JOINT_NAMES,
+        parents=PARENTS,
+        arkit_names=body.arkit_names,
+        shape_names=shape_names,
+        info=dict(info or {}),
     )
     return pack(tensors, meta)
 
@@ -116,7 +116,7 @@ def motion_payload(
         tensors["video_time"] = np.asarray(video_time, np.float32)
     width, height = (camera.width, camera.height) if camera is not None else (0, 0)
     meta = MotionMeta(
-        MOTION_FORMAT, SCHEMA_VERSION, name, round(motion.fps, 4), source, width, height
+        format=MOTION_FORMAT, version=SCHEMA_VERSION, name=name, fps=round(motion.fps, 4), source=source, width=width, height=height
     )
     return pack(tensors, meta)
 

@@ -61,22 +61,22 @@ def single_file_html(avatar: ShownAvatar, video: EmbeddedVideo | None, static: P
 
 def _session_element(avatar: ShownAvatar, video: EmbeddedVideo | None) -> str:
     shown = SessionAvatar(
-        avatar.id,
-        avatar.name,
-        avatar.splats,
-        "embedded:avatar",
-        len(avatar.load().plain),
-        None,
-        avatar.details,
-        None
+        id=avatar.id,
+        name=avatar.name,
+        splats=avatar.splats,
+        payload="embedded:avatar",
+        payload_bytes=len(avatar.load().plain),
+        thumbnail=None,
+        details=avatar.details,
+        video=None
         if video is None
         else SessionVideo("embedded:video", video.width, video.height, video.fps, video.frames),
-        tuple(
+        motions=tuple(
             SessionMotion(m.id, m.name, f"embedded:motion-{m.id}", m.frames, m.fps, m.has_camera)
             for m in avatar.motions
         ),
     )
-    session = Session(SCHEMA_VERSION, avatar.name, "export", (shown,), None, (), MAX_UPLOAD_BYTES)
+    session = Session(version=SCHEMA_VERSION, title=avatar.name, kind="export", avatars=(shown,), convert=None, convert_endings=(), max_upload_bytes=MAX_UPLOAD_BYTES)
     # "<" could end the element early or open a comment; JSON can say it otherwise.
     text = json.dumps(dataclasses.asdict(session)).replace("<", "\\u003c")
     return f'<script type="application/json" id="pear-session">{text}</script>'

@@ -26,7 +26,7 @@ from pear_avatar.viewer.schema import (
 _DTYPES = {
     "F32": np.float32, "F16": np.float16, "U8": np.uint8,
     "I16": np.int16, "U16": np.uint16, "U32": np.uint32,
-}  # fmt: skip
+}
 _SPECS = {AVATAR_FORMAT: AVATAR_TENSORS, MOTION_FORMAT: MOTION_TENSORS}
 
 
@@ -76,7 +76,7 @@ def _check(tensors: Mapping[str, np.ndarray], specs: tuple[TensorSpec, ...]) -> 
             raise ViewerFileError(f"{spec.name} is missing")
         if not any(array.dtype == _DTYPES[dtype] for dtype in spec.dtypes):
             raise ViewerFileError(f"{spec.name} must be {' or '.join(spec.dtypes)}, "
-                                  f"found {array.dtype}")  # fmt: skip
+                                  f"found {array.dtype}")
         fits = array.ndim == len(spec.shape)
         for size, found in zip(spec.shape, array.shape, strict=False):
             fits &= found == (sizes.setdefault(size, found) if isinstance(size, str) else size)

@@ -13,9 +13,12 @@ def test_sampling_follows_area_and_density():
     density = torch.tensor([1.0, 1, 0, 4])
     binding = sample_surface(VERTICES, FACES, density, 10_000, seed=1)
     corners = VERTICES[FACES]
-    area = torch.linalg.cross(
-        corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    ).norm(dim=-1) / 2  # fmt: skip
+    area = (
+        torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(
+            dim=-1
+        )
+        / 2
+    )
     share = area * density / (area * density).sum()
     counts = torch.bincount(binding.face_index, minlength=4) / 10_000
     torch.testing.assert_close(counts.double(), share, atol=2e-4, rtol=0)

@@ -87,15 +87,15 @@ def random_inputs(model: EhmModel, head_betas: int | None, seed: int = 0) -> Twi
     rng = np.random.default_rng(seed)
     rotations = axis_angle_to_matrix(torch.from_numpy(rng.normal(size=(55, 3)) * 0.5))
     return TwinInputs(
-        rng.normal(size=model.body.num_betas),
-        rng.normal(size=model.body.num_expression),
-        rotations.numpy(),
-        rng.normal(size=3),
-        1 + 0.2 * rng.normal(size=3),
-        1 + 0.2 * rng.normal(size=3),
-        None if head_betas is None else rng.normal(size=head_betas),
-        0.05 * rng.normal(size=(55, 3)),
-        rng.random(2),
+        betas=rng.normal(size=model.body.num_betas),
+        expression=rng.normal(size=model.body.num_expression),
+        rotations=rotations.numpy(),
+        transl=rng.normal(size=3),
+        head_scale=1 + 0.2 * rng.normal(size=3),
+        hand_scale=1 + 0.2 * rng.normal(size=3),
+        head_betas=None if head_betas is None else rng.normal(size=head_betas),
+        joint_offsets=0.05 * rng.normal(size=(55, 3)),
+        eyelids=rng.random(2),
     )
 
 
@@ -158,7 +158,7 @@ def test_jaw_and_eyes_of_a_posed_body_are_where_the_head_turns_them(foreign, ble
     own_head=st.booleans(),
 )
 def test_any_batch_shape_equals_one_at_a_time(
-    foreign, batch, shared_shape, shared_scale, blend, own_head
+    foreign, batch, shared_shape, shared_scale, blend, *, own_head
 ):
     model = replace(foreign, blend=blend)
 
@@ -227,8 +227,16 @@ def test_joints_do_not_touch_the_mesh(foreign):
 def test_gradients_in_float64(foreign, blend, own_head):
     model = replace(foreign, blend=blend)
     x = random_inputs(model, None if own_head else 4)
-    names = ["betas", "expression", "rotations", "transl", "head_scale", "hand_scale",
-             "joint_offsets", "eyelids"]  # fmt: skip
+    names = [
+        "betas",
+        "expression",
+        "rotations",
+        "transl",
+        "head_scale",
+        "hand_scale",
+        "joint_offsets",
+        "eyelids",
+    ]
     names += [] if own_head else ["head_betas"]
     leaves = [torch.from_numpy(getattr(x, n)).requires_grad_() for n in names]
     weights = torch.randn(80, 3, dtype=F64, generator=torch.Generator().manual_seed(3))

@@ -29,9 +29,12 @@ from pear_avatar.errors import ModelFileError
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 
 _KEYS = {
-    "v_template": ("V", 3), "shapedirs": ("V", 3, "C"), "posedirs": ("V", 3, 36),
-    "J_regressor": (5, "V"), "weights": ("V", 5),
-}  # fmt: skip
+    "v_template": ("V", 3),
+    "shapedirs": ("V", 3, "C"),
+    "posedirs": ("V", 3, 36),
+    "J_regressor": (5, "V"),
+    "weights": ("V", 5),
+}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +102,7 @@ def changed(array, index, value):
     ],
 )
 @pytest.mark.parametrize("name", ["FLAME_NEUTRAL.npz", "generic_model.pkl"])
-def test_wrong_arrays_are_named_with_a_remedy(tmp_path, flame, name, key, make, message):
+def test_wrong_arrays_are_named_with_a_remedy(tmp_path, flame, name, key, make, *, message):
     path = write(tmp_path, flame, name, **{key: make(flame[key])})
     with pytest.raises(ModelFileError, match=message) as caught:
         load_flame(path)
@@ -174,8 +177,13 @@ def test_correspondence_hands_and_masks(tmp_path, body_models):
 
 
 def test_files_are_found_in_the_usual_places(tmp_path, monkeypatch):
-    for place in ("models/smplx/smplx_neutral.PKL", "smplx/SMPLX_NEUTRAL.npz", "SMPLX_MALE.pkl",
-                  "FLAME2020/generic_model.pkl", "__MACOSX/SMPLX_FEMALE.npz"):  # fmt: skip
+    for place in (
+        "models/smplx/smplx_neutral.PKL",
+        "smplx/SMPLX_NEUTRAL.npz",
+        "SMPLX_MALE.pkl",
+        "FLAME2020/generic_model.pkl",
+        "__MACOSX/SMPLX_FEMALE.npz",
+    ):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).touch()
     assert find_asset(tmp_path, "SMPL-X neutral") == tmp_path / "smplx/SMPLX_NEUTRAL.npz"

@@ -74,13 +74,20 @@ def pose_blocks(batch, hands):
     return pose, left, right
 
 
-def peer_output(model, betas, expression, pose, left, right, transl):
+def peer_output(model, betas, expression, pose, left, *, right, transl):
     with torch.no_grad():
         return model(
-            betas=betas, expression=expression, transl=transl, global_orient=pose[:, 0],
-            body_pose=pose[:, 1:22].flatten(1), jaw_pose=pose[:, 22], leye_pose=pose[:, 23],
-            reye_pose=pose[:, 24], left_hand_pose=left, right_hand_pose=right,
-        )  # fmt: skip
+            betas=betas,
+            expression=expression,
+            transl=transl,
+            global_orient=pose[:, 0],
+            body_pose=pose[:, 1:22].flatten(1),
+            jaw_pose=pose[:, 22],
+            leye_pose=pose[:, 23],
+            reye_pose=pose[:, 24],
+            left_hand_pose=left,
+            right_hand_pose=right,
+        )
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -88,14 +95,21 @@ def peer_output(model, betas, expression, pose, left, right, transl):
 def test_smplx_layout_equals_the_smplx_package(smplx_path, ours, batch, comps, flat):
     shapes, expressions = ours.body.num_betas, ours.body.num_expression
     peer = smplx.SMPLX(
-        str(smplx_path), ext=smplx_path.suffix[1:], num_betas=shapes, dtype=F64,
-        num_expression_coeffs=expressions, use_pca=comps is not None, num_pca_comps=comps or 45,
-        flat_hand_mean=flat, use_face_contour=True, batch_size=batch,
-    )  # fmt: skip
+        str(smplx_path),
+        ext=smplx_path.suffix[1:],
+        num_betas=shapes,
+        dtype=F64,
+        num_expression_coeffs=expressions,
+        use_pca=comps is not None,
+        num_pca_comps=comps or 45,
+        flat_hand_mean=flat,
+        use_face_contour=True,
+        batch_size=batch,
+    )
     betas, expression = normal(batch, shapes), normal(batch, expressions, seed=4)
     transl = normal(batch, 3, seed=5)
     pose, left, right = pose_blocks(batch, comps or 45)
-    theirs = peer_output(peer, betas, expression, pose, left, right, transl)
+    theirs = peer_output(peer, betas, expression, pose, left, right=right, transl=transl)
 
     hands = []
     for hand, given in ((ours.left_hand, left), (ours.right_hand, right)):
@@ -119,9 +133,15 @@ def test_the_open_layout_equals_the_smplx_package_too(tmp_path, batch):
     arrays = to_smplx_arrays(replace(body, pose_dirs=bent))
     np.savez(tmp_path / "SMPLX_NEUTRAL.npz", **arrays)
     peer = smplx.SMPLX(
-        str(tmp_path), num_betas=100, num_expression_coeffs=52, use_pca=False, dtype=F64,
-        flat_hand_mean=True, use_face_contour=True, batch_size=batch,
-    )  # fmt: skip
+        str(tmp_path),
+        num_betas=100,
+        num_expression_coeffs=52,
+        use_pca=False,
+        dtype=F64,
+        flat_hand_mean=True,
+        use_face_contour=True,
+        batch_size=batch,
+    )
     tables = ModelFile(tmp_path / "SMPLX_NEUTRAL.npz", arrays, "")
     keys = {
         "ibug51": ("lmk_faces_idx", "lmk_bary_coords"),
@@ -132,7 +152,7 @@ def test_the_open_layout_equals_the_smplx_package_too(tmp_path, batch):
     betas, expression = normal(batch, 100), normal(batch, 52, seed=4)
     transl = normal(batch, 3, seed=5)
     pose, left, right = pose_blocks(batch, 45)
-    theirs = peer_output(peer, betas, expression, pose, left, right, transl)
+    theirs = peer_output(peer, betas, expression, pose, left, right=right, transl=transl)
     full = torch.cat([pose, left.unflatten(1, (15, 3)), right.unflatten(1, (15, 3))], 1)
     with torch.no_grad():
         posed = ours.shape(betas.float(), expression.float()).pose(
@@ -186,8 +206,9 @@ def flame_path(body_models):
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_flame_equals_the_smplx_package(flame_path, chumpy, tmp_path, batch):
-    tables = [flame_path.parent / n for n in
-              ("flame_static_embedding.pkl", "flame_dynamic_embedding.npy")]  # fmt: skip
+    tables = [
+        flame_path.parent / n for n in ("flame_static_embedding.pkl", "flame_dynamic_embedding.npy")
+    ]
     if not all(t.is_file() for t in tables):
         pytest.skip("the landmark tables do not lie beside the FLAME model")
     for path in tables:
@@ -195,16 +216,27 @@ def test_flame_equals_the_smplx_package(flame_path, chumpy, tmp_path, batch):
     (tmp_path / f"FLAME_NEUTRAL{flame_path.suffix}").symlink_to(flame_path)
     head = load_flame(flame_path)
     peer = smplx.FLAME(
-        str(tmp_path), ext=flame_path.suffix[1:], num_betas=head.num_betas, dtype=F64,
-        num_expression_coeffs=head.num_expression, use_face_contour=True, batch_size=batch,
-    )  # fmt: skip
+        str(tmp_path),
+        ext=flame_path.suffix[1:],
+        num_betas=head.num_betas,
+        dtype=F64,
+        num_expression_coeffs=head.num_expression,
+        use_face_contour=True,
+        batch_size=batch,
+    )
     betas, expression = normal(batch, head.num_betas), normal(batch, head.num_expression, seed=4)
     pose, transl = normal(batch, 5, 3, scale=0.4, seed=1), normal(batch, 3, seed=5)
     with torch.no_grad():
         theirs = peer(
-            betas=betas, expression=expression, transl=transl, global_orient=pose[:, 0],
-            neck_pose=pose[:, 1], jaw_pose=pose[:, 2], leye_pose=pose[:, 3], reye_pose=pose[:, 4],
-        )  # fmt: skip
+            betas=betas,
+            expression=expression,
+            transl=transl,
+            global_orient=pose[:, 0],
+            neck_pose=pose[:, 1],
+            jaw_pose=pose[:, 2],
+            leye_pose=pose[:, 3],
+            reye_pose=pose[:, 4],
+        )
         rotations = axis_angle_to_matrix(pose.float())
         posed = head.shape(betas.float(), expression.float()).pose(rotations, transl.float())
     assert (posed.vertices() - theirs.vertices).abs().max() < TOLERANCE
@@ -221,9 +253,14 @@ def test_mano_hands_equal_the_smplx_package(body_models, chumpy, side, comps, fl
     if path is None:
         pytest.skip(f"no MANO {side} in the folder of body models")
     peer = smplx.MANO(
-        str(path), is_rhand=side == "right", use_pca=True, num_pca_comps=comps,
-        flat_hand_mean=flat, dtype=F64, batch_size=4,
-    )  # fmt: skip
+        str(path),
+        is_rhand=side == "right",
+        use_pca=True,
+        num_pca_comps=comps,
+        flat_hand_mean=flat,
+        dtype=F64,
+        batch_size=4,
+    )
     given = normal(4, comps, scale=0.5)
     with torch.no_grad():
         theirs = peer(hand_pose=given, return_full_pose=True).full_pose[:, 3:]

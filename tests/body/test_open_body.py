@@ -81,9 +81,15 @@ def test_shipped_body_equals_the_smplx_package(tmp_path):
     body, num = load_body(), 4
     np.savez(tmp_path / "SMPLX_NEUTRAL.npz", **to_smplx_arrays(body))
     peer = smplx.SMPLX(
-        str(tmp_path), gender="neutral", num_betas=100, num_expression_coeffs=52, use_pca=False,
-        flat_hand_mean=True, batch_size=num, dtype=torch.float32,
-    )  # fmt: skip
+        str(tmp_path),
+        gender="neutral",
+        num_betas=100,
+        num_expression_coeffs=52,
+        use_pca=False,
+        flat_hand_mean=True,
+        batch_size=num,
+        dtype=torch.float32,
+    )
     generator = torch.Generator().manual_seed(0)
     betas = torch.randn(num, 100, generator=generator)
     expression = torch.randn(num, 52, generator=generator)
@@ -91,11 +97,17 @@ def test_shipped_body_equals_the_smplx_package(tmp_path):
     transl = torch.randn(num, 3, generator=generator)
     with torch.no_grad():
         theirs = peer(
-            betas=betas, expression=expression, transl=transl, global_orient=pose[:, 0],
-            body_pose=pose[:, 1:22].flatten(1), jaw_pose=pose[:, 22], leye_pose=pose[:, 23],
-            reye_pose=pose[:, 24], left_hand_pose=pose[:, 25:40].flatten(1),
+            betas=betas,
+            expression=expression,
+            transl=transl,
+            global_orient=pose[:, 0],
+            body_pose=pose[:, 1:22].flatten(1),
+            jaw_pose=pose[:, 22],
+            leye_pose=pose[:, 23],
+            reye_pose=pose[:, 24],
+            left_hand_pose=pose[:, 25:40].flatten(1),
             right_hand_pose=pose[:, 40:].flatten(1),
-        )  # fmt: skip
+        )
         posed = body.shape(betas, expression).pose(axis_angle_to_matrix(pose), transl)
     assert (posed.vertices() - theirs.vertices).abs().max() < 1e-5
     assert (posed.joints - theirs.joints[:, :NUM_JOINTS]).abs().max() < 1e-5

@@ -24,9 +24,13 @@ from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.geometry.surface import closest_on_surface
 
 NEEDED = (
-    "mediapipe_pose", "mediapipe_left_hand", "mediapipe_right_hand", "mediapipe_face",
-    "coco17", "wholebody133",
-)  # fmt: skip
+    "mediapipe_pose",
+    "mediapipe_left_hand",
+    "mediapipe_right_hand",
+    "mediapipe_face",
+    "coco17",
+    "wholebody133",
+)
 
 
 def somebody():
@@ -81,8 +85,11 @@ def test_standins_are_exact_where_the_open_body_is(person, person_mesh, person_a
     joints = arrays["J_regressor"] @ arrays["v_template"]
     plain = load_body()
     regressed = (
-        plain.joint_weight[..., None] * person.v_template[plain.joint_index]
-    ).sum(1).double().numpy()  # fmt: skip
+        (plain.joint_weight[..., None] * person.v_template[plain.joint_index])
+        .sum(1)
+        .double()
+        .numpy()
+    )
     assert np.abs(joints - regressed).max() < 1e-6
     tips = landmark_points(person, "mediapipe_left_hand")
     tip = arrays["v_template"][VERTEX_LANDMARKS["left_index_tip"]]
@@ -205,8 +212,9 @@ def test_without_flame_the_head_is_cut_from_smplx(body_models, tmp_path, caplog)
 def test_nearest_places_on_a_mesh_equal_brute_force():
     rng = np.random.default_rng(0)
     vertices, faces = rng.normal(size=(40, 3)), rng.integers(0, 40, (60, 3))
-    faces = faces[(faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2])
-                  & (faces[:, 0] != faces[:, 2])]  # fmt: skip
+    faces = faces[
+        (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 0] != faces[:, 2])
+    ]
     points = rng.normal(size=(30, 3))
     found = closest_on_surface(points, vertices, faces, candidates=len(faces))
     grid = np.array([(i, j, 40 - i - j) for i in range(41) for j in range(41 - i)]) / 40

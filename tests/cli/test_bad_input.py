@@ -128,5 +128,6 @@ def test_an_avatar_that_is_something_else(run: Run) -> None:
 
 def test_a_background_that_is_nothing(run: Run, avatar_file: Path) -> None:
     np.savez("pose.npz", poses=np.zeros((2, 165)), trans=np.zeros((2, 3)))
-    told = run("render", avatar_file, "--pose", "pose.npz", "-o", "o.mp4", "--background", "#12345")
+    where = ["--pose", "pose.npz", "-o", "o.mp4"]
+    told = run("render", avatar_file, *where, "--background", "#12345")
     assert "#12345" in told

@@ -152,6 +152,7 @@ def test_mistakes_are_one_line(
     avatar_file: Path,
     dance: Path,
     tmp_path: Path,
+    *,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

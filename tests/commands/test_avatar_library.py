@@ -48,9 +48,12 @@ def avatar() -> Avatar:
     binding = sample_surface(own.v_template, own.faces, torch.ones(len(own.faces)), 500, 0)
     quats = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(500, 1)
     splats = SplatSet(
-        torch.zeros(500, 3), quats, torch.full((500, 3), -4.0), torch.ones(500),
+        torch.zeros(500, 3),
+        quats,
+        torch.full((500, 3), -4.0),
+        torch.ones(500),
         torch.full((500, 3), 0.5),
-    )  # fmt: skip
+    )
     info = {"source": "clip.mp4", "steps": "7000", "heldout": json.dumps({"psnr_masked": 24.123})}
     return Avatar(own, binding, splats, betas, info)
 
@@ -107,8 +110,10 @@ def test_another_folder_is_a_gallery(avatar: Avatar, tmp_path: Path) -> None:
         make_result(tmp_path / name, avatar, video=False)
     library = open_library(tmp_path)
     assert sorted((a.id, a.name) for a in library.avatars) == [
-        ("ann", "ann"), ("ann-2", "ann"), ("zoe", "zoe"),
-    ]  # fmt: skip
+        ("ann", "ann"),
+        ("ann-2", "ann"),
+        ("zoe", "zoe"),
+    ]
     assert library.title == tmp_path.name
     with pytest.raises(PearError, match="3 avatars"):
         open_library(tmp_path, video=tmp_path / "x.mp4")
@@ -264,8 +269,10 @@ def test_without_a_cache_beside_it_the_users_is_taken(
 def test_facts_for_people(avatar: Avatar, tmp_path: Path) -> None:
     folder = make_result(tmp_path / "ann-avatar", avatar)
     assert short_facts(read_header(folder / "avatar.safetensors")) == {
-        "Source": "clip.mp4", "Fit": "7000 steps", "Held-out PSNR": "24.12 dB",
-    }  # fmt: skip
+        "Source": "clip.mp4",
+        "Fit": "7000 steps",
+        "Held-out PSNR": "24.12 dB",
+    }
 
 
 def test_a_video_that_browsers_cannot_play_is_encoded_once_with_its_own_times(

@@ -334,9 +334,12 @@ def test_a_licensed_body_keeps_what_its_files_say(tmp_path, licensed):
     body, options = licensed
     rng = np.random.default_rng(0)
     arrays = {
-        "poses": 0.2 * rng.normal(size=(3, 165)), "trans": rng.normal(size=(3, 3)),
-        "betas": rng.normal(size=16), "mocap_frame_rate": 60.0, "surface_model_type": "smplx",
-    }  # fmt: skip
+        "poses": 0.2 * rng.normal(size=(3, 165)),
+        "trans": rng.normal(size=(3, 3)),
+        "betas": rng.normal(size=16),
+        "mocap_frame_rate": 60.0,
+        "surface_model_type": "smplx",
+    }
     arrays["poses"][:, 0] += np.pi / 2  # upright in a world whose z is up
     np.savez(tmp_path / "in.npz", **arrays)
     done = convert_file(tmp_path / "in.npz", tmp_path / "out.npz", options)

@@ -44,14 +44,25 @@ def seen(box: tuple[int, int, int, int], width: int, height: int, hue: int) -> D
     colors = np.eye(256, dtype=np.float32)[hue]
     return DetectedPerson(
         ClipDetections(
-            np.zeros(1, np.int64), np.zeros(1), pose[..., :2], np.ones((1, 33), np.float32),
-            np.zeros((1, 33, 3), np.float32), np.zeros((1, 21, 2), np.float32), none,
-            np.zeros((1, 21, 2), np.float32), none, np.zeros((1, 478, 2), np.float32), none,
-            person_boxes(pose, np.array([True]), width, height), np.ones(1, bool),
-            np.array([""]), width, height,
+            frame_index=np.zeros(1, np.int64),
+            time=np.zeros(1),
+            pose_px=pose[..., :2],
+            pose_confidence=np.ones((1, 33), np.float32),
+            pose_world=np.zeros((1, 33, 3), np.float32),
+            left_hand_px=np.zeros((1, 21, 2), np.float32),
+            left_hand_confidence=none,
+            right_hand_px=np.zeros((1, 21, 2), np.float32),
+            right_hand_confidence=none,
+            face_px=np.zeros((1, 478, 2), np.float32),
+            face_confidence=none,
+            box_xyxy=person_boxes(pose, np.array([True]), width, height),
+            trusted=np.ones(1, bool),
+            reason=np.array([""]),
+            width=width,
+            height=height,
         ),
         colors,
-    )  # fmt: skip
+    )
 
 
 class Blocks:

@@ -75,12 +75,14 @@ def test_rim_and_frame_by_hand() -> None:
     alpha[20:60, 16:60] = 1  # four columns too wide
     color = 0.4 * alpha[..., None].expand(-1, -1, 3)
     keep = torch.ones(80, 80, dtype=torch.bool)
-    figures = frame_figures(color, alpha, image, mask, keep, None)
+    figures = frame_figures(color, alpha, image, mask, keep, perceptual=None)
     # Masked, the spill is gone: NeuMan's figure is perfect and the rim's is not.
     assert figures["neuman_psnr"] == pytest.approx(100.0)
     assert figures["neuman_ssim"] == pytest.approx(1.0, abs=1e-5)
     assert figures["rim_psnr"] < 15
-    exact = frame_figures(0.4 * mask[..., None].expand(-1, -1, 3), mask, image, mask, keep, None)
+    exact = frame_figures(
+        0.4 * mask[..., None].expand(-1, -1, 3), mask, image, mask, keep, perceptual=None
+    )
     assert exact["rim_psnr"] == pytest.approx(100.0)
 
 
@@ -96,7 +98,7 @@ def test_the_distance_on_a_large_canvas_is_that_of_the_box() -> None:
     image, alpha = torch.full((400, 500, 3), 0.4), mask.clone()
     color = 0.7 * alpha[..., None].expand(-1, -1, 3)
     keep = torch.ones(400, 500, dtype=torch.bool)
-    figures = frame_figures(color, alpha, image, mask, keep, Difference())
+    figures = frame_figures(color, alpha, image, mask, keep, perceptual=Difference())
     assert figures["neuman_perceptual"] == pytest.approx(0.3 * 50 * 60 / (400 * 500), rel=1e-4)
 
 

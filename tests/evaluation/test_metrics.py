@@ -64,11 +64,11 @@ def test_the_core_s_ssim_is_its_twin_s() -> None:
 
 def test_prepared_truths_give_the_same_distances() -> None:
     s = _Scene()
-    plain = masked_crop_metrics(s.rgb, s.alpha, s.image, s.mask, None, _MeanDifference())
+    plain = masked_crop_metrics(s.rgb, s.alpha, s.image, s.mask, None, perceptual=_MeanDifference())
     distances = TruthDistances.to(
         "mean-difference", lambda y: lambda x: _MeanDifference()(x, y), s.image, s.mask
     )
-    prepared = masked_crop_metrics(s.rgb, s.alpha, s.image, s.mask, None, distances)
+    prepared = masked_crop_metrics(s.rgb, s.alpha, s.image, s.mask, None, perceptual=distances)
     for key in ("perceptual_masked", "perceptual_frame"):
         assert prepared[key] == pytest.approx(plain[key])
 
@@ -250,7 +250,9 @@ def test_perceptual_figures_carry_their_name_and_ignore_the_excluded_share() -> 
     excluded = torch.zeros(64, 48, dtype=torch.bool)
     excluded[:32] = True
     for left_out in (None, excluded):
-        m = masked_crop_metrics(rgb, s.alpha, s.image, s.mask, left_out, _MeanDifference())
+        m = masked_crop_metrics(
+            rgb, s.alpha, s.image, s.mask, left_out, perceptual=_MeanDifference()
+        )
         assert m["perceptual_masked"] == pytest.approx(0.1, abs=1e-5)
         assert m["perceptual_metric"] == "mean-difference"
 

@@ -49,10 +49,23 @@ def empty_detections() -> ClipDetections:
         return np.zeros((1, *shape), np.float32)
 
     return ClipDetections(
-        np.zeros(1, np.int64), np.zeros(1), zeros(33, 2), zeros(33), zeros(33, 3), zeros(21, 2),
-        zeros(), zeros(21, 2), zeros(), zeros(478, 2), zeros(),
-        np.array([[0, 0, 100, 200]], np.float32), np.ones(1, bool), np.array([""]), WIDTH, HEIGHT,
-    )  # fmt: skip
+        frame_index=np.zeros(1, np.int64),
+        time=np.zeros(1),
+        pose_px=zeros(33, 2),
+        pose_confidence=zeros(33),
+        pose_world=zeros(33, 3),
+        left_hand_px=zeros(21, 2),
+        left_hand_confidence=zeros(),
+        right_hand_px=zeros(21, 2),
+        right_hand_confidence=zeros(),
+        face_px=zeros(478, 2),
+        face_confidence=zeros(),
+        box_xyxy=np.array([[0, 0, 100, 200]], np.float32),
+        trusted=np.ones(1, bool),
+        reason=np.array([""]),
+        width=WIDTH,
+        height=HEIGHT,
+    )
 
 
 class Oracle:
@@ -70,9 +83,15 @@ class Oracle:
         if given is None:
             return RecoveredPeople((), WIDTH, HEIGHT)
         person = RecoveredPerson(
-            given[0], Proportions.neutral(), given[1], np.array(box), 1.0, "", 0,
-            empty_detections(),
-        )  # fmt: skip
+            params=given[0],
+            proportions=Proportions.neutral(),
+            camera=given[1],
+            box_xyxy=np.array(box),
+            confidence=1.0,
+            reason="",
+            identity=0,
+            detections=empty_detections(),
+        )
         return RecoveredPeople((person,), WIDTH, HEIGHT)
 
 

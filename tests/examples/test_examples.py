@@ -77,9 +77,17 @@ def test_recover_a_folder(
 def test_drive_with_motion(small_fit: SmallFit, tmp_path: Path, motion: str) -> None:
     avatar, out = small_fit.result / "avatar.safetensors", tmp_path / "driven.mp4"
     run_example(
-        "03_drive_with_motion.py", avatar, GOLDEN / motion, "-o", out, "--max-frames", 3,
-        "--size", 96, 128,
-    )  # fmt: skip
+        "03_drive_with_motion.py",
+        avatar,
+        GOLDEN / motion,
+        "-o",
+        out,
+        "--max-frames",
+        3,
+        "--size",
+        96,
+        128,
+    )
     assert out.stat().st_size > 1000
 
 
@@ -94,8 +102,13 @@ def test_turntable(small_fit: SmallFit, tmp_path: Path) -> None:
 def test_export_for_engines(small_fit: SmallFit, tmp_path: Path) -> None:
     run_example("05_export_for_engines.py", small_fit.result, GOLDEN / "body.bvh", "-o", tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
-        "avatar.glb", "avatar.html", "motion.bvh", "motion.npz", "pose.ply", "pose.spz",
-    }  # fmt: skip
+        "avatar.glb",
+        "avatar.html",
+        "motion.bvh",
+        "motion.npz",
+        "pose.ply",
+        "pose.spz",
+    }
     again = pear.load_motion(tmp_path / "motion.npz")
     first = pear.load_motion(GOLDEN / "body.bvh")
     assert again.params.num_frames == first.params.num_frames

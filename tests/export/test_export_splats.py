@@ -185,9 +185,13 @@ def test_splat_gltf_follows_the_extension(tmp_path):
         for name, index in primitive["attributes"].items()
     }
     assert kinds == {
-        "POSITION": "VEC3", "COLOR_0": "VEC4", "ROTATION": "VEC4", "SCALE": "VEC3",
-        "OPACITY": "SCALAR", "SH_DEGREE_0_COEF_0": "VEC3",
-    }  # fmt: skip
+        "POSITION": "VEC3",
+        "COLOR_0": "VEC4",
+        "ROTATION": "VEC4",
+        "SCALE": "VEC3",
+        "OPACITY": "SCALAR",
+        "SH_DEGREE_0_COEF_0": "VEC3",
+    }
 
 
 @pytest.mark.parametrize("save", [save_splat_ply, save_spz, save_splat_gltf])
@@ -210,9 +214,12 @@ def test_splats_that_draw_nothing_are_left_out(tmp_path, save, caplog):
 def _features() -> Gaussians:
     splats = cloud()
     return Gaussians(
-        splats.means, splats.quats_wxyz, splats.log_scales, splats.logit_opacities,
+        splats.means,
+        splats.quats_wxyz,
+        splats.log_scales,
+        splats.logit_opacities,
         torch.zeros(COUNT, 8),
-    )  # fmt: skip
+    )
 
 
 def test_unknown_choices_are_named(tmp_path):

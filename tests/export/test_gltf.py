@@ -288,8 +288,10 @@ def test_a_body_without_actions_or_texture_gets_its_basis(tmp_path):
     save_glb(tmp_path / "a.glb", bare, moving(), influences=8)
     reader = GltfReader(tmp_path / "a.glb")
     assert reader.target_names[10:] == [
-        *(f"expression_{i:02d}" for i in range(52)), "eyelidLeft", "eyelidRight",
-    ]  # fmt: skip
+        *(f"expression_{i:02d}" for i in range(52)),
+        "eyelidLeft",
+        "eyelidRight",
+    ]
     found = reader.vertices(times(moving(), [7])[0])
     assert distance(found, posed(bare, moving(), [7])[0]).max() < ROUNDING
 

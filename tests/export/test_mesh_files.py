@@ -110,8 +110,12 @@ def test_an_interrupted_sequence_keeps_the_old_one(tmp_path):
     save_mesh_sequence(tmp_path / "out", body, raising_an_arm(1), kind="ply")
     before = (tmp_path / "out" / "frame_00000.ply").read_bytes()
     bad = motion.params.rotations.clone()
-    broken = Motion(BodyParams(*(motion.params.betas, motion.params.expression,
-                                 bad[:, :54], motion.params.transl)), motion.time)  # fmt: skip
+    broken = Motion(
+        BodyParams(
+            *(motion.params.betas, motion.params.expression, bad[:, :54], motion.params.transl)
+        ),
+        motion.time,
+    )
     with pytest.raises(ValueError, match="rotations"):
         save_mesh_sequence(tmp_path / "out", body, broken, kind="ply")
     assert (tmp_path / "out" / "frame_00000.ply").read_bytes() == before

@@ -71,7 +71,7 @@ def render_truth(params: BodyParams, cameras: Camera) -> tuple[np.ndarray, np.nd
             state.splats["log_scales"].exp(),
             torch.full((len(means),), 0.99),
             colors,
-            cameras[i],
+            camera=cameras[i],
             background=torch.full((3,), 0.5),
         )
         images.append((out.color.clamp(0, 1) * 255).byte().numpy())
@@ -86,9 +86,14 @@ def make_frames(num_frames: int) -> tuple[FrameSet, BodyParams]:
     split = np.zeros(num_frames, np.int8)
     split[2::4] = 1
     frames = FrameSet(
-        images, targets, masks, np.full_like(masks, 255), cameras,
-        np.arange(num_frames, dtype=np.int64), split,
-    )  # fmt: skip
+        images=images,
+        targets=targets,
+        masks=masks,
+        valid=np.full_like(masks, 255),
+        camera=cameras,
+        row=np.arange(num_frames, dtype=np.int64),
+        split=split,
+    )
     return frames, params
 
 
@@ -105,9 +110,12 @@ def noisy_track(params: BodyParams, cameras: Camera, seed: int = 0) -> Track:
         transl=params.transl + torch.tensor([0.02, -0.01, 0.05]),
     )
     return Track(
-        Motion(noisy, np.arange(n) / 24.0), cameras, np.arange(n), np.ones(n, bool),
+        Motion(noisy, np.arange(n) / 24.0),
+        cameras,
+        np.arange(n),
+        np.ones(n, bool),
         np.zeros(n),
-    )  # fmt: skip
+    )
 
 
 def detections_of(params: BodyParams, cameras: Camera) -> ClipDetections:
@@ -118,12 +126,20 @@ def detections_of(params: BodyParams, cameras: Camera) -> ClipDetections:
     px, _ = project(cameras, posed.landmarks("mediapipe_pose"))
     n = params.num_frames
     return ClipDetections(
-        frame_index=np.arange(n), time=np.arange(n) / 24.0,
-        pose_px=px.numpy(), pose_confidence=np.ones((n, 33), np.float32),
+        frame_index=np.arange(n),
+        time=np.arange(n) / 24.0,
+        pose_px=px.numpy(),
+        pose_confidence=np.ones((n, 33), np.float32),
         pose_world=np.zeros((n, 33, 3), np.float32),
-        left_hand_px=np.zeros((n, 21, 2), np.float32), left_hand_confidence=np.zeros(n),
-        right_hand_px=np.zeros((n, 21, 2), np.float32), right_hand_confidence=np.zeros(n),
-        face_px=np.zeros((n, 478, 2), np.float32), face_confidence=np.zeros(n),
+        left_hand_px=np.zeros((n, 21, 2), np.float32),
+        left_hand_confidence=np.zeros(n),
+        right_hand_px=np.zeros((n, 21, 2), np.float32),
+        right_hand_confidence=np.zeros(n),
+        face_px=np.zeros((n, 478, 2), np.float32),
+        face_confidence=np.zeros(n),
         box_xyxy=np.tile([0, 0, WIDTH, HEIGHT], (n, 1)).astype(np.float32),
-        trusted=np.ones(n, bool), reason=np.array([""] * n), width=WIDTH, height=HEIGHT,
-    )  # fmt: skip
+        trusted=np.ones(n, bool),
+        reason=np.array([""] * n),
+        width=WIDTH,
+        height=HEIGHT,
+    )

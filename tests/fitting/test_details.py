@@ -25,14 +25,14 @@ def cut():
     """A clip of four frames, three times as fine as usual, with the person's and detail crops."""
     params = true_motion(4)
     fine = camera(4)
-    fine = crop_camera(fine, 3.0, 0.0, 0.0, 3 * fine.width, 3 * fine.height)
+    fine = crop_camera(fine, 3.0, 0.0, 0.0, 3 * fine.width, height=3 * fine.height)
     track = noisy_track(params, fine)
     detections = detections_of(params, fine)
     rows, split = np.arange(4), np.array([0, 1, 0, 0], np.int8)
     yy, xx = np.mgrid[: fine.height, : fine.width]
     picture = np.stack([xx % 256, yy % 256, 0 * xx], -1).astype(np.uint8)
     mask = np.full(picture.shape[:2], 255, np.uint8)
-    plans = {"person": plan_person(lambda r: mask, detections, rows, split, 192)}
+    plans = {"person": plan_person(lambda r: mask, detections, rows, split=split, crop_size=192)}
     plans |= plan_details(load_body(), track, detections, rows, split)
     film = ((k, 0.0, picture) for k in range(4))
     crops = cut_crops(film, lambda r: mask, track, plans)
@@ -89,7 +89,7 @@ def test_a_part_moves_its_own_joints_only():
 def test_tiny_parts_get_no_crop():
     params = true_motion(3)
     small = camera(3)
-    small = crop_camera(small, 0.3, 0.0, 0.0, 34, 58)
+    small = crop_camera(small, 0.3, 0.0, 0.0, 34, height=58)
     detections = detections_of(params, small)
     rows = np.arange(3)
     plans = plan_details(

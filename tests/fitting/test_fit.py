@@ -10,9 +10,13 @@ from pear_avatar.fitting.fit_state import new_state, restore_checkpoint, save_ch
 from pear_avatar.fitting.run import run_fit
 
 CONFIG = FittingConfig(
-    num_splats=3000, silhouette_steps=60, joint_steps=240, refit_steps=8, refit_frames=2,
+    num_splats=3000,
+    silhouette_steps=60,
+    joint_steps=240,
+    refit_steps=8,
+    refit_frames=2,
     checkpoint_seconds=0.3,
-)  # fmt: skip
+)
 
 
 class StopError(Exception):
@@ -28,9 +32,17 @@ def run(tmp_path, name, stop_at=None, config=CONFIG):
             raise StopError
 
     return run_fit(
-        load_body(), track, detections_of(params, frames.camera), frames, config,
-        checkpoint=tmp_path / name, key="k", free_focal=True, perceptual=None, progress=progress,
-    )  # fmt: skip
+        load_body(),
+        track,
+        detections_of(params, frames.camera),
+        frames,
+        config,
+        checkpoint=tmp_path / name,
+        key="k",
+        free_focal=True,
+        perceptual=None,
+        progress=progress,
+    )
 
 
 @pytest.fixture(scope="module")

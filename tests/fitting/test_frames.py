@@ -69,7 +69,9 @@ def crops(track, count, crop_size):
         pictures.append(picture)
         masks.append(mask)
     mask_of = masks.__getitem__
-    plan = plan_person(mask_of, detections, np.arange(count), np.zeros(count, np.int8), crop_size)
+    plan = plan_person(
+        mask_of, detections, np.arange(count), split=np.zeros(count, np.int8), crop_size=crop_size
+    )
     film = ((k, 0.0, p) for k, p in enumerate(pictures))
     frames = cut_crops(film, mask_of, track, {"person": plan})["person"]
     return frames, joints[:, 15]

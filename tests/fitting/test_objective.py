@@ -79,11 +79,18 @@ def run(folder: Path, terms: list[Term]) -> tuple[FitOutcome, list[tuple[str, in
     frames, params = make_frames(6)
     recorded: list[tuple[str, int, float]] = []
     outcome = run_fit(
-        load_body(), noisy_track(params, frames.camera), detections_of(params, frames.camera),
-        frames, CONFIG, checkpoint=folder / "c.safetensors", key=str(len(terms)),
-        free_focal=False, perceptual=None, terms=terms,
+        load_body(),
+        noisy_track(params, frames.camera),
+        detections_of(params, frames.camera),
+        frames,
+        CONFIG,
+        checkpoint=folder / "c.safetensors",
+        key=str(len(terms)),
+        free_focal=False,
+        perceptual=None,
+        terms=terms,
         record=lambda curve, step, value: recorded.append((curve, step, value)),
-    )  # fmt: skip
+    )
     return outcome, recorded
 
 

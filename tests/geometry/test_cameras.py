@@ -59,7 +59,7 @@ def test_crop_moves_pixels_as_promised():
     camera = a_camera()
     points = torch.randn(5, 3, dtype=DTYPE)
     full, _ = cam.project(camera, points)
-    crop, _ = cam.project(cam.crop_camera(camera, 0.5, 30.0, -10.0, 100, 90), points)
+    crop, _ = cam.project(cam.crop_camera(camera, 0.5, 30.0, -10.0, 100, height=90), points)
     assert torch.allclose(crop, (full - torch.tensor([30.0, -10.0])) * 0.5)
 
 
@@ -110,6 +110,6 @@ def test_invert_rigid():
 
 def test_bad_values_are_named():
     with pytest.raises(ValueError, match="scale must be positive, got 0"):
-        cam.crop_camera(a_camera(), 0.0, 0, 0, 10, 10)
+        cam.crop_camera(a_camera(), 0.0, 0, 0, 10, height=10)
     with pytest.raises(ValueError, match="coincide"):
         cam.look_at(torch.zeros(3), torch.zeros(3))

@@ -56,7 +56,9 @@ def test_backs_are_dropped_unless_two_sided() -> None:
     points = np.array([[0, 0], [8, 0], [0, 8]], np.float32)
     clockwise_on_screen = np.array([[0, 1, 2]])  # y points down: this is the back
     for two_sided, count in ((False, 0), (True, 36)):
-        seen = rasterise_mesh(points, np.ones(3), clockwise_on_screen, 8, 8, np.array([two_sided]))
+        seen = rasterise_mesh(
+            points, np.ones(3), clockwise_on_screen, 8, 8, two_sided=np.array([two_sided])
+        )
         assert len(seen.pixel) == pytest.approx(count, abs=8 if count else 0)
         assert not seen.facing.any()
     front = rasterise_mesh(points, np.ones(3), clockwise_on_screen[:, ::-1], 8, 8)

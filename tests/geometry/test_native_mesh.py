@@ -42,7 +42,7 @@ def test_the_z_buffer_equals_its_slow_twin(seed: int, all_sides: bool) -> None:
     if all_sides:
         mesh = ScreenMesh(mesh.points, mesh.depth, mesh.faces, None)
     sides = None if mesh.two_sided is None else mesh.two_sided.astype(bool)
-    twin = rasterise_mesh(mesh.points, mesh.depth, mesh.faces, WIDTH, HEIGHT, sides)
+    twin = rasterise_mesh(mesh.points, mesh.depth, mesh.faces, WIDTH, HEIGHT, two_sided=sides)
     buffer = DepthBuffer(WIDTH, HEIGHT)
     buffer.draw(mesh)
     face = np.full(WIDTH * HEIGHT, -1)
@@ -157,7 +157,15 @@ def test_colours_are_interpolated_in_a_face_s_lattice() -> None:
 def test_a_level_camera_sees_ground_below_and_sky_above() -> None:
     ground = np.full((8, 8, 3), (0, 255, 0), np.uint8)
     sky = np.full((8, 16, 3), (0.0, 0.0, 1.0), np.float32)
-    place = Backdrop(0.0, None, sky, ground, ground, 1.0, 1.0)
+    place = Backdrop(
+        floor=0.0,
+        room=None,
+        panorama=sky,
+        ground=ground,
+        wall=ground,
+        ground_scale=1.0,
+        wall_scale=1.0,
+    )
     ambient = np.zeros((9, 3), np.float32)
     ambient[0] = 1 / 0.282095
     light = Light(ambient, np.array([0, 1, 0], np.float32), np.zeros(3, np.float32))

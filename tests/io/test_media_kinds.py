@@ -35,8 +35,14 @@ def colours(size: tuple[int, int] = (64, 48)) -> np.ndarray:
 
 def animation(path: Path, frames: int, milliseconds: int) -> Path:
     pictures = [Image.fromarray(np.full((24, 32, 3), 30 + 20 * k, np.uint8)) for k in range(frames)]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0,
-                     **({"lossless": True} if path.suffix == ".webp" else {}))  # fmt: skip
+    pictures[0].save(
+        path,
+        save_all=True,
+        append_images=pictures[1:],
+        duration=milliseconds,
+        loop=0,
+        **({"lossless": True} if path.suffix == ".webp" else {}),
+    )
     return path
 
 

@@ -275,8 +275,12 @@ def test_noise_is_a_value_or_a_message(data):
 
 def test_sparse_matrices_must_agree_with_themselves():
     for change in ({"indices": np.array([0, 99])}, {"indptr": np.array([0, 1])}, {"data": None}):
-        good = {"_shape": (3, 2), "data": np.ones(2), "indices": np.array([0, 1]),
-                "indptr": np.array([0, 1, 2])}  # fmt: skip
+        good = {
+            "_shape": (3, 2),
+            "data": np.ones(2),
+            "indices": np.array([0, 1]),
+            "indptr": np.array([0, 1, 2]),
+        }
         text = pickle.dumps({**good, **change}, 2)[2:-1]
         record = b"\x80\x02cscipy.sparse.csc\ncsc_matrix\n)\x81" + text + b"b."
         with pytest.raises(ModelFileError, match="sparse matrix"):

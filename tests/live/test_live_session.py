@@ -112,9 +112,11 @@ def test_a_video_drives_an_avatar_in_real_time(tmp_path: Path) -> None:
     )
     torch.set_num_threads(1)
     summary = drive_live(
-        [plain_avatar()], LiveSource("file", str(clip.video), loop=True), tmp_path / "out",
+        [plain_avatar()],
+        LiveSource("file", str(clip.video), loop=True),
+        tmp_path / "out",
         LiveOptions(page=False, seconds=6.0, size=(96, 128)),
-    )  # fmt: skip
+    )
     assert summary.seen
     assert summary.stats.read > 30
     assert len(summary.lags_ms) > 3

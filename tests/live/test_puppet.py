@@ -68,8 +68,11 @@ def test_a_jump_leaves_the_floor_and_comes_back() -> None:
     start = standing_body()
     heights = []
     for k in range(100):
-        up = 0.3 * max(0.0, float(torch.sin(torch.tensor((k - 50) / 15 * 3.14159)))) if (
-            50 <= k < 65) else 0.0  # fmt: skip
+        up = (
+            0.3 * max(0.0, float(torch.sin(torch.tensor((k - 50) / 15 * 3.14159))))
+            if (50 <= k < 65)
+            else 0.0
+        )
         body = standing_body(k / 50, transl=(0.1, 0.2 + up, -3.0))
         params = puppet.pose(body, settings, neutral(start), k / 50)
         heights.append(float(joints_of(puppet, params)[:, 1].min()))

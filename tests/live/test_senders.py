@@ -19,9 +19,11 @@ from pear_avatar.types import BodyParams
 def pose(number: int = 0) -> SentPose:
     body = load_body()
     params = BodyParams(
-        torch.zeros(2), torch.zeros(body.num_expression), torch.eye(3).repeat(55, 1, 1),
+        torch.zeros(2),
+        torch.zeros(body.num_expression),
+        torch.eye(3).repeat(55, 1, 1),
         torch.tensor([0.1, 0.9, 0.0]),
-    )  # fmt: skip
+    )
     return SentPose(params, body.joint_template, {"jawOpen": 0.5}, number, 0.04 * number)
 
 

@@ -58,16 +58,22 @@ def motionx() -> np.ndarray:
 
 
 def phalp(ids=(1,)) -> dict:
-    person = lambda k: {  # noqa: E731
-        "global_orient": MATRICES[k, :1], "body_pose": SMPL_MATRICES[k, 1:], "betas": np.zeros(10)
-    }  # fmt: skip
+    def person(k: int) -> dict:
+        return {
+            "global_orient": MATRICES[k, :1],
+            "body_pose": SMPL_MATRICES[k, 1:],
+            "betas": np.zeros(10),
+        }
+
     return {
         f"img/{k:06d}.jpg": {
-            "time": k, "tid": list(ids), "smpl": [person(k) for _ in ids],
+            "time": k,
+            "tid": list(ids),
+            "smpl": [person(k) for _ in ids],
             "camera": [PATH[k] for _ in ids],
         }
         for k in range(N)
-    }  # fmt: skip
+    }
 
 
 def people(k: int, count: int) -> list[dict]:
@@ -151,9 +157,13 @@ def test_a_folder_of_json_frames(tmp_path):
     folder = tmp_path / "motion" / "smplx_params"
     folder.mkdir(parents=True)
     for k in range(N):
-        frame = {"root_pose": ANGLES[k, 0].tolist(), "body_pose": ANGLES[k, 1:22].tolist(),
-                 "lhand_pose": ANGLES[k, 25:40].tolist(), "rhand_pose": ANGLES[k, 40:].tolist(),
-                 "trans": PATH[k].tolist()}  # fmt: skip
+        frame = {
+            "root_pose": ANGLES[k, 0].tolist(),
+            "body_pose": ANGLES[k, 1:22].tolist(),
+            "lhand_pose": ANGLES[k, 25:40].tolist(),
+            "rhand_pose": ANGLES[k, 40:].tolist(),
+            "trans": PATH[k].tolist(),
+        }
         (folder / f"{k + 1:05d}.json").write_text("\ufeff" + json.dumps(frame), "utf-8")
     rotations = load_motion(tmp_path / "motion").params.rotations.numpy()
     assert np.abs(rotations - MATRICES).max() < 1e-5

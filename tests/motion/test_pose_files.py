@@ -46,9 +46,14 @@ def test_amass_smplh_golden_layout(tmp_path):
     poses = amass_poses(7, 156)
     trans = np.tile([1.0, 2.0, 3.0], (7, 1))
     path = save(
-        tmp_path, poses=poses, trans=trans, betas=np.ones(16), gender="female",
-        mocap_framerate=120.0, dmpls=np.zeros((7, 8)),
-    )  # fmt: skip
+        tmp_path,
+        poses=poses,
+        trans=trans,
+        betas=np.ones(16),
+        gender="female",
+        mocap_framerate=120.0,
+        dmpls=np.zeros((7, 8)),
+    )
     motion = load_motion(path)
     assert motion.params.rotations.shape == (7, 55, 3, 3)
     assert motion.fps == pytest.approx(120.0)
@@ -65,9 +70,12 @@ def test_amass_smplh_golden_layout(tmp_path):
 def test_amass_smplx_stageii(tmp_path):
     poses = amass_poses(4, 165)
     parts = {
-        "root_orient": poses[:, :3], "pose_body": poses[:, 3:66], "pose_jaw": poses[:, 66:69],
-        "pose_eye": poses[:, 69:75], "pose_hand": poses[:, 75:],
-    }  # fmt: skip
+        "root_orient": poses[:, :3],
+        "pose_body": poses[:, 3:66],
+        "pose_jaw": poses[:, 66:69],
+        "pose_eye": poses[:, 69:75],
+        "pose_hand": poses[:, 75:],
+    }
     common = {"trans": np.zeros((4, 3)), "mocap_frame_rate": 60.0, "surface_model_type": "smplx"}
     # A real file of this kind carries a pickled dictionary, which must stay shut.
     whole = load_motion(

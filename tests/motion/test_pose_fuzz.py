@@ -18,9 +18,16 @@ from pear_avatar.motion.formats.registry import (
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = (
-    "amass_smplx.npz", "smplx_names.npz", "gvhmr.pt", "ehm_tracker.pkl", "flame_only.npz",
-    "body.bvh", "studio.bvh", "walker.amc", "poselib.npy",
-)  # fmt: skip
+    "amass_smplx.npz",
+    "smplx_names.npz",
+    "gvhmr.pt",
+    "ehm_tracker.pkl",
+    "flame_only.npz",
+    "body.bvh",
+    "studio.bvh",
+    "walker.amc",
+    "poselib.npy",
+)
 CONTENT = {name: (GOLDEN / name).read_bytes() for name in FILES}
 ASF = (GOLDEN / "walker.asf").read_bytes()
 FUZZ = settings(

@@ -85,9 +85,11 @@ def test_a_new_format_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def track_of_a_walk() -> Track:
     count = 4
     params = BodyParams(
-        torch.randn(10), torch.zeros(count, 10), torch.eye(3).repeat(count, 55, 1, 1),
+        torch.randn(10),
+        torch.zeros(count, 10),
+        torch.eye(3).repeat(count, 55, 1, 1),
         torch.randn(count, 3),
-    )  # fmt: skip
+    )
     camera = Camera(torch.eye(3).repeat(count, 1, 1), torch.eye(4).repeat(count, 1, 1), 64, 48)
     motion = Motion(params, np.arange(count) / 30, "clip.mp4")
     return Track(motion, camera, np.arange(count), np.ones(count, bool), np.zeros(count))

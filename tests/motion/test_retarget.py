@@ -64,9 +64,15 @@ def moving_body(units=1.0, axes=Y_UP, frames=12):
     positions = np.broadcast_to(units * offsets @ axes.T, (frames, 22, 3)).copy()
     positions[:, 0] += units * np.linspace(0, 1, frames)[:, None] * axes[:, 2]
     return CaptureMotion(
-        tuple(names), PARENTS[:22], units * offsets @ axes.T, (None,) * 22,
-        axes @ local @ axes.T, positions, 1 / 30, "self.bvh",
-    ), torch.from_numpy(local)  # fmt: skip
+        names=tuple(names),
+        parents=PARENTS[:22],
+        offsets=units * offsets @ axes.T,
+        end_offsets=(None,) * 22,
+        rotations=axes @ local @ axes.T,
+        positions=positions,
+        frame_time=1 / 30,
+        source="self.bvh",
+    ), torch.from_numpy(local)
 
 
 @pytest.mark.parametrize(("units", "axes", "up"), [(1.0, Y_UP, "y"), (100.0, Z_UP, "z")])
@@ -215,9 +221,15 @@ def standing_on_hands(frames=40):
         rotations[half:, names.index(name)] = [[0, -sign, 0], [sign, 0, 0], [0, 0, 1]]
     positions[half:, 0, 1] = 0.24 + 0.24 + 0.53 + 0.02  # wrists 2 cm above it
     return CaptureMotion(
-        tuple(names), tuple(parents), offsets, (None,) * len(names), rotations, positions,
-        1 / 30, "handstand",
-    )  # fmt: skip
+        names=tuple(names),
+        parents=tuple(parents),
+        offsets=offsets,
+        end_offsets=(None,) * len(names),
+        rotations=rotations,
+        positions=positions,
+        frame_time=1 / 30,
+        source="handstand",
+    )
 
 
 def test_hands_that_carry_do_not_sink_into_the_floor():

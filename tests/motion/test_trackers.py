@@ -205,10 +205,13 @@ def test_hands_relative_to_the_mean_hand(tmp_path):
 def test_a_folder_of_the_tracker_with_the_person_beside_its_frames(tmp_path):
     (tmp_path / "optim_tracking_ehm.pkl").write_bytes(pickle.dumps(frames_of_tracker()))
     shared = {
-        "smplx_shape": np.full((1, 200), 0.5), "flame_shape": np.full((1, 300), 0.25),
-        "head_scale": np.array([[1.1, 1.2, 1.3]]), "hand_scale": np.ones((1, 3)),
-        "joints_offset": np.full((1, 55, 3), 0.01), "left_mano_shape": np.zeros((1, 10)),
-    }  # fmt: skip
+        "smplx_shape": np.full((1, 200), 0.5),
+        "flame_shape": np.full((1, 300), 0.25),
+        "head_scale": np.array([[1.1, 1.2, 1.3]]),
+        "hand_scale": np.ones((1, 3)),
+        "joints_offset": np.full((1, 55, 3), 0.01),
+        "left_mano_shape": np.zeros((1, 10)),
+    }
     (tmp_path / "id_share_params.pkl").write_bytes(pickle.dumps(shared))
     found = read_motion(tmp_path)
     assert found.layout == "ehm"

@@ -60,9 +60,12 @@ def test_the_message_order_and_the_face() -> None:
     body = load_body()
     rest = body.joint_template
     packets = vmc_packets(
-        torch.eye(3).repeat(55, 1, 1), rest, rest[0], time=2.0,
+        torch.eye(3).repeat(55, 1, 1),
+        rest,
+        rest[0],
+        time=2.0,
         actions={"eyeBlinkLeft": 1.0, "mouthPucker": 0.5},
-    )  # fmt: skip
+    )
     found = messages(packets)
     addresses = [a for a, _ in found]
     assert addresses[:3] == ["/VMC/Ext/OK", "/VMC/Ext/T", "/VMC/Ext/Root/Pos"]

@@ -22,9 +22,11 @@ from pear_avatar.types import BodyParams, Motion
 BODY = load_body()
 FRAMES = 5
 WRITERS = {
-    "amass": save_motion_amass, "smplh": save_motion_smplh, "smplx": save_motion_smplx,
+    "amass": save_motion_amass,
+    "smplh": save_motion_smplh,
+    "smplx": save_motion_smplx,
     "ehm": save_motion_ehm,
-}  # fmt: skip
+}
 LAYOUTS = {
     "amass": {
         "poses": (5, 165), "trans": (5, 3), "betas": (16,), "num_betas": (), "gender": (),

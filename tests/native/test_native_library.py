@@ -38,7 +38,7 @@ def _scene(dtype=torch.float32, count=150):
 def _everything(dtype=torch.float32, backend="cpu"):
     """Image, gradients, and the loss of the image's first channels against a ramp."""
     leaves, camera = _scene(dtype)
-    output = rasterise(*leaves, camera, backend=backend)
+    output = rasterise(*leaves, camera=camera, backend=backend)
     image = output.color[..., :3].permute(2, 0, 1)
     ramp = torch.linspace(0, 1, 80, dtype=dtype).expand(3, 60, 80)
     loss = l1_ssim_loss(image, ramp, backend=backend)
@@ -113,7 +113,7 @@ def _render_in_child(queue):
     torch.set_num_threads(1)  # torch's own OpenMP pool does not survive a fork
     leaves, camera = _scene()
     with torch.no_grad():
-        queue.put(rasterise(*leaves, camera).color.sum().item())
+        queue.put(rasterise(*leaves, camera=camera).color.sum().item())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="fork is the default nowhere else")
@@ -122,7 +122,7 @@ def test_a_forked_child_can_draw():
     before = _native.num_threads()
     _native.set_num_threads(2)
     with torch.no_grad():
-        expected = rasterise(*leaves, camera).color.sum().item()  # starts the workers
+        expected = rasterise(*leaves, camera=camera).color.sum().item()  # starts the workers
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_render_in_child, args=(queue,))

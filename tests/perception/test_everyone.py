@@ -35,7 +35,15 @@ def frame_at(x: float) -> RawFrame:
     pose[:, 1] = 50 + 200 * np.linspace(0, 1, 33)
     mask = PackedMask.pack(np.zeros((300, 900), np.uint8))
     colors = np.zeros(256, np.float32)
-    return RawFrame(0, 0.0, FrameDetection(pose=pose, pose_world=pose), colors, mask, 900, 300)
+    return RawFrame(
+        frame_index=0,
+        time=0.0,
+        detection=FrameDetection(pose=pose, pose_world=pose),
+        colors=colors,
+        mask=mask,
+        width=900,
+        height=300,
+    )
 
 
 def followed(rows: list[dict[int, RawFrame]]) -> FollowedPeople:
@@ -54,8 +62,9 @@ def test_people_in_like_clothes_keep_their_own_way() -> None:
 def test_somebody_away_is_not_known_again_where_two_could_be_meant() -> None:
     both = [person_at(50, RED), person_at(600, RED)]
     gone: list = [[]] * 12
-    follower = Follower(Scripted([both] * 4 + gone + [[person_at(330, RED)]]), look_every=1,
-                        forget_after=4)  # type: ignore[arg-type]  # fmt: skip
+    follower = Follower(
+        Scripted([both] * 4 + gone + [[person_at(330, RED)]]), look_every=1, forget_after=4
+    )  # type: ignore[arg-type]
     for i in range(17):
         seen = follower.update(np.full((1, 1, 3), i, np.uint8))
     assert [s.identity for s in seen] == [2]  # neither of the two
@@ -124,15 +133,18 @@ def walk(person: Person, x: np.ndarray, depth: float, facing: float) -> Take:
     place = torch.zeros(FRAMES, 3)
     place[:, 0], place[:, 1], place[:, 2] = torch.from_numpy(x), 0.05, -depth
     params = BodyParams(
-        torch.from_numpy(person.betas), torch.zeros(FRAMES, body.num_expression),
-        axis_angle_to_matrix(aa), place,
-    )  # fmt: skip
+        torch.from_numpy(person.betas),
+        torch.zeros(FRAMES, body.num_expression),
+        axis_angle_to_matrix(aa),
+        place,
+    )
     with torch.no_grad():
         posed = body.shape(params.betas).pose(params.rotations, params.transl)
     pictures, coverage = [], []
     for i, transforms in enumerate(posed.rest_to_posed.numpy()):
-        rgb, alpha = draw_person(person, person.pose(transforms, params.expression[i].numpy()),
-                                 camera())  # fmt: skip
+        rgb, alpha = draw_person(
+            person, person.pose(transforms, params.expression[i].numpy()), camera()
+        )
         pictures.append(rgb)
         coverage.append(alpha)
     hips = project(camera(), posed.joints[:, 1:3].mean(1, keepdim=True))[0][:, 0]

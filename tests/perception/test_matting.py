@@ -29,8 +29,15 @@ def _person(x: int) -> np.ndarray:
 def _hints(x: int) -> BodyHints:
     pose = np.zeros((33, 2), np.float32)
     confidence = np.zeros(33, np.float32)
-    places = {0: (x, 60), 11: (x + 20, 86), 12: (x - 20, 86), 13: (x + 41, 110), 15: (x + 58, 128),
-              23: (x + 12, 195), 24: (x - 12, 195)}  # fmt: skip
+    places = {
+        0: (x, 60),
+        11: (x + 20, 86),
+        12: (x - 20, 86),
+        13: (x + 41, 110),
+        15: (x + 58, 128),
+        23: (x + 12, 195),
+        24: (x - 12, 195),
+    }
     for k, place in places.items():
         pose[k], confidence[k] = place, 1.0
     return BodyHints(pose, confidence, (), SCALE)

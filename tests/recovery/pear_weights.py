@@ -7,10 +7,20 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-WIDTH_DEPTH = {"vit-ti": (192, 12), "vit-s": (384, 12), "vit-b": (768, 12), "vit-l": (1024, 24),
-               "vit-h": (1280, 32)}  # fmt: skip
-BUFFERS = {"init_body_pose": 318, "init_betas": 10, "init_betas_kid": 11, "init_cam": 3,
-           "init_expression": 10}  # fmt: skip
+WIDTH_DEPTH = {
+    "vit-ti": (192, 12),
+    "vit-s": (384, 12),
+    "vit-b": (768, 12),
+    "vit-l": (1024, 24),
+    "vit-h": (1280, 32),
+}
+BUFFERS = {
+    "init_body_pose": 318,
+    "init_betas": 10,
+    "init_betas_kid": 11,
+    "init_cam": 3,
+    "init_expression": 10,
+}
 
 
 def backbone_shapes(width: int, depth: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -59,15 +69,23 @@ def head_shapes(
     dim: int = 1024,
     depth: int = 6,
     inner: int = 512,
+    *,
     mlp: int = 1024,
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     for name, shape in transformer_shapes(width, dim, depth, inner, mlp):
         yield f"transformer.{name}", shape
     betas, expression, head_betas, head_expression = sizes
-    layers = {"smplx_poses_decoder": 312, "smplx_scale_decoder": 6, "smplx_shape_decoder": betas,
-              "smplx_expression_decoder": expression, "smplx_joint_decoder": 165,
-              "flame_poses_decoder": 14, "flame_shape_decoder": head_betas,
-              "flame_expression_decoder": head_expression, "cam_decoder": 3}  # fmt: skip
+    layers = {
+        "smplx_poses_decoder": 312,
+        "smplx_scale_decoder": 6,
+        "smplx_shape_decoder": betas,
+        "smplx_expression_decoder": expression,
+        "smplx_joint_decoder": 165,
+        "flame_poses_decoder": 14,
+        "flame_shape_decoder": head_betas,
+        "flame_expression_decoder": head_expression,
+        "cam_decoder": 3,
+    }
     for name, out in layers.items():
         yield f"{name}.weight", (out, dim)
         yield f"{name}.bias", (out,)

@@ -61,13 +61,23 @@ def detect(body: BodyModel, params: BodyParams, seen_by: Camera) -> ClipDetectio
     world = (in_camera - in_camera[:, 23:25].mean(1, keepdim=True)).numpy()
     one = np.ones(N, np.float32)
     return ClipDetections(
-        frame_index=np.arange(N), time=np.arange(N) / 30, pose_px=pose,
-        pose_confidence=np.ones((N, 33), np.float32), pose_world=world.astype(np.float32),
-        left_hand_px=left, left_hand_confidence=one, right_hand_px=right,
-        right_hand_confidence=one, face_px=face, face_confidence=one,
-        box_xyxy=np.zeros((N, 4), np.float32), trusted=np.ones(N, bool), reason=np.full(N, ""),
-        width=WIDTH, height=HEIGHT,
-    )  # fmt: skip
+        frame_index=np.arange(N),
+        time=np.arange(N) / 30,
+        pose_px=pose,
+        pose_confidence=np.ones((N, 33), np.float32),
+        pose_world=world.astype(np.float32),
+        left_hand_px=left,
+        left_hand_confidence=one,
+        right_hand_px=right,
+        right_hand_confidence=one,
+        face_px=face,
+        face_confidence=one,
+        box_xyxy=np.zeros((N, 4), np.float32),
+        trusted=np.ones(N, bool),
+        reason=np.full(N, ""),
+        width=WIDTH,
+        height=HEIGHT,
+    )
 
 
 def joints(body: BodyModel, params: BodyParams) -> torch.Tensor:
@@ -134,8 +144,9 @@ def test_a_picture_of_nobody_gives_a_finite_body_without_confidence(
     clip = detect(body, people(2), camera())
     empty = {
         f.name: np.zeros_like(getattr(clip, f.name))
-        for f in fields(clip) if f.name.endswith(("_px", "_confidence", "_world"))
-    }  # fmt: skip
+        for f in fields(clip)
+        if f.name.endswith(("_px", "_confidence", "_world"))
+    }
     lifted = lifter.lift(replace(clip, **empty))
     assert all(torch.isfinite(getattr(lifted.params, f.name)).all() for f in fields(lifted.params))
     assert not lifted.confidence.body.any()

@@ -66,9 +66,12 @@ def test_the_rig_passes_gradients_to_all_its_inputs(body: BodyModel) -> None:
     rig = make_rig(body, 4, ("left_hand",))
     rig = replace(
         rig,
-        **{f.name: v.double() for f in fields(rig)
-           if isinstance(v := getattr(rig, f.name), Tensor) and v.is_floating_point()},
-    )  # fmt: skip
+        **{
+            f.name: v.double()
+            for f in fields(rig)
+            if isinstance(v := getattr(rig, f.name), Tensor) and v.is_floating_point()
+        },
+    )
     R = rotations(1).double()
 
     def points(aa: Tensor, betas: Tensor, scale: Tensor) -> Tensor:
@@ -163,14 +166,21 @@ def test_placing_shrugs_off_a_few_wild_landmarks_and_keeps_the_guess_without_any
 def test_the_network_is_small_and_starts_with_a_person_at_rest() -> None:
     network = LifterNetwork().eval()
     assert sum(p.numel() for p in network.parameters()) <= 3_000_000
-    inputs = [torch.zeros(2, n) for n in (198, 8, layout.HAND_SIZE, layout.HAND_SIZE,
-                                          layout.FACE_SIZE)]  # fmt: skip
+    inputs = [
+        torch.zeros(2, n) for n in (198, 8, layout.HAND_SIZE, layout.HAND_SIZE, layout.FACE_SIZE)
+    ]
     out = network(*inputs)
     shapes = {n: tuple(getattr(out, n).shape) for n in layout.OUTPUT_NAMES}
     assert shapes == {
-        "body": (2, 132), "betas": (2, 16), "scales": (2, 6), "camera": (2, 3),
-        "left_fingers": (2, 90), "right_fingers": (2, 90), "actions": (2, 52), "gaze": (2, 4),
-    }  # fmt: skip
+        "body": (2, 132),
+        "betas": (2, 16),
+        "scales": (2, 6),
+        "camera": (2, 3),
+        "left_fingers": (2, 90),
+        "right_fingers": (2, 90),
+        "actions": (2, 52),
+        "gaze": (2, 4),
+    }
     assert (out.actions < 0.1).all()
     upright_6d = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(22)
     assert (out.body - upright_6d).abs().max() < 0.3

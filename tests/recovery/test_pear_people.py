@@ -260,9 +260,13 @@ class _HostTraffic(TorchDispatchMode):
 
 
 _HOST_OPERATIONS = (
-    "aten.lift_fresh", "aten._local_scalar_dense", "aten.nonzero", "aten.masked_select",
-    "aten.equal.", "aten.unique",
-)  # fmt: skip
+    "aten.lift_fresh",
+    "aten._local_scalar_dense",
+    "aten.nonzero",
+    "aten.masked_select",
+    "aten.equal.",
+    "aten.unique",
+)
 
 
 def test_crop_to_mesh_never_waits_for_the_host(model: EhmModel) -> None:

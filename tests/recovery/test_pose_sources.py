@@ -30,11 +30,23 @@ def boxes(*rows: tuple[float, float, float, float]) -> ClipDetections:
     """Detections of which only the boxes matter."""
     n = len(rows)
     return ClipDetections(
-        np.arange(n), np.arange(n) / 25, np.zeros((n, 33, 2)), np.zeros((n, 33)),
-        np.zeros((n, 33, 3)), np.zeros((n, 21, 2)), np.zeros(n), np.zeros((n, 21, 2)), np.zeros(n),
-        np.zeros((n, 478, 2)), np.zeros(n), np.array(rows, np.float32), np.ones(n, bool),
-        np.array([""] * n), WIDTH, HEIGHT,
-    )  # fmt: skip
+        frame_index=np.arange(n),
+        time=np.arange(n) / 25,
+        pose_px=np.zeros((n, 33, 2)),
+        pose_confidence=np.zeros((n, 33)),
+        pose_world=np.zeros((n, 33, 3)),
+        left_hand_px=np.zeros((n, 21, 2)),
+        left_hand_confidence=np.zeros(n),
+        right_hand_px=np.zeros((n, 21, 2)),
+        right_hand_confidence=np.zeros(n),
+        face_px=np.zeros((n, 478, 2)),
+        face_confidence=np.zeros(n),
+        box_xyxy=np.array(rows, np.float32),
+        trusted=np.ones(n, bool),
+        reason=np.array([""] * n),
+        width=WIDTH,
+        height=HEIGHT,
+    )
 
 
 @pytest.mark.parametrize("left", [60.0, 220.0, 400.0])

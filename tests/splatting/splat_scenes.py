@@ -73,7 +73,7 @@ def draw(scene: Scene, tensors: list[Tensor], backend: str) -> RenderOutput:
     """Draw with the given leaves, ordered as NAMES."""
     *splats, pose, background = tensors
     camera = Camera(scene.K.to(pose.dtype), pose, scene.width, scene.height)
-    return rasterise(*splats, camera, background=background, backend=backend)
+    return rasterise(*splats, camera=camera, background=background, backend=backend)
 
 
 def loss_weights(scene: Scene, seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
@@ -95,7 +95,16 @@ def decided_pixels(scene: Scene) -> Tensor:
     gradient where alpha crosses 0.999. Rounding moves an alpha by some 1e-6 of itself.
     """
     f64 = [t.detach() for t in scene.tensors(torch.float64)]
-    view = View(scene.K, f64[5], scene.width, scene.height, None, 0.3, 0.01, 1e10)
+    view = View(
+        K=scene.K,
+        T_camera_world=f64[5],
+        width=scene.width,
+        height=scene.height,
+        background=None,
+        eps2d=0.3,
+        near=0.01,
+        far=1e10,
+    )
     screen = project_splats(Splats(*f64[:5]), scene.K.double(), f64[5], view)
     pixels = pixel_centers(scene.width, 0, scene.height, screen.centers)
     dx, dy = (pixels[:, None] - screen.centers).unbind(2)

@@ -30,7 +30,7 @@ def test_activations_are_applied() -> None:
         splats.log_scales.exp(),
         splats.logit_opacities.sigmoid(),
         splats.colors,
-        CAMERA,
+        camera=CAMERA,
         background=behind,
     )
     assert float(drawn.alpha.max()) > 0.2

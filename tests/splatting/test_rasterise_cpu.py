@@ -139,10 +139,12 @@ def test_camera_batch():
     poses.requires_grad_()
     splats = [scene.means, scene.quats_wxyz, scene.scales, scene.opacities, scene.colors]
     camera = Camera(scene.K.expand(2, 3, 3, 3), poses, scene.width, scene.height)
-    output = rasterise(*splats, camera)
+    output = rasterise(*splats, camera=camera)
     assert output.color.shape == (2, 3, scene.height, scene.width, 3)
     assert output.alpha.shape == output.depth.shape == (2, 3, scene.height, scene.width, 1)
-    single = rasterise(*splats, Camera(scene.K, poses[1, 2].detach(), scene.width, scene.height))
+    single = rasterise(
+        *splats, camera=Camera(scene.K, poses[1, 2].detach(), scene.width, scene.height)
+    )
     assert torch.equal(output.color[1, 2], single.color)
     (grad,) = torch.autograd.grad(output.color[1].sum(), poses)
     assert not grad[0].any()
@@ -158,7 +160,7 @@ def test_no_splats_and_no_cameras(backend):
     assert not output.depth.any()
     assert torch.allclose(gradients[-1], loss_weights(scene)[0].sum((0, 1)).float(), atol=1e-3)
     none = Camera(scene.K.expand(0, 3, 3), scene.T_camera_world.expand(0, 4, 4), 5, 4)
-    empty = rasterise(*scene.tensors(torch.float32)[:5], none, backend=backend)
+    empty = rasterise(*scene.tensors(torch.float32)[:5], camera=none, backend=backend)
     assert empty.color.shape == (0, 4, 5, 3)
     assert empty.depth.shape == (0, 4, 5, 1)
 
@@ -271,29 +273,29 @@ def test_errors_name_what_was_found():
         return [tensor if i == index else t for i, t in enumerate(splats)]
 
     with pytest.raises(ValueError, match=r"quats_wxyz \(7, 3\)"):
-        rasterise(*with_splat(1, scene.quats_wxyz[:, :3]), camera)
+        rasterise(*with_splat(1, scene.quats_wxyz[:, :3]), camera=camera)
     with pytest.raises(ValueError, match=r"opacities \(7, 1\)"):
-        rasterise(*with_splat(3, scene.opacities[:, None]), camera)
+        rasterise(*with_splat(3, scene.opacities[:, None]), camera=camera)
     with pytest.raises(ValueError, match=r"colors \(7, 0\)"):
-        rasterise(*with_splat(4, scene.colors[:, :0]), camera)
+        rasterise(*with_splat(4, scene.colors[:, :0]), camera=camera)
     with pytest.raises(ValueError, match=r"means \(6, 3\)"):
-        rasterise(*with_splat(0, scene.means[:6]), camera)
+        rasterise(*with_splat(0, scene.means[:6]), camera=camera)
     with pytest.raises(ValueError, match="int64"):
-        rasterise(*with_splat(0, scene.means.long()), camera)
+        rasterise(*with_splat(0, scene.means.long()), camera=camera)
     with pytest.raises(ValueError, match=r"T_camera_world \(3, 4\)"):
-        rasterise(*splats, replace(camera, T_camera_world=scene.T_camera_world[:3]))
+        rasterise(*splats, camera=replace(camera, T_camera_world=scene.T_camera_world[:3]))
     with pytest.raises(ValueError, match="0 x 8"):
-        rasterise(*splats, replace(camera, width=0))
+        rasterise(*splats, camera=replace(camera, width=0))
     with pytest.raises(ValueError, match=r"background must be \(3,\).*got \(4,\)"):
-        rasterise(*splats, camera, background=torch.zeros(4))
+        rasterise(*splats, camera=camera, background=torch.zeros(4))
     with pytest.raises(ValueError, match=r"near=0\.0"):
-        rasterise(*splats, camera, near=0.0)
+        rasterise(*splats, camera=camera, near=0.0)
     with pytest.raises(ValueError, match="eps2d"):
-        rasterise(*splats, camera, eps2d=-1.0)
+        rasterise(*splats, camera=camera, eps2d=-1.0)
     with pytest.raises(ValueError, match="'cuda'"):
-        rasterise(*splats, camera, backend="cuda")
+        rasterise(*splats, camera=camera, backend="cuda")
     with pytest.raises(ValueError, match="these are on cpu"):
-        rasterise(*splats, camera, backend="gsplat")
+        rasterise(*splats, camera=camera, backend="gsplat")
 
 
 def test_gsplat_absent_names_the_remedy(monkeypatch):
@@ -303,6 +305,15 @@ def test_gsplat_absent_names_the_remedy(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "gsplat", None)
     scene = random_scene(count=1)
     splats = Splats(*scene.tensors(torch.float32)[:5])
-    view = View(scene.K[None], scene.T_camera_world[None], 8, 8, None, 0.3, 0.01, 1e10)
+    view = View(
+        K=scene.K[None],
+        T_camera_world=scene.T_camera_world[None],
+        width=8,
+        height=8,
+        background=None,
+        eps2d=0.3,
+        near=0.01,
+        far=1e10,
+    )
     with pytest.raises(ImportError, match=r'pip install "pear-avatar\[gpu\]"'):
         gsplat_backend.draw(splats, view)

@@ -62,15 +62,15 @@ def _gsplat_render(scene, tensors, monkeypatch):
     monkeypatch.setitem(sys.modules, "nerfacc", _nerfacc_stand_in(count))
     pair = torch.arange(len(pixel))
     color, alpha = impl.accumulate(
-        means2d[:, splat],
-        conics[:, splat],
-        masked[None],
-        colors[None, splat],
-        pair,
-        pixel,
-        image,
-        scene.width,
-        scene.height,
+        means2d=means2d[:, splat],
+        conics=conics[:, splat],
+        opacities=masked[None],
+        colors=colors[None, splat],
+        gaussian_ids=pair,
+        pixel_ids=pixel,
+        image_ids=image,
+        image_width=scene.width,
+        image_height=scene.height,
     )
     return color[0] + (1 - alpha[0]) * background, alpha[0]
 

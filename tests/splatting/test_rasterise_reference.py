@@ -91,7 +91,7 @@ def test_stops_at_the_transmittance_limit():
         torch.full((layers, 3), 50.0),
         torch.full((layers,), 0.98),
         torch.eye(layers),
-        camera,
+        camera=camera,
         backend="torch",
     )
     # 1 -> 0.02 -> 4e-4 -> (8e-6: stop)

@@ -59,4 +59,13 @@ def standing_body(
         torch.tensor(transl),
     )
     rest = body.joint_template
-    return LiveBody(time, time, params, face, face, legs, rest[0], float(leg_length(rest)))
+    return LiveBody(
+        time=time,
+        arrived=time,
+        params=params,
+        actions=face,
+        raw_actions=face,
+        legs=legs,
+        rest_pelvis=rest[0],
+        leg_length=float(leg_length(rest)),
+    )

@@ -111,8 +111,12 @@ def test_bones_merge_upwards():
     names = ("root", "spine03", "upperarm01.L", "upperarm02.L", "lowerarm01.L")
     merged = joint_of_bone(names, (-1, 0, 1, 2, 3))
     assert [JOINT_NAMES[j] for j in merged] == [
-        "pelvis", "spine1", "left_shoulder", "left_shoulder", "left_elbow",
-    ]  # fmt: skip
+        "pelvis",
+        "spine1",
+        "left_shoulder",
+        "left_shoulder",
+        "left_elbow",
+    ]
     assert set(JOINT_BONES) == set(JOINT_NAMES) - {"jaw"}
     weights = give_to_jaw(np.eye(NUM_JOINTS)[[15]], np.array([0.25]))
     assert weights[0, JOINT_INDEX["jaw"]] == 0.25

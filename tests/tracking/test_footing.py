@@ -77,7 +77,7 @@ def test_a_person_at_rest_breaks_no_rule_and_one_who_leans_does(
     footing = find_footing(o, still(N), points, UP, resting(body))
     assert bool((footing.upright == 1).all())
     assert bool((footing.stands == 1).all())
-    balance, floor, place = footing_terms(footing, points, UP, o.time, 1.0, 1.0)
+    balance, floor, place = footing_terms(footing, points, UP, o.time, 1.0, ground=1.0)
     for term in (balance, floor, place):
         assert float(term.residual(points).norm(dim=-1).max()) < 1.5  # sigmas
     tilted = points @ torch.linalg.matrix_exp(
@@ -94,7 +94,7 @@ def test_linear_terms_are_the_derivative_of_their_residual(
         torch.ones(N), torch.ones(N, 2), resting(body), torch.zeros(N, 3), torch.full((N,), 0.06)
     )
     moved = points + 0.01 * torch.randn(points.shape, generator=torch.Generator().manual_seed(0))
-    for term in footing_terms(footing, points, UP, torch.arange(N) / 24.0, 1.0, 1.0):
+    for term in footing_terms(footing, points, UP, torch.arange(N) / 24.0, 1.0, ground=1.0):
         assert term.rows.shape[-2:] == (NUM_POSE, 3)
         expected = torch.einsum("ngkmc,nmc->ngk", term.rows, moved - points)
         found = term.residual(moved) - term.residual(points)

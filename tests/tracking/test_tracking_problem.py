@@ -35,13 +35,13 @@ def test_rig_points_are_the_bodys_landmarks(body: BodyModel) -> None:
     rig = build_rig(body, list(zip(SETS, map(range, counts), strict=True)), 12, 20)
     rig = rig.to(torch.float32)
     state = TrackState(
-        params.rotations[:, 0],
-        params.transl,
-        torch.zeros(5, 55, 3),
-        expression,
-        betas,
-        torch.zeros(()),
-        torch.zeros(0, 3),
+        root=params.rotations[:, 0],
+        transl=params.transl,
+        theta=torch.zeros(5, 55, 3),
+        expression=expression,
+        betas=betas,
+        log_focal=torch.zeros(()),
+        offsets=torch.zeros(0, 3),
     )
     state = replace(state, theta=_axis_angles(params.rotations))
     found = state.pose(rig).points.split(counts, dim=1)

@@ -33,7 +33,13 @@ def _system(N: int, P: int, S: int) -> tuple[ArrowSystem, torch.Tensor, torch.Te
     H[N * P :, N * P :] = shared
     rhs = rand(N * P + S)
     system = ArrowSystem(
-        frames, first, second, border, shared, rhs[: N * P].reshape(N, P), rhs[N * P :]
+        frames=frames,
+        first=first,
+        second=second,
+        border=border,
+        shared=shared,
+        rhs_frames=rhs[: N * P].reshape(N, P),
+        rhs_shared=rhs[N * P :],
     )
     return system, H, rhs
 

@@ -39,17 +39,23 @@ def staged(body: BodyModel) -> RenderSet:
     expression, R = set_face(body, R, actions, torch.zeros(COUNT, 4))
     zeros = np.zeros((COUNT, 33, 3), np.float32)
     renders = RenderSet(
-        rotations=R.numpy(), betas=np.zeros((COUNT, 10), np.float32),
+        rotations=R.numpy(),
+        betas=np.zeros((COUNT, 10), np.float32),
         expression=expression.numpy(),
         transl=np.tile(np.array([0, 0, -5], np.float32), (COUNT, 1)),
-        focal=np.full(COUNT, FOCAL, np.float32), size=np.full((COUNT, 2), SIDE),
-        found=np.ones(COUNT, bool), pose_px=zeros[..., :2],
-        pose_confidence=np.ones((COUNT, 33), np.float32), pose_world=zeros,
-        left_hand_px=zeros[:, :21, :2], left_hand_confidence=np.zeros(COUNT, np.float32),
-        right_hand_px=zeros[:, :21, :2], right_hand_confidence=np.ones(COUNT, np.float32),
+        focal=np.full(COUNT, FOCAL, np.float32),
+        size=np.full((COUNT, 2), SIDE),
+        found=np.ones(COUNT, bool),
+        pose_px=zeros[..., :2],
+        pose_confidence=np.ones((COUNT, 33), np.float32),
+        pose_world=zeros,
+        left_hand_px=zeros[:, :21, :2],
+        left_hand_confidence=np.zeros(COUNT, np.float32),
+        right_hand_px=zeros[:, :21, :2],
+        right_hand_confidence=np.ones(COUNT, np.float32),
         face_px=np.zeros((COUNT, 478, 2), np.float32),
         face_confidence=np.zeros(COUNT, np.float32),
-    )  # fmt: skip
+    )
     truth = truth_of(renders, body)
     moved = truth.pose + (truth.R[:, truth.carrier] @ torch.from_numpy(OFFSET))
 

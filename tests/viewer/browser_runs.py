@@ -40,7 +40,7 @@ QUICK_FIT = (
     "fitting.num_splats=12000", "fitting.crop_size=256", "fitting.silhouette_steps=200",
     "fitting.joint_steps=300", "fitting.refit_frames=1", "output.preview=false",
     "output.overlay=false",
-)  # fmt: skip
+)
 _PICTURE = 360
 _SECONDS = 900
 
@@ -102,11 +102,10 @@ def make_subject(folder: Path) -> None:
     if not REAL_CLIP.is_file():
         save_person(folder / "person-avatar", make_person(12000), num_frames=12)
         return
+    options = ["-o", folder / "person-avatar", "--preset", "fast"]
+    options += ["--max-frames", "16", "--threads", "1"]
     settings = [x for setting in QUICK_FIT for x in ("--set", setting)]
-    command(
-        "fit", REAL_CLIP, "-o", folder / "person-avatar", "--preset", "fast", "--max-frames", "16",
-        "--threads", "1", *settings,
-    )  # fmt: skip
+    command("fit", REAL_CLIP, *options, *settings)
 
 
 def subject_in(folder: Path) -> Subject:
@@ -197,7 +196,7 @@ def poses_of(subject: Subject) -> list[Pose]:
     side = orbit_cameras(
         middle[JOINT_INDEX["spine2"]], 2.6, torch.tensor([1.1]), focal=420.0,
         width=300, height=_PICTURE, elevation=0.2,
-    )[0]  # fmt: skip
+    )[0]
     return [
         Pose(params[0], cameras[0]),
         Pose(params[last // 2], cameras[last // 2]),
@@ -245,7 +244,7 @@ def _camera_message(camera: Camera) -> dict[str, Any]:
         "fx": float(K[0, 0]), "fy": float(K[1, 1]), "cx": float(K[0, 2]), "cy": float(K[1, 2]),
         "width": camera.width, "height": camera.height, "T": T[:3].flatten().tolist(),
         "background": None,
-    }  # fmt: skip
+    }
 
 
 def _environment() -> dict[str, str]:

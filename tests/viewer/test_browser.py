@@ -110,7 +110,8 @@ def visit(shared_folder: Path, subject: Subject) -> Callable[[str], Visit]:
 
     def exported(folder: Path) -> None:
         page = folder / "person.html"
-        command("export", subject.folder, "--html", page, "--with-video", "--video", subject.video)
+        options = ["--html", page, "--with-video", "--video", subject.video]
+        command("export", subject.folder, *options)
         url = page.as_uri()
         config = scenario_config(url, "export", subject, folder, folder / "drop")
         run_node("scenario.mjs", config, folder)

@@ -23,7 +23,7 @@ from pear_avatar.viewer.schema import (
 )
 from pear_avatar.viewer.tensor_file import (pack, unpack,)
 
-META = MotionMeta(MOTION_FORMAT, SCHEMA_VERSION, "a walk", 30.0, "walk.bvh", 0, 0)
+META = MotionMeta(format=MOTION_FORMAT, version=SCHEMA_VERSION, name="a walk", fps=30.0, source="walk.bvh", width=0, height=0)
 
 
 def still_motion(frames: int = 3) -> dict[str, np.ndarray]:
@@ -138,4 +138,4 @@ def test_headers_made_to_hurt(data: bytes) -> None:
 
 def test_another_version_is_named() -> None:
     with pytest.raises(ViewerFileError, match="version 9"):
-        unpack(pack(still_motion(), MotionMeta(MOTION_FORMAT, 9, "n", 30.0, "", 0, 0)))
+        unpack(pack(still_motion(), MotionMeta(format=MOTION_FORMAT, version=9, name="n", fps=30.0, source="", width=0, height=0)))

@@ -122,12 +122,12 @@ def _bvh() -> str:
         limb((f"{side}Arm", f"{x * 15} 30 0"), (f"{side}ForeArm", f"{x * 28} 0 0"),
              (f"{side}Hand", f"{x * 25} 0 0"))
         for side, x in (("Left", 1), ("Right", -1))
-    ]  # fmt: skip
+    ]
     legs = [
         limb((f"{side}UpLeg", f"{x * 9} 0 0"), (f"{side}Leg", "0 -42 0"),
              (f"{side}Foot", "0 -42 0"), (f"{side}ToeBase", "0 -6 12"))
         for side, x in (("Left", 1), ("Right", -1))
-    ]  # fmt: skip
+    ]
     spine = _bvh_joint("Spine", "0 20 0", _bvh_joint("Head", "0 40 0"), *arms)
     root = ["ROOT Hips", "{", "OFFSET 0 90 0"]
     root += ["CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"]

@@ -57,8 +57,12 @@ def test_a_built_wheel_holds_what_runs_and_no_more() -> None:
     assert not [str(name) for name in inside if WORKSHOP & set(name.parts)]
     assert not [str(name) for name in inside if name.suffix not in KINDS]
     for needed in (
-        "_native/pear_native.so", "py.typed", "configs/fast.yaml", "body/assets/open_body.npz",
-        "recovery/assets/lifter.safetensors", "viewer/static/index.html",
+        "_native/pear_native.so",
+        "py.typed",
+        "configs/fast.yaml",
+        "body/assets/open_body.npz",
+        "recovery/assets/lifter.safetensors",
+        "viewer/static/index.html",
         "report/report_template.html",
-    ):  # fmt: skip
+    ):
         assert PurePosixPath("pear_avatar") / needed in inside

@@ -80,7 +80,7 @@ class Painter:
         rgb *= 1 + 0.02 * ripple[:, None]
         head = self._part(face, "head")
         _mix(rgb, 0.75 * self._mask("lips", uv) * head, _LIP_TINT)
-        self._paint_hair(rgb, style, face, barycentric, rest, head)
+        self._paint_hair(rgb, style, face, barycentric, rest, head=head)
         _mix(rgb, 0.8 * self._part(face, "mouth_cavity"), _INNER_MOUTH)
         _mix(rgb, 0.6 * self._part(face, "eye_cavity.L", "eye_cavity.R"), _INNER_MOUTH)
         _mix(rgb, 0.8 * self._part(face, "tongue"), _TONGUE)
@@ -101,9 +101,15 @@ class Painter:
         return np.stack([mean[weights[:, JOINT_INDEX[n]] > 0.5].mean(axis=0) for n in names])
 
     def _paint_hair(
-        self, rgb: np.ndarray, style: Style, face: np.ndarray,
-        barycentric: np.ndarray, rest: np.ndarray, head: np.ndarray,
-    ) -> None:  # fmt: skip
+        self,
+        rgb: np.ndarray,
+        style: Style,
+        face: np.ndarray,
+        barycentric: np.ndarray,
+        rest: np.ndarray,
+        *,
+        head: np.ndarray,
+    ) -> None:
         corners = self.body.faces[face]
         hair = np.einsum("pk,pk->p", barycentric, self.body.scalp[corners].astype(float)) > 0.5
         _mix(rgb, hair & head, style.hair)
@@ -125,9 +131,13 @@ class Painter:
             rgb[eye] = np.where(angle < _PUPIL_ANGLE, _PUPIL, colored)
 
     def _paint_clothes(
-        self, rgb: np.ndarray, style: Style, face: np.ndarray,
-        barycentric: np.ndarray, rest: np.ndarray,
-    ) -> None:  # fmt: skip
+        self,
+        rgb: np.ndarray,
+        style: Style,
+        face: np.ndarray,
+        barycentric: np.ndarray,
+        rest: np.ndarray,
+    ) -> None:
         weights = np.einsum("pk,pkj->pj", barycentric, self.body.weights[self.body.faces[face]])
 
         def share(*names: str) -> np.ndarray:

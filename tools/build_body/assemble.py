@@ -85,9 +85,16 @@ def build_open_body(config: BuildConfig | None = None) -> dict[str, np.ndarray]:
     geometry = _build_geometry(source, config)
     arrays = body_arrays(geometry.body, geometry.expression, source.actions)
     figures = geometry_figures(
-        source, geometry.body, arrays, geometry.rotations, geometry.neutral,
-        geometry.expression.offsets, geometry.jaw, geometry.shape_error, geometry.joint_error,
-    )  # fmt: skip
+        source,
+        geometry.body,
+        arrays,
+        geometry.rotations,
+        geometry.neutral,
+        offsets=geometry.expression.offsets,
+        jaw=geometry.jaw,
+        shape_error=geometry.shape_error,
+        joint_error=geometry.joint_error,
+    )
     _log.info("geometry built after %.0f s", time.perf_counter() - started)
     arrays |= _build_landmarks(source, geometry, config, figures)
     arrays["meta"] = meta({name: round(value, 4) for name, value in figures.items()})
@@ -114,7 +121,13 @@ def _build_geometry(source: Source, config: BuildConfig) -> _Geometry:
         )
         joints.append(positions)
     regressor = joint_regressor(
-        samples.vertices, joints[0], basis.mean, still, weights, source.is_eye, source.mirror
+        samples.vertices,
+        joints[0],
+        basis.mean,
+        still,
+        weights,
+        eye=source.is_eye,
+        mirror=source.mirror,
     )
     part = face_parts(source.face_labels)
     body = BodyArrays(
@@ -169,9 +182,14 @@ def _build_landmarks(
     painter = Painter(geometry.body, load_masks())
     with Detectors() as detectors:
         face = fit_face_landmarks(
-            painter, detectors, source.actions, geometry.expression.coef,
-            geometry.expression.pose, config.face_renders, seed=5,
-        )  # fmt: skip
+            painter,
+            detectors,
+            source.actions,
+            geometry.expression.coef,
+            geometry.expression.pose,
+            count=config.face_renders,
+            seed=5,
+        )
         _log.info("face landmarks learnt")
         hands = fit_hands(
             geometry.body, observe_hands(painter, detectors, config.hand_renders, seed=7)

@@ -12,9 +12,13 @@ _LANDMARK_TOLERANCE = 2e-3  # metres
 _EXACT = ("faces", "uv_faces", "part_names", "face_part", "arkit_names", "scalp")
 _CLOSE = ("v_template", "uv", "eyelid_dirs", "arkit_pose")
 _SETS = (
-    "mediapipe_pose", "mediapipe_left_hand", "mediapipe_right_hand", "mediapipe_face", "coco17",
+    "mediapipe_pose",
+    "mediapipe_left_hand",
+    "mediapipe_right_hand",
+    "mediapipe_face",
+    "coco17",
     "wholebody133",
-)  # fmt: skip
+)
 
 
 def differences(new: dict[str, np.ndarray], old: dict[str, np.ndarray]) -> list[str]:

@@ -87,6 +87,7 @@ def fit_face_landmarks(
     arkit_names: tuple[str, ...],
     arkit_coef: np.ndarray,
     arkit_pose: np.ndarray,
+    *,
     count: int,
     seed: int,
 ) -> FaceLandmarks:
@@ -102,7 +103,7 @@ def fit_face_landmarks(
         yaw, pitch = rng.uniform(-_MAX_YAW, _MAX_YAW), rng.uniform(-_MAX_PITCH, _MAX_PITCH)
         betas = random_betas(painter.body, rng)
         shot = face_shot(
-            painter, rng, strength @ arkit_coef, strength @ arkit_pose, betas, yaw, pitch
+            painter, rng, strength @ arkit_coef, strength @ arkit_pose, betas, yaw=yaw, pitch=pitch
         )
         pixels = detectors.face(shot.image.rgb)
         if pixels is not None:

@@ -31,6 +31,7 @@ def pose_errors(
     joints: np.ndarray,
     rotations: np.ndarray,
     neutral: np.ndarray,
+    *,
     strength: float,
 ) -> np.ndarray:
     """(N, V) distance to anny's own posing of the same body in random poses, in metres.
@@ -70,10 +71,17 @@ def _chain(local: np.ndarray) -> np.ndarray:
 
 
 def geometry_figures(
-    source: Source, body: BodyArrays, arrays: dict[str, np.ndarray], rotations: np.ndarray,
-    neutral: np.ndarray, offsets: np.ndarray, jaw: JawHinge, shape_error: np.ndarray,
+    source: Source,
+    body: BodyArrays,
+    arrays: dict[str, np.ndarray],
+    rotations: np.ndarray,
+    neutral: np.ndarray,
+    *,
+    offsets: np.ndarray,
+    jaw: JawHinge,
+    shape_error: np.ndarray,
     joint_error: np.ndarray,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Figures about shape, pose and expressions; ``arrays`` are as stored.
 
     The pose is compared twice: about anny's own joints (skinning alone), and about the regressed,
@@ -90,7 +98,7 @@ def geometry_figures(
     theirs[JOINT_INDEX["jaw"]] = jaw.pivot
     ours = body.regressor @ neutral
     skinning, pose = (
-        pose_errors(source, weights, joints, rotations, neutral, 0.6) * _MM
+        pose_errors(source, weights, joints, rotations, neutral, strength=0.6) * _MM
         for joints in (theirs, ours)
     )
     stored = np.einsum(

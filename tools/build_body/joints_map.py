@@ -24,9 +24,15 @@ def _joint_bones() -> dict[str, tuple[str, ...]]:
         "head": ("head",),
     }
     limbs = {
-        "hip": "upperleg01", "knee": "lowerleg01", "ankle": "foot", "collar": "clavicle",
-        "shoulder": "upperarm01", "elbow": "lowerarm01", "wrist": "wrist", "eye": "eye",
-    }  # fmt: skip
+        "hip": "upperleg01",
+        "knee": "lowerleg01",
+        "ankle": "foot",
+        "collar": "clavicle",
+        "shoulder": "upperarm01",
+        "elbow": "lowerarm01",
+        "wrist": "wrist",
+        "eye": "eye",
+    }
     for side, s in (("left", "L"), ("right", "R")):
         bones.update({f"{side}_{joint}": (f"{bone}.{s}",) for joint, bone in limbs.items()})
         bones[f"{side}_foot"] = tuple(f"toe{k}-1.{s}" for k in range(1, 6))

@@ -47,6 +47,7 @@ def joint_regressor(
     mean: np.ndarray,
     allowed: np.ndarray,
     weights: np.ndarray,
+    *,
     eye: np.ndarray,
     mirror: np.ndarray,
 ) -> np.ndarray:

@@ -100,6 +100,7 @@ def render(
     view: View,
     colors: Callable[[np.ndarray, np.ndarray], np.ndarray],
     light: np.ndarray,
+    *,
     background: tuple[float, float, float] = BACKGROUND,
 ) -> Image:
     """Shade the mesh under a key light from ``light`` (3,) and a weak fill light.

@@ -97,15 +97,25 @@ def _light(rng: np.random.Generator) -> np.ndarray:
 
 
 def _shoot(
-    painter: Painter, rng: np.random.Generator, view: View, vertices: np.ndarray,
-    joints: np.ndarray, yaw: float, lit_from: float,
-) -> Shot:  # fmt: skip
+    painter: Painter,
+    rng: np.random.Generator,
+    view: View,
+    vertices: np.ndarray,
+    joints: np.ndarray,
+    *,
+    yaw: float,
+    lit_from: float,
+) -> Shot:
     light = _turn("y", np.rad2deg(lit_from)) @ _light(rng)
     background = tuple(rng.uniform(0.35, 0.95, 3))
     image = render(
-        vertices, painter.body.faces, view, painter.colors(random_style(rng)), light,
+        vertices,
+        painter.body.faces,
+        view,
+        painter.colors(random_style(rng)),
+        light,
         background=(background[0], background[1], background[2]),
-    )  # fmt: skip
+    )
     return Shot(image, view, np.concatenate([joints, vertices]), yaw)
 
 
@@ -119,7 +129,7 @@ def body_shot(painter: Painter, rng: np.random.Generator) -> Shot:
     away = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
     distance = rng.uniform(2.5, 5.0)
     view = look_at(center + away * distance, center, 560 * distance / (size + 0.2), 520, 620)
-    return _shoot(painter, rng, view, vertices, joints, yaw, yaw)
+    return _shoot(painter, rng, view, vertices, joints, yaw=yaw, lit_from=yaw)
 
 
 def hand_shot(painter: Painter, rng: np.random.Generator, side: str) -> Shot:
@@ -136,13 +146,19 @@ def hand_shot(painter: Painter, rng: np.random.Generator, side: str) -> Shot:
     yaw = rng.uniform(-0.6, 0.6)
     away = np.array([np.sin(yaw), rng.uniform(-0.2, 0.2), np.cos(yaw)])
     view = look_at(hand + away * 1.2, hand - np.array([0.0, 0.05, 0.0]), 1150.0, 480, 480)
-    return _shoot(painter, rng, view, vertices, joints, yaw, yaw)
+    return _shoot(painter, rng, view, vertices, joints, yaw=yaw, lit_from=yaw)
 
 
 def face_shot(
-    painter: Painter, rng: np.random.Generator, expression: np.ndarray, pose: np.ndarray,
-    betas: np.ndarray, yaw: float, pitch: float,
-) -> Shot:  # fmt: skip
+    painter: Painter,
+    rng: np.random.Generator,
+    expression: np.ndarray,
+    pose: np.ndarray,
+    betas: np.ndarray,
+    *,
+    yaw: float,
+    pitch: float,
+) -> Shot:
     """A head close up; pose is (9,) jaw, left eye and right eye axis-angle."""
     axis_angle = np.zeros((NUM_JOINTS, 3))
     for i, name in enumerate(("jaw", "left_eye", "right_eye")):
@@ -152,4 +168,4 @@ def face_shot(
     target = eyes + np.array([0.0, -0.02, -0.02])
     away = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
     view = look_at(target + away, target, 1400.0, 540, 540)
-    return _shoot(painter, rng, view, vertices, joints, yaw, yaw)
+    return _shoot(painter, rng, view, vertices, joints, yaw=yaw, lit_from=yaw)

@@ -70,8 +70,10 @@ def _raise_arm(poser: _Poser, side: str, sign: float) -> None:
     out = np.array([sign, 0.0, 0.0])
     poser.turn(f"clavicle.{side}", _about(np.array([0.0, -sign, 0.0]), _CLAVICLE_RAISE))
     for bone, end in (
-        ("upperarm01", "lowerarm01"), ("lowerarm01", "wrist"), ("wrist", "finger3-1"),
-    ):  # fmt: skip
+        ("upperarm01", "lowerarm01"),
+        ("lowerarm01", "wrist"),
+        ("wrist", "finger3-1"),
+    ):
         direction = poser.direction(f"{bone}.{side}", f"{end}.{side}")
         poser.turn(f"{bone}.{side}", _between(direction, out))
     across = poser.direction(f"finger2-1.{side}", f"finger5-1.{side}")

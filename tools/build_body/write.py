@@ -25,10 +25,13 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: COCO points borrow the expected error of the mediapipe landmark at the same place.
 _SIGMA_OF = {
     **{name: name for name in COCO_NAMES},
-    "left_big_toe": "left_foot_index", "left_small_toe": "left_foot_index",
-    "right_big_toe": "right_foot_index", "right_small_toe": "right_foot_index",
-    "left_heel": "left_heel", "right_heel": "right_heel",
-}  # fmt: skip
+    "left_big_toe": "left_foot_index",
+    "left_small_toe": "left_foot_index",
+    "right_big_toe": "right_foot_index",
+    "right_small_toe": "right_foot_index",
+    "left_heel": "left_heel",
+    "right_heel": "right_heel",
+}
 
 Sparse = tuple[np.ndarray, np.ndarray, float]
 

@@ -64,7 +64,9 @@ class EhmModel(EhmParts):
             eyelids: (*B, 2) how far the left and the right lid are closed, by the head's bases.
             head_expression: (*B, up to the head's E); needs ``proportions.head_betas``.
         """
-        return shape_ehm(self, betas, expression, proportions, eyelids, head_expression)
+        return shape_ehm(
+            self, betas, expression, proportions, eyelids, head_expression=head_expression
+        )
 
     def person(self, proportions: Proportions, betas: Tensor | None = None) -> BodyModel:
         """Bake one person's constants into a plain body that needs no proportions any more.

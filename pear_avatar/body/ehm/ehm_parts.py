@@ -99,16 +99,16 @@ class EhmParts:
         _check(body, head, head_vertices, variant, blend)
         left, right = hand_vertices(body) if hands is None else hands
         return cls(
-            body,
-            head,
-            head_vertices,
-            variant,
-            neck_rows(body, head_vertices) if neck is None else neck,
-            lower_rows(body, head_vertices) if lower is None else lower,
-            left,
-            right,
-            float(blend),
-            betas_to_head,
+            body=body,
+            head=head,
+            head_vertices=head_vertices,
+            variant=variant,
+            neck=neck_rows(body, head_vertices) if neck is None else neck,
+            lower=lower_rows(body, head_vertices) if lower is None else lower,
+            left_hand=left,
+            right_hand=right,
+            blend=float(blend),
+            betas_to_head=betas_to_head,
         )
 
     def to(
@@ -277,7 +277,9 @@ class EhmParts:
         at, rows = self._places(members, index)
         chosen = (rows, self.head_vertices[rows], at)
         head = head_rows(self.head, self.head_share, rows, at)
-        face = face_rows(self.body, self.head, self.head_share, self.head_turn, chosen, len(index))
+        face = face_rows(
+            self.body, self.head, self.head_share, self.head_turn, chosen, count=len(index)
+        )
         hands = []
         for hand, share in zip((self.left_hand, self.right_hand), self.hand_shares, strict=True):
             at, rows = self._places(hand, index)

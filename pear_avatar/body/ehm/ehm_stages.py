@@ -261,6 +261,7 @@ def shape_ehm(
     expression: Tensor | None,
     proportions: Proportions | None,
     eyelids: Tensor | None,
+    *,
     head_expression: Tensor | None,
 ) -> ShapedEhm:
     """See :meth:`pear_avatar.body.ehm.ehm_model.EhmModel.shape`."""

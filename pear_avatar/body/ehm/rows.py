@@ -173,13 +173,13 @@ def joint_forms(body: BodyModel, plan: EhmPlan) -> JointForms:
     head_shape = head.shape.dirs.unflatten(0, (-1, 3))
     head_expression = head.expression.dirs.unflatten(0, (-1, 3))
     return JointForms(
-        torch.stack(mass),
-        summed(rows.template),
-        flat(summed(shape), shape),
-        flat(summed(expression), expression),
-        of_head @ head.template,
-        flat(of_head @ head_shape.flatten(1), head_shape),
-        flat(of_head @ head_expression.flatten(1), head_expression),
+        mass=torch.stack(mass),
+        template=summed(rows.template),
+        shape_dirs=flat(summed(shape), shape),
+        expression_dirs=flat(summed(expression), expression),
+        head_template=of_head @ head.template,
+        head_shape_dirs=flat(of_head @ head_shape.flatten(1), head_shape),
+        head_expression_dirs=flat(of_head @ head_expression.flatten(1), head_expression),
     )
 
 
@@ -200,6 +200,7 @@ def face_rows(
     share: Tensor,
     turn: Tensor,
     chosen: tuple[Tensor, Tensor, Tensor],
+    *,
     count: int,
 ) -> FaceRows:
     """Gather what the face moves.
@@ -219,13 +220,13 @@ def face_rows(
             moving |= (dirs != 0).any(2).any(1)
     followed = turn[:, rows[moving]].contiguous()
     return FaceRows(
-        Places.of(at[moving], count),
-        followed,
-        SkinTable.from_dense(followed),
-        share[rows[moving], None],
-        None if new is None else new[moving].flatten(0, 1),
-        None if own is None else own[moving].flatten(0, 1),
-        lids[moving].flatten(0, 1),
+        places=Places.of(at[moving], count),
+        turn=followed,
+        table=SkinTable.from_dense(followed),
+        share=share[rows[moving], None],
+        pose_dirs=None if new is None else new[moving].flatten(0, 1),
+        own_pose_dirs=None if own is None else own[moving].flatten(0, 1),
+        eyelid_dirs=lids[moving].flatten(0, 1),
     )
 
 

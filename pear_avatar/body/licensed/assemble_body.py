@@ -65,16 +65,16 @@ def read_blended_body(
         uv = file.real("vt", ("T", 2))
         uv_faces = file.integers("ft", (faces, 3), len(uv))
     return BlendedBody(
-        file.real("v_template", (vertices, 3)),
-        triangles,
-        shape_dirs,
-        expression_dirs,
-        file.real("posedirs", (vertices, 3, 9 * (joints - 1))),
-        regressor,
-        weights,
-        parents,
-        uv,
-        uv_faces,
+        v_template=file.real("v_template", (vertices, 3)),
+        faces=triangles,
+        shape_dirs=shape_dirs,
+        expression_dirs=expression_dirs,
+        pose_dirs=file.real("posedirs", (vertices, 3, 9 * (joints - 1))),
+        regressor=regressor,
+        weights=weights,
+        parents=parents,
+        uv=uv,
+        uv_faces=uv_faces,
     )
 
 

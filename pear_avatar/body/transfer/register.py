@@ -72,7 +72,7 @@ def register(body: BodyModel, target: BodyModel, known: KnownSets, skin: np.ndar
     source, surface = BodySurface.of(body), BodySurface.of(target)
     laplacian = _laplacian(source.faces, len(vertices))
     for stiffness, reach in _ROUNDS:
-        vertices = _pull(source.moved(vertices), surface, skin, laplacian, stiffness, reach)
+        vertices = _pull(source.moved(vertices), surface, skin, laplacian, stiffness, reach=reach)
     _report(source.moved(vertices), surface, skin)
     return vertices
 
@@ -196,6 +196,7 @@ def _pull(
     skin: np.ndarray,
     laplacian: sparse.csc_matrix,
     stiffness: float,
+    *,
     reach: float,
 ) -> np.ndarray:
     """One round: skin moves to the nearest skin as far as its neighbours agree."""

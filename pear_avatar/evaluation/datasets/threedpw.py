@@ -56,7 +56,7 @@ def _read_sequence(file: Path, images: Path) -> Iterator[Sample]:
         for person in range(len(sequence["poses"])):
             if bool(np.asarray(sequence["campose_valid"][person])[frame]):
                 picture = images / name / f"image_{frame:05d}.jpg"
-                yield _sample(sequence, name, picture, cameras[frame], frame, person)
+                yield _sample(sequence, name, picture, cameras[frame], frame, person=person)
 
 
 def _sample(
@@ -65,6 +65,7 @@ def _sample(
     picture: Path,
     T_camera_world: np.ndarray,
     frame: int,
+    *,
     person: int,
 ) -> Sample:
     def row(key: str) -> np.ndarray:

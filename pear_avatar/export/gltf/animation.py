@@ -60,6 +60,7 @@ def write_animation(
     betas: Tensor | None,
     motion: Motion,
     weights: np.ndarray,
+    *,
     mesh_node: int,
 ) -> None:
     """Key frames of a motion, one for each of its frames, from time 0.

@@ -67,7 +67,9 @@ def influence_correctives(
     count = motion.params.num_frames
     if len(index) == 0:
         return [], np.zeros((count, 0), np.float32)
-    lost = _LostOffsets(body, body.skin_weights_t[:, index], fewer[:, index], index, betas, motion)
+    lost = _LostOffsets(
+        body, body.skin_weights_t[:, index], fewer[:, index], index, betas, motion=motion
+    )
     sample = torch.cat([lost.at(f) for f in _spread(count, _SAMPLED).split(_BATCH)])
     targets = torch.linalg.svd(sample, full_matrices=False)[2].T[:, :_MOST]
     kept = _components(sample, sample @ targets, targets)
@@ -88,6 +90,7 @@ class _LostOffsets:
         few_weights: Tensor,
         index: Tensor,
         betas: Tensor | None,
+        *,
         motion: Motion,
     ) -> None:
         self._body, self._betas, self._motion, self._index = body, betas, motion, index

@@ -102,7 +102,7 @@ def save_glb(
         mesh = _mesh(document, layout, primitive, targets)
         node = document.add("nodes", {"name": "body", "mesh": mesh, "skin": skin})
         if motion is not None:
-            write_animation(document, body, betas, motion, weights, node)
+            write_animation(document, body, betas, motion, weights, mesh_node=node)
     document.root["scene"] = document.add("scenes", {"nodes": [0, node]})
     document.write(path)
 

@@ -29,9 +29,16 @@ _IGNORED = frozenset(("verts", "vertices", "faces", "v3d", "smplx_verts", "verts
 
 #: What the standard library raises for damaged archives, by what is damaged.
 ZIP_ERRORS = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, RuntimeError,
-    UnicodeDecodeError, OverflowError,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    OSError,
+    EOFError,
+    RuntimeError,
+    UnicodeDecodeError,
+    OverflowError,
+)
 
 #: What NumPy raises for an array's header that is no Python literal, which headers should be.
 _HEADER_ERRORS = (ValueError, SyntaxError, TypeError, KeyError, RecursionError, TokenError)

@@ -32,9 +32,16 @@ _RATES = (0.1, 10_000.0)
 
 #: Numbers of the frames in their video, under every name in use.
 _NUMBER_KEYS = (
-    "frame_ids", "frame_id", "frame_index", "frame_indices", "frame_numbers", "frame", "frames",
-    "frame_idx", "img_ids",
-)  # fmt: skip
+    "frame_ids",
+    "frame_id",
+    "frame_index",
+    "frame_indices",
+    "frame_numbers",
+    "frame",
+    "frames",
+    "frame_idx",
+    "img_ids",
+)
 
 
 class PoseArrays:

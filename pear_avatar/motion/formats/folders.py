@@ -21,9 +21,13 @@ logger = logging.getLogger(__name__)
 
 #: What trackers call their result, the most processed first.
 _RESULTS = (
-    "track.npz", "optim_tracking_ehm.pkl", "hmr4d_results.pt", "wham_output.pkl",
-    "output_data/mediapipe_body_3d_xyz.npy", "output_data/mediaPipeSkel_3d_body_hands_face.npy",
-)  # fmt: skip
+    "track.npz",
+    "optim_tracking_ehm.pkl",
+    "hmr4d_results.pt",
+    "wham_output.pkl",
+    "output_data/mediapipe_body_3d_xyz.npy",
+    "output_data/mediaPipeSkel_3d_body_hands_face.npy",
+)
 #: Folders in which trackers keep their frames.
 _FRAME_FOLDERS = ("smplx_params", "smplx", "smpl", "params")
 
@@ -82,8 +86,10 @@ def _frame_files(folder: Path) -> list[tuple[int, Path]]:
     if len(people) > 1:
         logger.warning(
             "%s: %d people or takes; read is the one of %s",
-            folder.name, len(people), frames[0][1].name,
-        )  # fmt: skip
+            folder.name,
+            len(people),
+            frames[0][1].name,
+        )
     if len(frames) > MAX_FRAMES:
         raise MotionFileError(f"{folder.name}: more than the {MAX_FRAMES} frames that are read")
     return frames

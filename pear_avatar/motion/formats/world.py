@@ -107,8 +107,16 @@ def _points(rotations: Tensor) -> Tensor:
     """(N, K, 3) feet, hands and head of the open body relative to its pelvis."""
     joints = load_body().joint_template.double()
     posed = forward_kinematics(rotations, joints, KinematicTree.from_parents(PARENTS))
-    names = ("left_foot", "right_foot", "left_ankle", "right_ankle", "left_wrist", "right_wrist",
-             "head", "pelvis")  # fmt: skip
+    names = (
+        "left_foot",
+        "right_foot",
+        "left_ankle",
+        "right_ankle",
+        "left_wrist",
+        "right_wrist",
+        "head",
+        "pelvis",
+    )
     return posed[:, [JOINT_INDEX[n] for n in names], :3, 3] - joints[0]
 
 

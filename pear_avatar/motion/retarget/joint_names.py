@@ -59,8 +59,16 @@ _JAPANESE: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_FINGERS = {"index": "index", "middle": "middle", "mid": "middle", "ring": "ring",
-            "pinky": "pinky", "little": "pinky", "pink": "pinky", "thumb": "thumb"}  # fmt: skip
+_FINGERS = {
+    "index": "index",
+    "middle": "middle",
+    "mid": "middle",
+    "ring": "ring",
+    "pinky": "pinky",
+    "little": "pinky",
+    "pink": "pinky",
+    "thumb": "thumb",
+}
 #: Fingers that are only numbered, from the thumb on.
 _IN_ORDER = ("thumb", "index", "middle", "ring", "pinky")
 _PHALANGES = {"proximal": 1, "intermediate": 2, "distal": 3}

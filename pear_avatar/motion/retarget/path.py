@@ -19,7 +19,7 @@ _PROPS = ("wrist", "elbow", "knee")
 
 
 def translation(
-    source: Source, rotations: Tensor, joints: Tensor, scale: float, sole: float, step: float
+    source: Source, rotations: Tensor, joints: Tensor, scale: float, sole: float, *, step: float
 ) -> Tensor:
     """(N, 3): the scaled path of the hips, with the body as far above the floor as the source.
 

@@ -43,9 +43,14 @@ _TOLERANCE = 5.0
 
 #: Where each limb joint's bone ends, in the body.
 _CHILD = {
-    "collar": "shoulder", "shoulder": "elbow", "elbow": "wrist", "wrist": "middle1",
-    "hip": "knee", "knee": "ankle", "ankle": "foot",
-}  # fmt: skip
+    "collar": "shoulder",
+    "shoulder": "elbow",
+    "elbow": "wrist",
+    "wrist": "middle1",
+    "hip": "knee",
+    "knee": "ankle",
+    "ankle": "foot",
+}
 
 
 def retarget(
@@ -84,7 +89,7 @@ def retarget(
     )
     if sole_height is None:
         sole_height = float(joints[[JOINT_INDEX[f"{s}_foot"] for s in SIDES], 1].min()) - 0.02
-    transl = translation(source, rotations, joints, scale, sole_height, bvh.frame_time)
+    transl = translation(source, rotations, joints, scale, sole_height, step=bvh.frame_time)
     missed = misses(source, rotations, joints)
     params = BodyParams(
         torch.zeros(10), torch.zeros(len(transl), 10), rotations.float(), transl.float()

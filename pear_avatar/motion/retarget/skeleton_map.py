@@ -116,13 +116,13 @@ def _by_topology(capture: CaptureMotion, limbs: dict[str, int], head: int) -> Sk
     for side, leg in zip(_SIDES, legs, strict=True):
         carriers.append(_carrier(rest, leg, limbs[f"{side}_hip"], pelvis, _AT_HIP * width))
     return SkeletonMap(
-        pelvis,
-        chest,
-        head,
-        (carriers[0], carriers[1]),
-        _spine(capture, pelvis, chest),
-        _neck(capture, chest, head),
-        limbs,
+        pelvis=pelvis,
+        chest=chest,
+        head=head,
+        carriers=(carriers[0], carriers[1]),
+        spine=_spine(capture, pelvis, chest),
+        neck=_neck(capture, chest, head),
+        limbs=limbs,
     )
 
 

@@ -26,9 +26,12 @@ LIMBS = {
     f"{side}_{start}": f"{side}_{end}"
     for side in SIDES
     for start, end in (
-        ("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"),
+        ("shoulder", "elbow"),
+        ("elbow", "wrist"),
+        ("hip", "knee"),
+        ("knee", "ankle"),
     )
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def prepare(bvh: CaptureMotion, up_axis: UpAxis | None) -> Source:
         up = to_y_up(up_axis)[1]
     U = rotation_between(up, torch.tensor([0.0, 1.0, 0.0], dtype=_F64))
     rest_t, R_t, p_t = (torch.from_numpy(np.ascontiguousarray(a)) for a in (rest, R, p))
-    return Source(skeleton, rest_t, rest_up, R_t, p_t, up, U)
+    return Source(skeleton=skeleton, rest=rest_t, rest_up=rest_up, R=R_t, p=p_t, up=up, U=U)
 
 
 def _check_size(name: str, skeleton: SkeletonMap, rest: np.ndarray) -> None:

@@ -18,8 +18,15 @@ FACE_SIZE = NUM_FACE * 2 + 5
 
 INPUT_NAMES = ("pose", "context", "left_hand", "right_hand", "face")
 OUTPUT_NAMES = (
-    "body", "betas", "scales", "camera", "left_fingers", "right_fingers", "actions", "gaze",
-)  # fmt: skip
+    "body",
+    "betas",
+    "scales",
+    "camera",
+    "left_fingers",
+    "right_fingers",
+    "actions",
+    "gaze",
+)
 
 MIRROR_BODY: tuple[int, ...] = MIRROR[:NUM_BODY_JOINTS]
 

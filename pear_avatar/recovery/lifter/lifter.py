@@ -132,9 +132,9 @@ class Lifter:
     def _without_guesses(self, lifted: Lifted, seen: Seen) -> Lifted:
         """Hands and faces out of sight are relaxed and at rest, never predicted."""
         left, right, face = (
-            (c > 0)[:, None] for c in (seen.left_confidence, seen.right_confidence,
-                                       seen.face_confidence)
-        )  # fmt: skip
+            (c > 0)[:, None]
+            for c in (seen.left_confidence, seen.right_confidence, seen.face_confidence)
+        )
         R = lifted.rotations.clone()
         for fingers, found in ((layout.LEFT_FINGERS, left), (layout.RIGHT_FINGERS, right)):
             rest = self._relaxed[fingers.start - 25 : fingers.stop - 25]

@@ -190,14 +190,14 @@ class LifterNetwork(nn.Module):
         face_out = self.face_decoder(torch.cat([look, state], 1))
         actions, gaze = face_out.split((layout.NUM_ACTIONS, layout.NUM_GAZE), 1)
         return Outputs(
-            body,
-            betas,
-            scales,
-            camera,
-            self.hand_decoder(torch.cat([left, state], 1)),
-            self.hand_decoder(torch.cat([right, state], 1)),
-            actions.sigmoid(),
-            gaze,
+            body=body,
+            betas=betas,
+            scales=scales,
+            camera=camera,
+            left_fingers=self.hand_decoder(torch.cat([left, state], 1)),
+            right_fingers=self.hand_decoder(torch.cat([right, state], 1)),
+            actions=actions.sigmoid(),
+            gaze=gaze,
         )
 
 

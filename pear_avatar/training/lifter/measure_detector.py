@@ -23,8 +23,10 @@ _log = logging.getLogger(__name__)
 
 def main(arguments: list[str] | None = None) -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m pear_avatar.training.lifter.measure_detector",
-                                     description="Measure the landmark detector.")  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m pear_avatar.training.lifter.measure_detector",
+        description="Measure the landmark detector.",
+    )
     parser.add_argument("--data", type=Path, help="folder of motion capture for the poses")
     parser.add_argument("--held-out", action="store_true", help="pose only as held-out clips do")
     parser.add_argument("--count", type=int, default=700, help="pictures")

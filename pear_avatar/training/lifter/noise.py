@@ -80,11 +80,14 @@ class NoiseBank:
             raise ModelFileError(
                 f"{path or _ASSET} is not a noise bank: it lacks {', '.join(missing)}"
             )
-        return cls(**{
-            f.name: arrays[f.name].astype(np.float32) if arrays[f.name].dtype.kind == "f"
-            else arrays[f.name]
-            for f in fields(cls)
-        })  # fmt: skip
+        return cls(
+            **{
+                f.name: arrays[f.name].astype(np.float32)
+                if arrays[f.name].dtype.kind == "f"
+                else arrays[f.name]
+                for f in fields(cls)
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -111,15 +114,26 @@ def truth_of(renders: RenderSet, body: BodyModel) -> Truth:
     rotations = torch.from_numpy(renders.rotations).float()
     one = torch.ones(renders.count, 3)
     shape = Shape(
-        torch.from_numpy(renders.betas).float(), torch.from_numpy(renders.expression).float(),
-        one, one,
-    )  # fmt: skip
+        torch.from_numpy(renders.betas).float(),
+        torch.from_numpy(renders.expression).float(),
+        one,
+        one,
+    )
     R, joints, points = rig.pose(rotations, shape)
     transl = torch.from_numpy(renders.transl).float()[:, None]
     pose, left, right, face = (points + transl).split(rig.splits, 1)
     half = torch.from_numpy(renders.size / renders.focal[:, None] / 2).float()
     carrier = rig.landmark_joint[:NUM_POSE]
-    return Truth(pose, left, right, face, R, joints[:, 0] + transl[:, 0], half, carrier)
+    return Truth(
+        pose=pose,
+        left=left,
+        right=right,
+        face=face,
+        R=R,
+        pelvis=joints[:, 0] + transl[:, 0],
+        half=half,
+        carrier=carrier,
+    )
 
 
 def seen_in(renders: RenderSet) -> Seen:

@@ -67,9 +67,14 @@ class SampleMaker:
     """
 
     def __init__(
-        self, body: BodyModel, pool: PosePool | None, noise: NoiseBank, seed: int,
-        *, noisy: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        body: BodyModel,
+        pool: PosePool | None,
+        noise: NoiseBank,
+        seed: int,
+        *,
+        noisy: bool = True,
+    ) -> None:
         self._g = torch.Generator().manual_seed(seed)
         self._poses = PoseSampler(pool, self._g)
         self._rig = make_rig(body, NUM_VARIED)
@@ -95,14 +100,33 @@ class SampleMaker:
         shape = Shape(betas, actions @ self._face.coef, scales[:, :3].exp(), scales[:, 3:].exp())
         G, joints, points = self._rig.pose(R, shape)
         joints, points = joints - joints[:, :1], points - joints[:, :1]
-        repeated = [x.repeat(VIEWS_PER_POSE, *[1] * (x.dim() - 1)) for x in (
-            R, G, joints, points, betas, scales, actions, gaze)]  # fmt: skip
-        return self._film(*repeated)
+
+        def views_of(x: Tensor) -> Tensor:
+            return x.repeat(VIEWS_PER_POSE, *[1] * (x.dim() - 1))
+
+        return self._film(
+            views_of(R),
+            views_of(G),
+            views_of(joints),
+            views_of(points),
+            betas=views_of(betas),
+            scales=views_of(scales),
+            actions=views_of(actions),
+            gaze=views_of(gaze),
+        )
 
     def _film(
-        self, R: Tensor, G: Tensor, joints: Tensor, points: Tensor, betas: Tensor, scales: Tensor,
-        actions: Tensor, gaze: Tensor,
-    ) -> tuple[Seen, Box, Target]:  # fmt: skip
+        self,
+        R: Tensor,
+        G: Tensor,
+        joints: Tensor,
+        points: Tensor,
+        *,
+        betas: Tensor,
+        scales: Tensor,
+        actions: Tensor,
+        gaze: Tensor,
+    ) -> tuple[Seen, Box, Target]:
         root = sample_headings(R[:, 0], self._g)
         turn = root @ R[:, 0].transpose(1, 2)
         R = torch.cat([root[:, None], R[:, 1:]], 1)
@@ -116,7 +140,7 @@ class SampleMaker:
         rays = to_rays(placed) * stretch[:, None, None]
         half = views.half * stretch[:, None]
         visible = in_sight(placed, views.half)
-        seen = self._detect(placed, rays, half, visible, G, stretch)
+        seen = self._detect(placed, rays, half, visible, G, stretch=stretch)
         box = person_box(seen)
         pose, face = slice(0, NUM_POSE), slice(NUM_POSE + 2 * NUM_HAND, None)
         mask = pose_mask(seen.pose_confidence)
@@ -140,54 +164,102 @@ class SampleMaker:
         )  # fmt: skip
 
     def _detect(
-        self, placed: Tensor, rays: Tensor, half: Tensor, visible: Tensor, G: Tensor,
+        self,
+        placed: Tensor,
+        rays: Tensor,
+        half: Tensor,
+        visible: Tensor,
+        G: Tensor,
+        *,
         stretch: Tensor,
-    ) -> Seen:  # fmt: skip
+    ) -> Seen:
         splits = self._rig.splits
         pose, left, right, face = placed.split(splits, 1)
         shown, left_shown, right_shown, face_shown = visible.split(splits, 1)
         pose_ray, left_ray, right_ray, face_ray = rays.split(splits, 1)
         border = torch.cat([-half, half], 1)
         B, one = len(placed), torch.ones(len(placed))
-        turn = person_box(Seen(
-            pose_ray, shown.float(), pose, left_ray, 0 * one, right_ray, 0 * one, face_ray,
-            0 * one, border)).turn  # fmt: skip
+        turn = person_box(
+            Seen(
+                pose=pose_ray,
+                pose_confidence=shown.float(),
+                pose_world=pose,
+                left_hand=left_ray,
+                left_confidence=0 * one,
+                right_hand=right_ray,
+                right_confidence=0 * one,
+                face=face_ray,
+                face_confidence=0 * one,
+                border=border,
+            )
+        ).turn
         if not self._noisy:
             world = (pose - pose[:, 23:25].mean(1, keepdim=True)) @ turn
             flags = [s.all(1).float() for s in (left_shown, right_shown, face_shown)]
-            return Seen(pose_ray, shown.float(), world, left_ray, flags[0], right_ray, flags[1],
-                        face_ray, flags[2], border)  # fmt: skip
+            return Seen(
+                pose=pose_ray,
+                pose_confidence=shown.float(),
+                pose_world=world,
+                left_hand=left_ray,
+                left_confidence=flags[0],
+                right_hand=right_ray,
+                right_confidence=flags[1],
+                face=face_ray,
+                face_confidence=flags[2],
+                border=border,
+            )
         carrier = self._rig.landmark_joint[:NUM_POSE]
         pose = pose + (G[:, carrier] @ self._bank.pose_offset[..., None])[..., 0]
         scale = stretch[:, None] / (-pose[..., 2]).clamp_min(0.1)
-        pose_ray, confidence, world = self._noisy_pose(pose, stretch, scale, shown, G, turn)
+        pose_ray, confidence, world = self._noisy_pose(pose, stretch, scale, shown, G, turn=turn)
         hands = [
             self._noisy_hand(r, s, p, stretch, sign)
             for r, s, p, sign in (
-                (left_ray, left_shown, left, -1.0), (right_ray, right_shown, right, 1.0))
-        ]  # fmt: skip
-        face_ray, face_found = self._noisy_face(face_ray, face_shown, face, stretch, G, turn)
+                (left_ray, left_shown, left, -1.0),
+                (right_ray, right_shown, right, 1.0),
+            )
+        ]
+        face_ray, face_found = self._noisy_face(face_ray, face_shown, face, stretch, G, turn=turn)
         # Whole parts go missing, and left and right get confused.
         drop = torch.rand(B, generator=self._g) < 0.08
         world = torch.where(drop[:, None, None], torch.zeros(()), world)
         return Seen(
-            pose_ray, confidence, world, hands[0][0], hands[0][1], hands[1][0], hands[1][1],
-            face_ray, face_found, border,
-        )  # fmt: skip
+            pose=pose_ray,
+            pose_confidence=confidence,
+            pose_world=world,
+            left_hand=hands[0][0],
+            left_confidence=hands[0][1],
+            right_hand=hands[1][0],
+            right_confidence=hands[1][1],
+            face=face_ray,
+            face_confidence=face_found,
+            border=border,
+        )
 
     def _noisy_pose(
-        self, pose: Tensor, stretch: Tensor, scale: Tensor, shown: Tensor, G: Tensor, turn: Tensor
+        self,
+        pose: Tensor,
+        stretch: Tensor,
+        scale: Tensor,
+        shown: Tensor,
+        G: Tensor,
+        *,
+        turn: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         B, g, bank = len(pose), self._g, self._bank
         keys = body_keys(G, turn, shown)
         record = bank.match(keys, g)
         other = bank.match(keys, g)
-        error, sure, world_error = (x[record].clone() for x in (
-            bank.pose_error, bank.pose_confidence, bank.world_error))  # fmt: skip
+        error, sure, world_error = (
+            x[record].clone() for x in (bank.pose_error, bank.pose_confidence, bank.world_error)
+        )
         for group in _ARM_GROUPS:  # arms fail independently of each other
             swap = torch.nonzero(torch.rand(B, generator=g) < 0.5).flatten()
-            for mine, pool in ((error, bank.pose_error), (sure, bank.pose_confidence),
-                               (world_error, bank.world_error)):  # fmt: skip
+            for mine, pool in (
+                (error, bank.pose_error),
+                (sure, bank.pose_confidence),
+                (world_error, bank.world_error),
+            ):
                 mine[swap[:, None], list(group)] = pool[other[swap]][:, list(group)]
         # A record of another crop says nothing of points it did not show.
         unknown = shown & (sure < 0.02)
@@ -232,7 +304,14 @@ class SampleMaker:
         return ray, confidence
 
     def _noisy_face(
-        self, ray: Tensor, shown: Tensor, points: Tensor, stretch: Tensor, G: Tensor, turn: Tensor
+        self,
+        ray: Tensor,
+        shown: Tensor,
+        points: Tensor,
+        stretch: Tensor,
+        G: Tensor,
+        *,
+        turn: Tensor,
     ) -> tuple[Tensor, Tensor]:
         B, g, bank = len(ray), self._g, self._bank
         heading = (turn.transpose(1, 2) @ G[:, layout.HEAD, :, 2:])[..., 0][:, [0, 2]]
@@ -275,14 +354,18 @@ class _Bank:
         key = t(bank.body_key)
         mirrored_key = key * torch.tensor([-1.0, 1.0, 1.0, 1.0, 1.0])
         return cls(
-            t(bank.pose_offset), t(bank.world_gain), t(bank.world_bias),
-            torch.cat([key, mirrored_key]),
-            both(t(bank.pose_error), flip2),
-            both(t(bank.pose_confidence)[..., None], torch.ones(1))[..., 0],
-            both(t(bank.world_error), flip3),
-            t(bank.hand_error), t(bank.face_key), t(bank.face_found.astype(bool)),
-            t(bank.face_error),
-        )  # fmt: skip
+            pose_offset=t(bank.pose_offset),
+            world_gain=t(bank.world_gain),
+            world_bias=t(bank.world_bias),
+            body_key=torch.cat([key, mirrored_key]),
+            pose_error=both(t(bank.pose_error), flip2),
+            pose_confidence=both(t(bank.pose_confidence)[..., None], torch.ones(1))[..., 0],
+            world_error=both(t(bank.world_error), flip3),
+            hand_error=t(bank.hand_error),
+            face_key=t(bank.face_key),
+            face_found=t(bank.face_found.astype(bool)),
+            face_error=t(bank.face_error),
+        )
 
     def match(self, keys: Tensor, generator: torch.Generator) -> Tensor:
         """(B,) records taken in a similar situation."""

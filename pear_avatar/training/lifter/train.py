@@ -84,9 +84,11 @@ class Trainer:
         self.averaged = LifterNetwork()
         self.averaged.load_state_dict(self.network.state_dict())
         self._optimiser = torch.optim.AdamW(
-            self.network.parameters(), recipe.learning_rate,
-            weight_decay=recipe.weight_decay, fused=True,
-        )  # fmt: skip
+            self.network.parameters(),
+            recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
         self.progress = _Progress()
 
     @torch.no_grad()
@@ -156,20 +158,24 @@ class Trainer:
         p = self.progress
         samples = p.step * self.recipe.batch
         _log.info(
-            "%.1f min, %.2f M samples, %.0f/s | %s | %s", p.seconds / 60, samples / 1e6,
+            "%.1f min, %.2f M samples, %.0f/s | %s | %s",
+            p.seconds / 60,
+            samples / 1e6,
             samples / max(p.seconds, 1e-9),
             " ".join(f"{n} {float(v):.3f}" for n, v in losses.items()),
             " ".join(f"{n} {v:.1f}" for n, v in scores.items()),
-        )  # fmt: skip
+        )
         return scores
 
     def save(self, output: Path, checkpoint: Path) -> None:
         """Write the averaged weights, and all that is needed to go on."""
         recipe = asdict(self.recipe) | {
-            "poses": self.source, "held_out": list(HELD_OUT), "steps": self.progress.step,
+            "poses": self.source,
+            "held_out": list(HELD_OUT),
+            "steps": self.progress.step,
             "samples": self.progress.step * self.recipe.batch,
             "trained_minutes": round(self.progress.seconds / 60, 2),
-        }  # fmt: skip
+        }
         save_network(output, self.averaged, recipe)
         state = {
             "network": self.network.state_dict(),
@@ -193,8 +199,9 @@ class Trainer:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m pear_avatar.training.lifter.train",
-                                     description="Train the landmark lifter.")  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m pear_avatar.training.lifter.train", description="Train the landmark lifter."
+    )
     parser.add_argument("--data", type=Path, help="folder of motion capture (.bvh, .npz)")
     parser.add_argument("--noise", type=Path, help="noise bank; the package's own by default")
     parser.add_argument("--minutes", type=float, default=Recipe.minutes)

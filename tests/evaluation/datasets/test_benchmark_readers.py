@@ -131,8 +131,9 @@ def binary_ply(vertices: np.ndarray, order: str, ending: str = "\n") -> bytes:
         "property float nx", "property double x", "property float y", "property float z",
         "element face 0", "property list uchar int vertex_indices", "end_header", "",
     ]  # fmt: skip
-    record = np.dtype([("n", order + "f4"), ("x", order + "f8"), ("y", order + "f4"),
-                       ("z", order + "f4")])  # fmt: skip
+    record = np.dtype(
+        [("n", order + "f4"), ("x", order + "f8"), ("y", order + "f4"), ("z", order + "f4")]
+    )
     table = np.zeros(len(vertices), record)
     for i, axis in enumerate("xyz"):
         table[axis] = vertices[:, i]
@@ -141,8 +142,12 @@ def binary_ply(vertices: np.ndarray, order: str, ending: str = "\n") -> bytes:
 
 def test_ply_in_all_its_forms(tmp_path: Path) -> None:
     vertices = RNG.normal(size=(5, 3))
-    files = [ascii_ply(vertices), binary_ply(vertices, "<"), binary_ply(vertices, ">"),
-             binary_ply(vertices, "<", "\r\n")]  # fmt: skip
+    files = [
+        ascii_ply(vertices),
+        binary_ply(vertices, "<"),
+        binary_ply(vertices, ">"),
+        binary_ply(vertices, "<", "\r\n"),
+    ]
     for content in files:
         (tmp_path / "m.ply").write_bytes(content)
         np.testing.assert_allclose(read_ply_vertices(tmp_path / "m.ply"), vertices, atol=1e-6)
@@ -205,8 +210,11 @@ def test_agora(tmp_path: Path) -> None:
         annotations.append(
             {"id": number, "image_id": 7, "is_valid": valid, "bbox": [300, 600, 90, 120], **paths}
         )
-    image = {"id": 7, "file_name_3840x2160": "3840x2160/validation/a.png",
-             "file_name_1280x720": "1280x720/validation/a_1280x720.png"}  # fmt: skip
+    image = {
+        "id": 7,
+        "file_name_3840x2160": "3840x2160/validation/a.png",
+        "file_name_1280x720": "1280x720/validation/a_1280x720.png",
+    }
     content = {"images": [image], "annotations": annotations}
     (tmp_path / "AGORA_validation.json").write_text(json.dumps(content))
     small = list(read_agora(tmp_path))
@@ -224,8 +232,13 @@ def test_agora(tmp_path: Path) -> None:
 
 
 def wholebody_annotation(number: int, image: int, **changes: Any) -> dict[str, Any]:
-    sizes = {"keypoints": 17, "foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21,
-             "righthand_kpts": 21}  # fmt: skip
+    sizes = {
+        "keypoints": 17,
+        "foot_kpts": 6,
+        "face_kpts": 68,
+        "lefthand_kpts": 21,
+        "righthand_kpts": 21,
+    }
     start, annotation = 0, {"id": number, "image_id": image, "bbox": [10, 20, 30, 40], "iscrowd": 0}
     for part, count in sizes.items():
         rows = [[float(start + k), 0.5, 2.0] for k in range(count)]

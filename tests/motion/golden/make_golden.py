@@ -162,13 +162,23 @@ def write_studio_bvh() -> None:
     """The body's own skeleton under a studio's names, z up, centimetres, no fingers."""
     rest = load_body().joint_template.double().numpy()
     theirs = {
-        "pelvis": "Hips", "spine1": "Spine", "spine2": "Spine1", "spine3": "Spine2",
-        "neck": "Neck", "head": "Head",
-    }  # fmt: skip
+        "pelvis": "Hips",
+        "spine1": "Spine",
+        "spine2": "Spine1",
+        "spine3": "Spine2",
+        "neck": "Neck",
+        "head": "Head",
+    }
     parts = {
-        "hip": "UpLeg", "knee": "Leg", "ankle": "Foot", "foot": "ToeBase",
-        "collar": "Shoulder", "shoulder": "Arm", "elbow": "ForeArm", "wrist": "Hand",
-    }  # fmt: skip
+        "hip": "UpLeg",
+        "knee": "Leg",
+        "ankle": "Foot",
+        "foot": "ToeBase",
+        "collar": "Shoulder",
+        "shoulder": "Arm",
+        "elbow": "ForeArm",
+        "wrist": "Hand",
+    }
     for side in ("left", "right"):
         theirs |= {f"{side}_{a}": f"{side.title()}{b}" for a, b in parts.items()}
     lines: list[str] = ["HIERARCHY"]

@@ -32,15 +32,29 @@ _LEFT_OUT = "teeth"
 
 #: SMPL-X's known vertices -> (landmark set of the open body, landmark).
 _SOURCES: dict[str, tuple[str, int]] = {
-    **{n: ("coco17", i) for i, n in enumerate(
-        ("nose", "left_eye", "right_eye", "left_ear", "right_ear"))},
-    **{n: ("wholebody133", 17 + i) for i, n in enumerate(
-        ("left_big_toe", "left_small_toe", "left_heel",
-         "right_big_toe", "right_small_toe", "right_heel"))},
-    **{f"{side}_{f}_tip": (f"mediapipe_{side}_hand", 4 + 4 * i)
-       for side in ("left", "right")
-       for i, f in enumerate(("thumb", "index", "middle", "ring", "pinky"))},
-}  # fmt: skip
+    **{
+        n: ("coco17", i)
+        for i, n in enumerate(("nose", "left_eye", "right_eye", "left_ear", "right_ear"))
+    },
+    **{
+        n: ("wholebody133", 17 + i)
+        for i, n in enumerate(
+            (
+                "left_big_toe",
+                "left_small_toe",
+                "left_heel",
+                "right_big_toe",
+                "right_small_toe",
+                "right_heel",
+            )
+        )
+    },
+    **{
+        f"{side}_{f}_tip": (f"mediapipe_{side}_hand", 4 + 4 * i)
+        for side in ("left", "right")
+        for i, f in enumerate(("thumb", "index", "middle", "ring", "pinky"))
+    },
+}
 
 
 @dataclass(frozen=True)

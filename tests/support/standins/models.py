@@ -17,8 +17,12 @@ from standins.reduce import boundary_loops
 from standins.smplx_layout import ibug_tables
 
 __all__ = [
-    "flame_arrays", "flame_masks", "hand_tables", "mano_arrays", "smplx_arrays",
-]  # fmt: skip
+    "flame_arrays",
+    "flame_masks",
+    "hand_tables",
+    "mano_arrays",
+    "smplx_arrays",
+]
 
 _SHAPE, _EXPRESSION = 300, 100
 _SHAPE_WAVE, _EXPRESSION_WAVE = 3e-4, 2e-4

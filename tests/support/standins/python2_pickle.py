@@ -39,8 +39,14 @@ def _value(value: Any) -> bytes:
         return b"cchumpy.ch\nCh\n)\x81" + _dict(state) + b"b"
     if sparse.issparse(value):
         matrix = value.tocsc()
-        parts = {"_shape": matrix.shape, "data": matrix.data, "indices": matrix.indices,
-                 "indptr": matrix.indptr, "maxprint": 50, "format": "csc"}  # fmt: skip
+        parts = {
+            "_shape": matrix.shape,
+            "data": matrix.data,
+            "indices": matrix.indices,
+            "indptr": matrix.indptr,
+            "maxprint": 50,
+            "format": "csc",
+        }
         return b"cscipy.sparse.csc\ncsc_matrix\n)\x81" + _dict(parts) + b"b"
     if isinstance(value, np.ndarray):
         return _array(value)

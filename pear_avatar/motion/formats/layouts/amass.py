@@ -23,8 +23,13 @@ from pear_avatar.motion.formats.smpl import (
 _BODIES = {22: "SMPL body", 24: "SMPL", 52: "SMPL-H", 55: "SMPL-X"}
 
 #: The parts of ``poses`` in the order of SMPL-X, by name: first joint and how many.
-_PARTS = {"root_orient": (0, 1), "pose_body": (1, 21), "pose_jaw": (22, 1), "pose_eye": (23, 2),
-          "pose_hand": (25, 30)}  # fmt: skip
+_PARTS = {
+    "root_orient": (0, 1),
+    "pose_body": (1, 21),
+    "pose_jaw": (22, 1),
+    "pose_eye": (23, 2),
+    "pose_hand": (25, 30),
+}
 
 
 def sniff(content: Content) -> bool:

@@ -128,14 +128,14 @@ def _capture(
     rotations, positions = _motion(asf, values)
     ends = {parent for parent in asf.parents if parent >= 0}
     return CaptureMotion(
-        asf.names,
-        asf.parents,
-        _offsets(asf),
-        tuple(None if j in ends else v for j, v in enumerate(asf.vectors)),
-        rotations,
-        positions,
-        1.0 / frame_rate,
-        path.name,
+        names=asf.names,
+        parents=asf.parents,
+        offsets=_offsets(asf),
+        end_offsets=tuple(None if j in ends else v for j, v in enumerate(asf.vectors)),
+        rotations=rotations,
+        positions=positions,
+        frame_time=1.0 / frame_rate,
+        source=path.name,
     )
 
 
@@ -311,15 +311,15 @@ class _AsfParser:
         bones = [by_name[name] for name in order]
         vectors = np.stack([_unit(b.direction) * (b.length or 0.0) for b in bones])
         return AcclaimSkeleton(
-            tuple(order),
-            tuple(parents),
-            vectors * self.unit,
-            np.stack([b.axes for b in bones]),
-            tuple(b.dofs for b in bones),
-            self.position * self.unit,
-            self.unit,
-            self.degrees,
-            self.name,
+            names=tuple(order),
+            parents=tuple(parents),
+            vectors=vectors * self.unit,
+            axes=np.stack([b.axes for b in bones]),
+            dofs=tuple(b.dofs for b in bones),
+            root_position=self.position * self.unit,
+            unit=self.unit,
+            degrees=self.degrees,
+            source=self.name,
         )
 
     def _ordered(self, by_name: dict[str, _Bone]) -> tuple[list[str], list[int]]:

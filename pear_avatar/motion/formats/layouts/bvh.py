@@ -98,14 +98,14 @@ class _Parser:
         offsets = np.stack([j.offset for j in joints])  # type: ignore[misc]
         rotations, positions = _motion(joints, offsets, values)
         return CaptureMotion(
-            tuple(j.name for j in joints),
-            tuple(j.parent for j in joints),
-            offsets,
-            tuple(j.end_offset for j in joints),
-            rotations,
-            positions,
-            frame_time,
-            self.name,
+            names=tuple(j.name for j in joints),
+            parents=tuple(j.parent for j in joints),
+            offsets=offsets,
+            end_offsets=tuple(j.end_offset for j in joints),
+            rotations=rotations,
+            positions=positions,
+            frame_time=frame_time,
+            source=self.name,
         )
 
     def _hierarchy(self) -> list[_Joint]:

@@ -23,9 +23,12 @@ from pear_avatar.motion.formats.read_options import ReadOptions
 from pear_avatar.motion.formats.smpl import SmplPoses, identity, motion_of_poses
 
 _MARKS = (
-    "expression_params", "expr", "jaw_params", "flame_coeffs/jaw_params",
+    "expression_params",
+    "expr",
+    "jaw_params",
+    "flame_coeffs/jaw_params",
     "flame_coeffs/expression_params",
-)  # fmt: skip
+)
 _HEAD_SETS = {"root": "neck", "neck": "head"}
 
 

@@ -22,8 +22,12 @@ from pear_avatar.motion.formats.smpl import SmplPoses, identity, motion_of_poses
 
 _RATE = 20.0
 #: Hinges of SMPL: the axis about which each bends, and the sign there.
-_HINGES = {"left_knee": (0, 1.0), "right_knee": (0, 1.0), "left_elbow": (1, -1.0),
-           "right_elbow": (1, 1.0)}  # fmt: skip
+_HINGES = {
+    "left_knee": (0, 1.0),
+    "right_knee": (0, 1.0),
+    "left_elbow": (1, -1.0),
+    "right_elbow": (1, 1.0),
+}
 #: Radians of bend below which the axis is not determined.
 _DOUBT = 0.02
 

@@ -14,8 +14,13 @@ from pear_avatar.motion.formats.smpl import SmplPoses, identity, motion_of_poses
 
 _WIDTH = 322
 #: Columns of each parameter; the face's expression and shape between them mean nothing here.
-_COLUMNS = {"global_orient": (0, 3), "body_pose": (3, 66), "left_hand_pose": (66, 111),
-            "right_hand_pose": (111, 156), "jaw_pose": (156, 159)}  # fmt: skip
+_COLUMNS = {
+    "global_orient": (0, 3),
+    "body_pose": (3, 66),
+    "left_hand_pose": (66, 111),
+    "right_hand_pose": (111, 156),
+    "jaw_pose": (156, 159),
+}
 _EXPRESSION, _TRANSL, _BETAS = (159, 209), (309, 312), (312, 322)
 
 

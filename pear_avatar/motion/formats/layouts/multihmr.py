@@ -16,8 +16,13 @@ from pear_avatar.motion.formats.read_options import ReadOptions
 from pear_avatar.motion.formats.smpl import SmplPoses, fill, identity, motion_of_poses
 
 #: Joints of each parameter among the 53.
-_JOINTS = {"global_orient": (0, 1), "body_pose": (1, 22), "left_hand_pose": (22, 37),
-           "right_hand_pose": (37, 52), "jaw_pose": (52, 53)}  # fmt: skip
+_JOINTS = {
+    "global_orient": (0, 1),
+    "body_pose": (1, 22),
+    "left_hand_pose": (22, 37),
+    "right_hand_pose": (37, 52),
+    "jaw_pose": (52, 53),
+}
 
 
 def sniff(content: Content) -> bool:

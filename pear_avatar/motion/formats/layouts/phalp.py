@@ -51,8 +51,11 @@ def _person(arrays: PoseArrays) -> PoseArrays:
     budget = Budget(arrays.name)
     for k, place in sights:
         smpl = _part(frames[k]["smpl"], place)
-        found = {"global_orient": smpl.get("global_orient"), "body_pose": smpl.get("body_pose"),
-                 "camera": _part(frames[k].get("camera"), place)}  # fmt: skip
+        found = {
+            "global_orient": smpl.get("global_orient"),
+            "body_pose": smpl.get("body_pose"),
+            "camera": _part(frames[k].get("camera"), place),
+        }
         for key, value in found.items():
             array = plain_array(value, budget)
             if array is not None:

@@ -74,14 +74,14 @@ def capture_of_skeleton_motion(
     positions = np.broadcast_to(offsets, (len(quats), joints, 3)).copy()
     positions[:, 0] = root
     return CaptureMotion(
-        names,
-        parents,
-        offsets,
-        (None,) * joints,
-        rotations,
-        positions,
-        1.0 / (arrays.frame_rate() or frame_rate or 60.0),
-        arrays.name,
+        names=names,
+        parents=parents,
+        offsets=offsets,
+        end_offsets=(None,) * joints,
+        rotations=rotations,
+        positions=positions,
+        frame_time=1.0 / (arrays.frame_rate() or frame_rate or 60.0),
+        source=arrays.name,
     )
 
 
