@@ -174,7 +174,8 @@ class _Session:
         seen = detector.detect(rgb, now)
         drawn = rgb.copy() if seen is None else self._recovered(rgb, now, seen)
         text = f"{self.rate:.1f} frames/s" + ("" if seen is not None else "  no person in sight")
-        cv2.putText(drawn, text, (10, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _INK, 1, cv2.LINE_AA)
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(drawn, text, (10, 24), font, 0.6, _INK, thickness=1, lineType=cv2.LINE_AA)
         return drawn
 
     def _recovered(self, rgb: np.ndarray, now: float, seen: ClipDetections) -> np.ndarray:

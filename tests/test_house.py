@@ -1,0 +1,257 @@
+"""The shape of the code, counted.
+
+How: Python files of the package, tools, benchmarks, tests and examples are parsed, not run.
+
+- A file's lines are all lines. A function's lines run from its ``def`` (decorators left out) to its
+  end; functions inside it count towards it and by themselves.
+- A call's positional arguments are those without a keyword; ``*rest`` counts as one. Functions
+  whose parameters have no names are exempt: ``struct.pack``, the C core's ``pear_...``, and what
+  a ``*parameter`` of the repository's own functions takes.
+  Parameters are capped at five positional ones by ruff (PLR0917).
+- A setting is a field of a dataclass whose name ends in Config, in a file whose name ends in
+  ``config.py`` or ``configuration.py``. It is read where some module of the package takes an
+  attribute of that name, or names it in a string constant that is no docstring: ``getattr(config,
+  "name")``, or the weight of a term.
+- Two functions are the same when their bodies, docstrings left out, have equal syntax trees after
+  every local name, parameter included, has been replaced by its order of first use. Bodies of
+  fewer than five statements, nested ones included, are not compared.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("pear_avatar", "tools", "benchmarks", "tests", "examples")
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 60
+#: Functions that are longer still, with the lines that they have; they may only shrink, and an
+#: entry that is no longer needed fails the test.
+LONGER = {
+    "pear_avatar/api.py fit": 63,
+    "pear_avatar/cli/fit.py add_parser": 62,
+    "pear_avatar/cli/live.py add_parser": 75,
+    "pear_avatar/cli/recover.py add_parser": 83,
+    "pear_avatar/commands/fit.py fit_video": 124,
+    "pear_avatar/export/gltf/save.py save_glb": 69,
+    "pear_avatar/fitting/run.py run_fit": 77,
+    "pear_avatar/rendering/render_motion.py render_motion_file": 62,
+    "pear_avatar/splatting/api.py rasterise": 70,
+    "pear_avatar/synthesis/synthetic_clip.py make_synthetic_clip": 69,
+    "pear_avatar/synthesis/tubes.py tube": 62,
+    "pear_avatar/tracking/track.py track_clip": 67,
+    "pear_avatar/training/lifter/samples.py _detect": 72,
+}
+MAX_POSITIONAL_ARGUMENTS = 6
+LEAST_STATEMENTS = 5
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Syntax tree of every Python file by its path below the repository."""
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    return {
+        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text("utf-8"), str(path))
+        for path in sorted(paths)
+    }
+
+
+def functions(tree: ast.AST) -> Iterator[Function]:
+    """All functions and methods, nested ones included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def length(function: Function) -> int:
+    """Lines from ``def`` to the end."""
+    assert function.end_lineno is not None
+    return function.end_lineno - function.lineno + 1
+
+
+def statements(function: Function) -> list[ast.stmt]:
+    """The body without its docstring."""
+    first = function.body[0]
+    has_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return function.body[1:] if has_docstring else function.body
+
+
+def weight(function: Function) -> int:
+    """Statements of the body, nested ones included."""
+    return sum(isinstance(n, ast.stmt) for top in statements(function) for n in ast.walk(top))
+
+
+class _Renamed(ast.NodeTransformer):
+    """Numbers local names in the order of their first use."""
+
+    def __init__(self, local: set[str]) -> None:
+        self._local = local
+        self._numbers: dict[str, str] = {}
+
+    def _number(self, name: str) -> str:
+        if name not in self._local:
+            return name
+        return self._numbers.setdefault(name, f"local{len(self._numbers)}")
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(self._number(node.id), node.ctx)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(self._number(node.arg), None)
+
+
+def normalised(function: Function) -> str:
+    """The body as text in which local names and annotations of locals do not matter."""
+    local = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
+    local |= {
+        node.id
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    source = ast.Module(statements(function), [])
+    copy = ast.parse(ast.unparse(source))
+    return ast.dump(_Renamed(local).visit(copy))
+
+
+def same_bodies(found: dict[str, ast.Module]) -> list[list[str]]:
+    """Groups of functions with equal normalised bodies."""
+    places = defaultdict(list)
+    for path, tree in found.items():
+        for function in functions(tree):
+            if weight(function) >= LEAST_STATEMENTS:
+                places[normalised(function)].append(f"{path}:{function.lineno} {function.name}")
+    return [group for group in places.values() if len(group) > 1]
+
+
+def takes_no_keywords(function: ast.expr) -> bool:
+    """Whether a called function's parameters have no names."""
+    text = ast.unparse(function)
+    return text == "struct.pack" or text.rpartition(".")[2].startswith("pear_")
+
+
+@cache
+def variadic() -> frozenset[str]:
+    """Names of functions with a ``*parameter``."""
+    return frozenset(f.name for tree in trees().values() for f in functions(tree) if f.args.vararg)
+
+
+def long_calls(tree: ast.AST) -> Iterator[tuple[int, int]]:
+    """(line, number of positional arguments) of calls with too many."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or takes_no_keywords(node.func):
+            continue
+        name = ast.unparse(node.func).rpartition(".")[2]
+        if len(node.args) > MAX_POSITIONAL_ARGUMENTS and name not in variadic():
+            yield node.lineno, len(node.args)
+
+
+def settings(found: dict[str, ast.Module]) -> Iterator[tuple[str, str]]:
+    """(class, field) of every setting."""
+    for path, tree in found.items():
+        if not path.removesuffix(".py").endswith(("config", "configuration")):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Config"):
+                for item in node.body:
+                    if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                        yield node.name, item.target.id
+
+
+def names_read(found: dict[str, ast.Module]) -> set[str]:
+    """Attributes that are read, and string constants that are no docstrings."""
+    names = set()
+    for tree in found.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                names.add(node.attr)
+            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                node.value.value = None  # a docstring
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names.add(node.value)
+    return names
+
+
+def package() -> dict[str, ast.Module]:
+    """Fresh trees of the package alone."""
+    return {p: ast.parse(ast.unparse(t)) for p, t in trees().items() if p.startswith("pear_avatar")}
+
+
+def test_no_file_is_too_long() -> None:
+    paths = [ROOT / path for path in trees()]
+    paths += (ROOT / "pear_avatar" / "_native" / "src").rglob("*.cpp")
+    paths += (ROOT / "pear_avatar" / "_native" / "src").rglob("*.h")
+    paths += (ROOT / "viewer" / "src").rglob("*.ts")
+    lengths = {str(p.relative_to(ROOT)): len(p.read_text("utf-8").splitlines()) for p in paths}
+    assert not {path: n for path, n in lengths.items() if n > MAX_FILE_LINES}
+
+
+def test_no_function_is_too_long() -> None:
+    found = {
+        f"{path} {function.name}": length(function)
+        for path, tree in trees().items()
+        for function in functions(tree)
+        if length(function) > MAX_FUNCTION_LINES
+    }
+    grown = {name: n for name, n in found.items() if n > LONGER.get(name, MAX_FUNCTION_LINES)}
+    assert not grown, f"split them: {grown}"
+    assert not set(LONGER) - set(found), "take the entries out of LONGER"
+
+
+def test_no_call_has_too_many_positional_arguments() -> None:
+    found = [
+        f"{path}:{line}: {count} positional arguments"
+        for path, tree in trees().items()
+        for line, count in long_calls(tree)
+    ]
+    assert not found, f"{len(found)} calls\n" + "\n".join(found)
+
+
+def test_every_setting_is_read() -> None:
+    found = package()
+    read = names_read(found)
+    unread = [f"{owner}.{name}" for owner, name in settings(found) if name not in read]
+    assert not unread
+
+
+def test_no_two_functions_have_the_same_body() -> None:
+    groups = same_bodies({p: t for p, t in trees().items() if not p.startswith("tests")})
+    assert not groups, "\n".join(" = ".join(group) for group in groups)
+
+
+def test_the_settings_are_found() -> None:
+    owners = {owner for owner, _ in settings(package())}
+    assert {"FittingConfig", "LossConfig", "RatesConfig", "TrackConfig", "FitConfig"} <= owners
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("def f(a):\n b = a\n c = b\n d = c\n e = d\n return e",
+         "def g(x):\n 'doc'\n y = x\n z = y\n u = z\n v = u\n return v", True),
+        ("def f(a):\n b = a\n c = b\n d = c\n e = d\n return e",
+         "def g(x):\n y = x\n z = x\n u = z\n v = u\n return v", False),
+        ("def f(a):\n b = a + 1\n c = b\n d = c\n e = d\n return e",
+         "def f(a):\n b = a + 2\n c = b\n d = c\n e = d\n return e", False),
+        ("def f(a):\n b = a\n return b", "def g(a):\n b = a\n return b", False),
+    ],
+)  # fmt: skip
+def test_the_comparison_of_bodies(first: str, second: str, same: bool) -> None:
+    assert bool(same_bodies({"a.py": ast.parse(first), "b.py": ast.parse(second)})) == same
+
+
+def test_the_other_checks_see_what_they_look_for() -> None:
+    call = ast.parse("f(1, 2, 3, 4, 5, 6, 7)\nf(1, *rest, last=2)\nx.pear_y(1, 2, 3, 4, 5, 6, 7)")
+    assert list(long_calls(call)) == [(1, 7)]
+    module = {"x_config.py": ast.parse("class XConfig:\n    used: int = 1\n    idle: int = 2")}
+    reader = {"y.py": ast.parse("'idle'\ndef f(c):\n    return c.used")}
+    read = names_read(module | reader)
+    assert [name for _, name in settings(module) if name not in read] == ["idle"]
