@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks._footage import DATA
 from benchmarks._lifter_truth import two_view_score
 from benchmarks.framework import Options, Result
 from benchmarks.timing import interleaved_medians
@@ -32,8 +31,6 @@ from pear_avatar.types import BodyParams, Camera, ClipDetections
 COMPARED = (0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 _LIMBS = COMPARED[1:]
 _SURE = 0.5
-_MODULE = Path(__file__).resolve()
-DATA = Path(os.environ.get("PEAR_AVATAR_DATA", _MODULE.parents[2] / "shared" / "data"))
 #: Pictures rendered for the detector to look at; another seed than the training's.
 _RENDERS, _RENDER_SEED = 150, 60
 _CLIP_FRAMES, _CLIP_SIDE = 60, 768

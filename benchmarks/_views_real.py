@@ -9,7 +9,6 @@ camera     overlap of the silhouettes, with the avatar where the fit says that i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks._footage import DATA
 from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body import load_body
 from pear_avatar.evaluation.metrics import iou
@@ -45,9 +45,7 @@ Figures = dict[str, float]
 
 def data_folder() -> Path | None:
     """Where the real clips lie: ``PEAR_AVATAR_DATA``, or shared/data beside the repository."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("PEAR_AVATAR_DATA", beside))
-    return folder if folder.is_dir() else None
+    return DATA if DATA.is_dir() else None
 
 
 @torch.no_grad()

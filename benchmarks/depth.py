@@ -21,13 +21,13 @@ import numpy as np
 
 from benchmarks._depth_people import SCENES, film_scene
 from benchmarks._depth_track import read_detections
+from benchmarks._footage import DATA
 from benchmarks.framework import Options, Result
 from pear_avatar.body import load_body
 from pear_avatar.perception.clip import detect_landmarks
 from pear_avatar.tracking.calibration import load_camera
 
 _MODULE = Path(__file__).resolve()
-DATA = Path(os.environ.get("PEAR_AVATAR_DATA", _MODULE.parents[2] / "shared" / "data"))
 #: filmed and detected once, kept for the next run; PEAR_AVATAR_BENCH_CACHE names another place
 _CACHE = Path(
     os.environ.get("PEAR_AVATAR_BENCH_CACHE", Path(tempfile.gettempdir()) / "pear-avatar-depth")

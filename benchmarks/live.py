@@ -10,7 +10,6 @@ the repository; without it a synthetic person is filmed.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from benchmarks._footage import DATA
 from benchmarks.framework import Options, Result
 from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
 from pear_avatar.avatar.binding import sample_surface
@@ -170,11 +170,8 @@ def _avatar() -> Avatar:
 
 
 def _video(folder: Path) -> Path:
-    data = Path(
-        os.environ.get("PEAR_AVATAR_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
-    )
-    if (data / _CLIP).is_file():
-        return data / _CLIP
+    if (DATA / _CLIP).is_file():
+        return DATA / _CLIP
     return make_synthetic_clip(
         folder / "clip", load_body(), num_frames=90, num_unseen=2, size=(640, 480), fps=30.0
     ).video

@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "fitting": _BODY | {"avatar", "perception", "tracking", "evaluation"},
     "report": _PERSON | {"rendering", "fitting"},
     "viewer": _PERSON,
-    "live": _PERSON | {"recovery", "viewer"},
+    "live": _PERSON | {"rendering", "recovery", "viewer"},
     "training": _WORK,
     "commands": _WORK | {"machine", "fitting", "report", "viewer", "live"},
     "cli": _WORK | {"machine", "fitting", "report", "viewer", "live", "commands", "training"},

@@ -116,11 +116,17 @@ class VideoReader:
         return probe_animation(self.path)
 
     @cached_property
-    def _transfer(self) -> int | None:
-        """The clip's high-range transfer function, from its first frame."""
+    def _first(self) -> tuple[VideoInfo, int | None]:
+        """What the container and its first frame say: the clip, and its high-range transfer."""
         with open_container(self.path) as container:
-            frame = next(decode(container, picture_stream(container, self.path)), None)
-            return None if frame is None else transfer_of(frame)
+            stream = picture_stream(container, self.path)
+            frame = next(decode(container, stream), None)
+            if frame is None:
+                raise MediaError(
+                    f"{self.path} holds no frame that decodes: copy or export it again"
+                )
+            info = _describe(container, stream, self._timeline, frame)
+            return info, transfer_of(frame)
 
     @cached_property
     def info(self) -> VideoInfo:
@@ -134,9 +140,13 @@ class VideoReader:
             return VideoInfo(width, height, fps=30.0, num_frames=1, duration=1 / 30)
         if self._kind == "animation":
             return _of_animation(self._animation)
-        with open_container(self.path) as container:
-            stream = picture_stream(container, self.path)
-            return _describe(self.path, container, stream, self._timeline)
+        info = self._first[0]
+        if info.truncated:
+            _log.warning(
+                "%s breaks off early: %d frames (%.1f s) can be used",
+                self.path, info.num_frames, info.duration,
+            )  # fmt: skip
+        return info
 
     @property
     def num_frames(self) -> int:
@@ -164,7 +174,7 @@ class VideoReader:
             return _still_frame(self.path, max_side) if len(wanted) else iter(())
         if self._kind == "animation":
             return _of_an_animation(self.path, wanted, max_side)
-        return _stream(self.path, self._timeline, wanted, max_side, self._transfer)
+        return _stream(self.path, self._timeline, wanted, max_side, self._first[1])
 
 
 def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
@@ -239,11 +249,8 @@ def _of_an_animation(
             return
 
 
-def _describe(file: Path, container: Any, stream: Any, timeline: Timeline) -> VideoInfo:
+def _describe(container: Any, stream: Any, timeline: Timeline, frame: Any) -> VideoInfo:
     """Size from the first decoded frame, times from the timeline."""
-    frame = next((f for f in decode(container, stream)), None)
-    if frame is None:
-        raise MediaError(f"{file} holds no frame that decodes: copy or export it again")
     width, height = upright_size(frame, stream)
     rate = float(stream.average_rate or stream.guessed_rate or 30)
     step, variable = 1 / rate, False
@@ -256,11 +263,6 @@ def _describe(file: Path, container: Any, stream: Any, timeline: Timeline) -> Vi
         variable = bool(np.mean(~steady) > _UNSTEADY_SHARE)
         duration = float(seconds[-1] - seconds[0]) + step
         rate = 1 / float(gaps.mean() if variable else gaps[steady].mean())
-    truncated = _is_truncated(container, stream, timeline, duration)
-    if truncated:
-        _log.warning(
-            "%s breaks off early: %d frames (%.1f s) can be used", file, timeline.count, duration
-        )
     return VideoInfo(
         width,
         height,
@@ -269,7 +271,7 @@ def _describe(file: Path, container: Any, stream: Any, timeline: Timeline) -> Vi
         duration=duration,
         rotation=_rotation(frame),
         mirrored=orientation(frame).mirrored,
-        truncated=truncated,
+        truncated=_is_truncated(container, stream, timeline, duration),
         variable_rate=variable,
     )
 

@@ -15,7 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pear_avatar.body.joints import JOINT_INDEX, MIRROR
+from pear_avatar.body.joints import JOINT_INDEX
+from pear_avatar.body.mirror import mirrored_rotations
 from pear_avatar.geometry.rotations import (
     axis_angle_to_matrix,
     matrix_to_quat_wxyz,
@@ -38,7 +39,6 @@ __all__ = [
 
 Legs = Literal["auto", "track", "stand", "sit"]
 
-_LEFT_FINGERS, _RIGHT_FINGERS = slice(25, 40), slice(40, 55)
 _LEG_LANDMARKS = (25, 26, 27, 28)
 _LEG_JOINTS = tuple(
     JOINT_INDEX[f"{side}_{name}"]
@@ -215,9 +215,7 @@ def mirrored(rotations: Tensor, transl: Tensor) -> tuple[Tensor, Tensor]:
 
     (*B, 55, 3, 3) rotations and (*B, 3) translations.
     """
-    flip = torch.tensor([-1.0, 1.0, 1.0]).to(rotations)
-    swapped = rotations[..., list(MIRROR), :, :]
-    return swapped * flip[:, None] * flip, transl * flip
+    return mirrored_rotations(rotations), transl * torch.tensor([-1.0, 1.0, 1.0]).to(transl)
 
 
 def mirrored_names(names: tuple[str, ...]) -> list[int]:

@@ -6,15 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 
 from pear_avatar.body.joints import JOINT_INDEX
-from pear_avatar.body.topology import BONES
 from pear_avatar.geometry.cameras import orbit_cameras
 from pear_avatar.live.puppet import Puppet
-from pear_avatar.perception.measure import SEEN
+from pear_avatar.perception.overlay import draw_landmarks
+from pear_avatar.rendering.showcase import to_uint8
 from pear_avatar.types import BodyParams, Camera, ClipDetections
 
 Framing = Literal["body", "bust"]
@@ -57,8 +56,7 @@ class AvatarStage:
 
     def _drawn(self, puppet: Puppet, pose: BodyParams, camera: Camera) -> np.ndarray:
         drawn = puppet.avatar.gaussians(pose).render(camera, self._background)
-        pixels = (drawn.color.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
-        return np.ascontiguousarray(pixels.numpy())
+        return to_uint8(drawn.color)
 
     def _framed(self, framing: Framing) -> list[Camera]:
         if framing not in self._cameras:
@@ -68,7 +66,7 @@ class AvatarStage:
     def _camera(self, puppet: Puppet, framing: Framing) -> Camera:
         """A still camera that holds the person's whole height, or head and shoulders."""
         rest = puppet.avatar.body.joint_template
-        head = float(rest[JOINT_INDEX["head"], 1] - rest[:, 1].min()) * 1.0
+        head = float(rest[JOINT_INDEX["head"], 1] - rest[:, 1].min())
         top = head * 1.16 + 0.04
         span = {"body": (-0.04, top * 1.1), "bust": (head * 0.68, top * 1.04)}[framing]
         width, height = self._panel
@@ -86,23 +84,5 @@ def camera_picture(rgb: np.ndarray, seen: ClipDetections | None) -> np.ndarray:
     out = rgb.copy()
     if seen is None:
         return out
-    points, sure = seen.pose_px[0], seen.pose_confidence[0]
-    for a, b in BONES:
-        if min(sure[a], sure[b]) > SEEN:
-            cv2.line(out, _pixel(points[a]), _pixel(points[b]), (80, 200, 255), 2, cv2.LINE_AA)
-    hands = (
-        (seen.left_hand_px[0], seen.left_hand_confidence[0]),
-        (seen.right_hand_px[0], seen.right_hand_confidence[0]),
-    )
-    for hand, confidence in hands:
-        if confidence > 0:
-            for point in hand:
-                cv2.circle(out, _pixel(point), 2, (120, 255, 120), -1, cv2.LINE_AA)
-    if seen.face_confidence[0] > 0:
-        for point in seen.face_px[0][::4]:
-            cv2.circle(out, _pixel(point), 1, (255, 210, 120), -1, cv2.LINE_AA)
+    draw_landmarks(out, seen, 0)
     return out
-
-
-def _pixel(point: np.ndarray) -> tuple[int, int]:
-    return round(float(point[0])), round(float(point[1]))

@@ -125,7 +125,7 @@ def vmc_packets(
         values: tuple[OscValue, ...] = (bone, -x, y, z, qx, -qy, -qz, w)
         messages.append(osc_message("/VMC/Ext/Bone/Pos", *values))
     if actions:
-        named = {**{_perfect_sync(n): float(v) for n, v in actions.items()}}
+        named = {_perfect_sync(n): float(v) for n, v in actions.items()}
         for name, value in {**named, **preset_weights(actions)}.items():
             messages.append(osc_message("/VMC/Ext/Blend/Val", name, value))
         messages.append(osc_message("/VMC/Ext/Blend/Apply"))

@@ -85,13 +85,18 @@ def draw_frame(
 ) -> np.ndarray:
     """One overlay frame: the (H, W, 3) uint8 picture drawn on, with the bar below it."""
     height, width = rgb.shape[:2]
-    zoom = width / detections.width
     mask = masks.mask(i)
     if mask.shape != (height, width):
         mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
     canvas = _shade(rgb, mask)
-    line = max(1, round(min(width, height) / 320))
-    _draw_outline(canvas, mask, line)
+    _draw_outline(canvas, mask, _line(canvas))
+    draw_landmarks(canvas, detections, i)
+    return np.concatenate([canvas, _status_bar(detections, i, width, height)])
+
+
+def draw_landmarks(canvas: np.ndarray, detections: ClipDetections, i: int) -> None:
+    """Draw frame ``i``'s body, face and hands on an (H, W, 3) uint8 picture of any size."""
+    zoom, line = canvas.shape[1] / detections.width, _line(canvas)
     if detections.pose_confidence[i].any():
         _draw_body(canvas, detections.pose_px[i] * zoom, detections.pose_confidence[i], line)
     if detections.face_confidence[i] > 0:
@@ -102,7 +107,11 @@ def draw_frame(
     ):
         if confidence > 0:
             _draw_hand(canvas, hand * zoom, color, line)
-    return np.concatenate([canvas, _status_bar(detections, i, width, height)])
+
+
+def _line(canvas: np.ndarray) -> int:
+    """Width of a line in pixels."""
+    return max(1, round(min(canvas.shape[:2]) / 320))
 
 
 def _shade(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:

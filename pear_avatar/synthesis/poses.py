@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, MIRROR, NUM_JOINTS
+from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, NUM_JOINTS
+from pear_avatar.body.mirror import mirrored_rotations
 from pear_avatar.body.model import BodyModel
 from pear_avatar.errors import PearError
 from pear_avatar.geometry.rotations import (
@@ -84,7 +85,7 @@ def load_pool(body: BodyModel, folder: Path | None, *, held_out: bool) -> PosePo
     if not clips:
         return None
     rotations = torch.cat([upright(clip.float()) for clip in clips])
-    rotations = torch.cat([rotations, mirror_body(rotations)])
+    rotations = torch.cat([rotations, mirrored_rotations(rotations)])
     source = ", ".join(names) if names else "choreography only, no motion capture"
     return PosePool(rotations, source)
 
@@ -132,12 +133,6 @@ def upright(rotations: Tensor) -> Tensor:
     zero = torch.zeros_like(heading)
     turn = axis_angle_to_matrix(torch.stack([zero, -heading, zero], -1))
     return torch.cat([(turn @ rotations[:, 0])[:, None], rotations[:, 1:]], 1)
-
-
-def mirror_body(rotations: Tensor) -> Tensor:
-    """The mirror image of poses (M, 22, 3, 3)."""
-    flip = torch.tensor([-1.0, 1.0, 1.0])
-    return rotations[:, list(MIRROR[:22])] * flip[:, None] * flip
 
 
 class PoseSampler:

@@ -12,7 +12,8 @@ import numpy as np
 
 from pear_avatar.errors import MediaError
 from pear_avatar.io.atomic import atomic_path
-from pear_avatar.io.video import (read_frames,)
+from pear_avatar.io.video import read_frames
+from pear_avatar.io.video_stream import open_container, picture_stream
 
 _CONTAINERS = (".mp4", ".m4v", ".webm")
 _CODECS = ("h264", "vp8", "vp9", "av1")
@@ -26,12 +27,12 @@ def plays_in_browsers(path: str | Path) -> bool:
     if Path(path).suffix.lower() not in _CONTAINERS:
         return False
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
+        with open_container(Path(path)) as container:
+            stream = picture_stream(container, Path(path))
             start = float((stream.start_time or 0) * (stream.time_base or 0))
             plain = stream.codec_context.pix_fmt in ("yuv420p", "yuvj420p")
             return stream.codec_context.name in _CODECS and plain and abs(start) < 1e-3
-    except (av.error.FFmpegError, OSError, IndexError):
+    except (MediaError, av.error.FFmpegError, OSError):
         return False
 
 

@@ -40,6 +40,7 @@ def test_udp_packets_arrive(scheme: str, address: str) -> None:
         found = set()
         while address not in found:
             found |= {m.address for m in OscBundle(receiver.recv(2000))}
+    assert address in found
 
 
 def test_websocket_clients_with_the_token_get_json() -> None:

@@ -14,7 +14,8 @@ from tools.build_body.assemble import build_open_body
 from tools.build_body.compare import differences
 from tools.build_body.write import write_npz
 
-_SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "open_body.npz"
+_ROOT = Path(__file__).resolve().parents[2]
+_SHIPPED = _ROOT / "pear_avatar" / "body" / "assets" / "open_body.npz"
 _log = logging.getLogger("tools.build_body")
 
 
