@@ -7,6 +7,7 @@ Output formats go by the ending of the path: ``.npz``, ``.bvh``, ``.csv``, ``.gl
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ from pear_avatar.export.mesh_files import save_mesh, save_mesh_sequence
 from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.motion.formats.registry import MotionFile, ReadOptions, read_motion
 from pear_avatar.motion.osc import OscTarget, stream_motion
-from pear_avatar.motion.resample import resample_motion
+from pear_avatar.motion.resample import evenly_spaced, resample_motion
 from pear_avatar.motion.retarget.retarget import leg_length
 from pear_avatar.motion.track_file import save_track, track_of
 from pear_avatar.motion.write_bvh import BvhUnit, EulerOrder, save_bvh
@@ -48,6 +49,8 @@ __all__ = [
     "convert_file",
     "output_kind",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 Layout = Literal["amass", "smplh", "smplx", "ehm", "track"]
 
@@ -147,6 +150,11 @@ def convert_file(
     motion = _cut(motion, options)
     if options.fps is not None:
         motion = resample_motion(motion, options.fps)[0]
+    if kind == "bvh":  # has one frame time for all
+        motion, said = evenly_spaced(motion)
+        if said:
+            _LOG.warning("%s: %s", found.motion.name, said)
+            found = replace(found, warnings=(*found.warnings, said))
     motion = replace(motion, name=options.name or Path(motion.name or source.name).stem)
     where = _write(motion, body, found, str(target), kind, options=options, on_frame=on_frame)
     if report:
@@ -215,6 +223,7 @@ def write_report(path: str | Path, found: MotionFile) -> None:
         "layout": found.layout,
         "frames": found.motion.params.num_frames,
         "fps": round(found.motion.fps, 6),
+        "warnings": list(found.warnings),
         "mapping": None if found.report is None else found.report.to_dict(),
     }
     write_text_atomic(path, json.dumps(content, indent=2) + "\n")

@@ -12,7 +12,30 @@ from pear_avatar.errors import PearError
 from pear_avatar.geometry.rotations import matrix_to_quat_wxyz, quat_wxyz_to_matrix, slerp_wxyz
 from pear_avatar.types import BodyParams, Motion
 
-__all__ = ["resample_motion"]
+__all__ = ["evenly_spaced", "resample_motion"]
+
+#: Share of a frame by which times may be off before frames count as unevenly spaced.
+_JITTER = 0.25
+
+
+def evenly_spaced(motion: Motion) -> tuple[Motion, str]:
+    """A motion whose frames are one step apart, for files that have one frame time; what was done.
+
+    Frames that are missing are filled in between their neighbours. A motion that is even already
+    comes back as it is, with an empty sentence.
+    """
+    time = np.asarray(motion.time, np.float64)
+    if len(time) < 3:
+        return motion, ""
+    step = float(np.median(np.diff(time)))
+    if np.abs(time - np.linspace(time[0], time[-1], len(time))).max() <= _JITTER * step:
+        return motion, ""
+    rate = min(1.0 / step, 1000.0)
+    even = resample_motion(motion, rate)[0]
+    return even, (
+        f"its {len(time)} frames are not evenly spaced (up to {np.diff(time).max():.3g} s apart); "
+        f"resampled to {even.params.num_frames} frames at {rate:.4g} a second"
+    )
 
 
 def resample_motion(motion: Motion, fps: float) -> tuple[Motion, np.ndarray]:

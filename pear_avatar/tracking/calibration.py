@@ -50,7 +50,7 @@ def load_camera(
     if not path.is_file():
         raise MissingFileError(f"{path}: no such calibration file")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())  # of any encoding that a byte order mark may say
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataFileError(f"{path} is not JSON ({error}): give a calibration file") from None
     entry = _select_camera(content, name, path)

@@ -121,3 +121,9 @@ def test_presets_hold_only_overrides() -> None:
     assert config_folder().name == "configs"
     lines = (config_folder() / "default.yaml").read_text().splitlines()
     assert [line for line in lines if line and not line.startswith("#")] == ["{}"]
+
+
+def test_a_preset_of_an_editor_that_writes_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("clip:\n  max_frames: 12\n", "utf-8-sig")
+    assert load_fit_config(path).clip.max_frames == 12

@@ -385,3 +385,14 @@ def test_names_of_motions(tmp_path):
     assert done.motion.name == "stroll"
     assert isinstance(done.motion, Motion)
     assert convert_file(GOLDEN / "walker.amc", tmp_path / "b.npz").motion.name == "walker"
+
+
+def test_a_gap_becomes_frames_in_bvh_and_the_report_says_so(tmp_path):
+    kept = np.array([k for k in range(12) if k not in (3, 4)])
+    poses = np.zeros((len(kept), 165))
+    np.savez(tmp_path / "gap.npz", poses=poses, trans=poses[:, :3], frame=kept, fps=30.0)
+    done = convert_file(tmp_path / "gap.npz", tmp_path / "gap.bvh", report=True)
+    assert done.motion.params.num_frames == 12
+    warnings = json.loads((tmp_path / "gap.report.json").read_text())["warnings"]
+    assert any("frames are missing" in w for w in warnings)
+    assert any("not evenly spaced" in w for w in warnings)

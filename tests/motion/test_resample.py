@@ -10,7 +10,7 @@ import torch
 
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, geodesic_angle
-from pear_avatar.motion.resample import resample_motion
+from pear_avatar.motion.resample import evenly_spaced, resample_motion
 from pear_avatar.types import BodyParams, Motion
 
 
@@ -51,3 +51,23 @@ def test_impossible_rates_are_refused(fps: float) -> None:
 def test_a_single_frame_stays_itself() -> None:
     motion = swing(1, 20.0)
     assert resample_motion(motion, 60.0)[0] is motion
+
+
+@pytest.mark.parametrize("missing", [{1}, {3, 4, 9}, {28}])
+def test_frames_that_are_missing_are_filled_in_and_it_is_said(missing):
+    whole = swing(31, 30.0)
+    kept = [k for k in range(31) if k not in missing]
+    gappy = Motion(whole.params[torch.tensor(kept)], whole.time[kept], "gappy")
+    even, said = evenly_spaced(gappy)
+    assert even.params.num_frames == 31
+    assert "resampled to 31 frames at 30 a second" in said
+    # The arm turns at a constant rate: what lies between two frames is known exactly.
+    assert (even.params.rotations - whole.params.rotations).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("fps", [23.976, 30.0, 120.0])
+def test_even_motions_stay_as_they_are(fps):
+    whole = swing(31, fps)
+    rounded = Motion(whole.params, np.round(whole.time, 3), "milliseconds")
+    for motion in (whole, rounded):
+        assert evenly_spaced(motion) == (motion, "")

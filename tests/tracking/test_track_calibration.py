@@ -54,6 +54,14 @@ def test_a_y_up_world_is_kept(tmp_path: Path) -> None:
     assert float(camera_center(flipped)[1]) == pytest.approx(-1.5, abs=1e-5)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_marks_are_no_mistake(tmp_path: Path, encoding: str) -> None:
+    path = _write(tmp_path, {"a": _entry()})
+    marked = tmp_path / "marked.json"
+    marked.write_bytes(path.read_text("utf-8").encode(encoding))
+    assert torch.equal(load_camera(marked).K, load_camera(path).K)
+
+
 def test_distortion_that_matters_is_warned_about(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -88,7 +88,7 @@ def read_json(path: Path) -> Any:
         DatasetError: it is damaged.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise MissingFileError(f"{path}: no such annotation file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
