@@ -32,8 +32,8 @@ from pear_avatar.body import load_body
 from pear_avatar.body.ehm import EhmModel, open_ehm
 from pear_avatar.recovery.pear.engine import PearEngine
 from pear_avatar.recovery.pear.pear_config import CROP_SIZE, PearConfig
+from pear_avatar.recovery.pear.pear_model import PearModel, output_sizes
 from pear_avatar.recovery.pear.pear_network import PearNetwork
-from pear_avatar.recovery.pear.pear_people import PearRecovery, output_sizes
 
 _CPU_SIZES = ("vit-ti", "vit-s", "vit-b")
 _CUDA_SIZES = ("vit-ti", "vit-s", "vit-b", "vit-l", "vit-h")
@@ -69,7 +69,7 @@ def _compare(
     engines = {"": PearEngine(network, device=device)}
     if compiled:
         engines[", compiled"] = PearEngine(network, device=device, compiled=True)
-    kinds = {label: PearRecovery(engine, model) for label, engine in engines.items()}
+    kinds = {label: PearModel(engine, model) for label, engine in engines.items()}
     results = [_difference(name, network, kinds[""])]
     for batch in batches:
         crops = torch.rand(batch, 3, CROP_SIZE, CROP_SIZE, device=device)
@@ -95,7 +95,7 @@ def _compare(
     return results
 
 
-def _throughput(name: str, network: PearNetwork, recovery: PearRecovery) -> list[Result]:
+def _throughput(name: str, network: PearNetwork, recovery: PearModel) -> list[Result]:
     """Frames a second of one worker with one thread for each core, each on frames of its own.
 
     Handing one small network to several threads costs as much as it gains; a video's frames need
@@ -157,12 +157,12 @@ def _lively_network(name: str, model: EhmModel) -> PearNetwork:
 
 
 @torch.no_grad()
-def _published(network: PearNetwork, recovery: PearRecovery, crops: Tensor) -> Tensor:
+def _published(network: PearNetwork, recovery: PearModel, crops: Tensor) -> Tensor:
     return recovery.posed(network(crops)).vertices()
 
 
 @torch.no_grad()
-def _difference(name: str, network: PearNetwork, recovery: PearRecovery) -> Result:
+def _difference(name: str, network: PearNetwork, recovery: PearModel) -> Result:
     """Mean distance of the two meshes' vertices, roots aligned, in millimetres."""
     device = recovery.engine.device
     crops = torch.rand(4, 3, CROP_SIZE, CROP_SIZE, device=device)

@@ -11,11 +11,11 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pear_avatar.commands.recover_inputs import RecoverInput, pictures_in
+from pear_avatar.commands.recover_inputs import MediaInput, pictures_in
 from pear_avatar.commands.recover_outputs import (
     MAX_DRAWN_SIDE,
     MeshKind,
-    PersonResult,
+    PersonTrack,
     draw_people,
     write_person,
 )
@@ -85,7 +85,7 @@ class RecoverSummary:
 
 
 def recover_pictures(
-    source: RecoverInput,
+    source: MediaInput,
     out: Path,
     options: RecoverOptions,
     recoverer: Recoverer,
@@ -180,7 +180,7 @@ def choose_person(
     return [people[options.person]]
 
 
-def picture_result(person: RecoveredPerson, recoverer: Recoverer, name: str) -> PersonResult:
+def picture_result(person: RecoveredPerson, recoverer: Recoverer, name: str) -> PersonTrack:
     """A person of a picture as a track of one frame."""
     p = person.params
     params = BodyParams(p.betas, p.expression[None], p.rotations[None], p.transl[None])
@@ -196,7 +196,7 @@ def picture_result(person: RecoveredPerson, recoverer: Recoverer, name: str) -> 
         np.full(1, np.nan),
         person.proportions,
     )
-    return PersonResult(
+    return PersonTrack(
         person.identity,
         track,
         recoverer.source.body.person(person.proportions),

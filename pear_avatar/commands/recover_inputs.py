@@ -15,7 +15,7 @@ from pear_avatar.errors import (
 from pear_avatar.io.images import is_image_path, is_still_picture
 from pear_avatar.io.media_kind import media_kind
 
-__all__ = ["RecoverInput", "pictures_in", "resolve_input"]
+__all__ = ["MediaInput", "pictures_in", "resolve_input"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _STREAM_SCHEMES = ("rtsp://", "rtmp://", "http://", "https://", "udp://", "tcp:/
 
 
 @dataclass(frozen=True)
-class RecoverInput:
+class MediaInput:
     """One input: its kind, its path, camera number or address as text, and a name for results."""
 
     kind: InputKind
@@ -41,16 +41,16 @@ class RecoverInput:
         return self.kind in ("camera", "stream")
 
 
-def resolve_input(text: str) -> RecoverInput:
+def resolve_input(text: str) -> MediaInput:
     """Say what an argument names.
 
     Raises:
         PearError: nothing that can be read.
     """
     if text.isdigit() and not Path(text).exists():
-        return RecoverInput("camera", text, f"camera{text}")
+        return MediaInput("camera", text, f"camera{text}")
     if text.lower().startswith(_STREAM_SCHEMES):
-        return RecoverInput("stream", text, "stream")
+        return MediaInput("stream", text, "stream")
     path = Path(text)
     if path.is_dir():
         if not any(is_still_picture(p) for p in path.rglob("*")):
@@ -58,10 +58,10 @@ def resolve_input(text: str) -> RecoverInput:
                 f"{path} holds no pictures (JPEG, PNG, HEIC, AVIF, WebP, TIFF, ...): name another "
                 "folder, or a video file"
             )
-        return RecoverInput("folder", text, path.resolve().name)
+        return MediaInput("folder", text, path.resolve().name)
     require_file(path, "picture, folder or video")
     kind: InputKind = "picture" if is_still_picture(path) else "video"
-    return RecoverInput(kind, text, path.stem)
+    return MediaInput(kind, text, path.stem)
 
 
 def pictures_in(folder: Path) -> list[Path]:

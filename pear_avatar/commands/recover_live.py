@@ -17,14 +17,14 @@ from torch import Tensor
 
 from pear_avatar.body import BodyModel
 from pear_avatar.commands.recover import RecoverOptions, RecoverSummary
-from pear_avatar.commands.recover_inputs import RecoverInput
-from pear_avatar.commands.recover_outputs import PersonResult, draw_people, write_person
+from pear_avatar.commands.recover_inputs import MediaInput
+from pear_avatar.commands.recover_outputs import PersonTrack, draw_people, write_person
 from pear_avatar.errors import MediaError
 from pear_avatar.live.capture import LiveCapture, LiveFrame, LiveSource, SourceKind
 from pear_avatar.live.live_page import LivePage
 from pear_avatar.perception.live import LiveDetector
 from pear_avatar.recovery.lens import guess_camera
-from pear_avatar.recovery.recovered import Recovered
+from pear_avatar.recovery.recovered import PoseEstimate
 from pear_avatar.recovery.recoverer import Recoverer
 from pear_avatar.recovery.smoothing import BodyFilterState, one_euro_body
 from pear_avatar.tracking.clip_camera import clip_cameras
@@ -42,7 +42,7 @@ _WINDOW = "pear-avatar live (q ends)"
 
 
 def recover_live(
-    source: RecoverInput,
+    source: MediaInput,
     out: Path,
     options: RecoverOptions,
     recoverer: Recoverer,
@@ -130,7 +130,7 @@ class _Shape:
     proportions: Proportions | None = None
     count: int = 0
 
-    def update(self, found: Recovered) -> tuple[Tensor, Proportions]:
+    def update(self, found: PoseEstimate) -> tuple[Tensor, Proportions]:
         """Take in one frame; the mean so far."""
         betas, new = found.params.betas[0], found.proportions
         head, hand = new.head_scale[0], new.hand_scale[0]
@@ -192,7 +192,7 @@ class _Session:
         track = self._track([params], [now], betas, found.camera, "live")
         if self.body is None or self.shape.count in _NEW_BODY_AT:
             self.body = self.recoverer.source.body.person(proportions)
-        person = PersonResult(0, track, self.body, np.ones(1), seen.box_xyxy)
+        person = PersonTrack(0, track, self.body, np.ones(1), seen.box_xyxy)
         return draw_people(rgb, [person], 0, mesh=self.options.mesh != "none")
 
     def _track(
@@ -216,7 +216,7 @@ class _Session:
         motion = Motion(params, np.array(times), name)
         return Track(motion, cameras, index, np.ones(count, bool), np.full(count, np.nan))
 
-    def result(self, name: str) -> PersonResult:
+    def result(self, name: str) -> PersonTrack:
         """The whole motion, with the mean shape."""
         if not self.frames or self.shape.betas is None or self.shape.proportions is None:
             raise MediaError("no person was seen: stand a few steps from the camera, in good light")
@@ -224,4 +224,4 @@ class _Session:
         track = self._track(self.frames, self.times, self.shape.betas, self.camera, name)
         boxes = np.concatenate([d.box_xyxy for d in self.detections])
         body = self.recoverer.source.body.person(self.shape.proportions)
-        return PersonResult(0, track, body, np.ones(len(self.frames)), boxes)
+        return PersonTrack(0, track, body, np.ones(len(self.frames)), boxes)

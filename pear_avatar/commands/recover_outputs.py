@@ -25,7 +25,7 @@ from pear_avatar.motion.track_file import save_track
 from pear_avatar.rendering.mesh_picture import COLORS, DrawnBody, draw_over, side_view
 from pear_avatar.types import BodyParams, Track
 
-__all__ = ["MeshKind", "PersonResult", "draw_people", "write_person"]
+__all__ = ["MeshKind", "PersonTrack", "draw_people", "write_person"]
 
 MeshKind = Literal["glb", "ply", "obj", "none"]
 
@@ -36,7 +36,7 @@ _UNTRUSTED = (150, 150, 150)
 
 
 @dataclass(frozen=True)
-class PersonResult:
+class PersonTrack:
     """One recovered person over N frames (one for a picture).
 
     identity:   number of the person in this input.
@@ -79,7 +79,7 @@ class PersonResult:
             return self.body.shape(p.betas, p.expression).pose(p.rotations, p.transl).vertices()
 
 
-def write_person(stem: Path, person: PersonResult, mesh: MeshKind) -> list[Path]:
+def write_person(stem: Path, person: PersonTrack, mesh: MeshKind) -> list[Path]:
     """Write ``<stem>.npz``, ``<stem>_joints`` and the mesh; each appears whole or not at all.
 
     The parameters are a track file, which ``convert`` and ``render --pose`` read. Joints of one
@@ -94,7 +94,7 @@ def write_person(stem: Path, person: PersonResult, mesh: MeshKind) -> list[Path]
     return written
 
 
-def _write_joints(stem: Path, person: PersonResult) -> Path:
+def _write_joints(stem: Path, person: PersonTrack) -> Path:
     joints, px = person.joints()
     if len(joints) > 1:
         path = stem.with_name(f"{stem.name}_joints.npz")
@@ -132,7 +132,7 @@ def _round(values: np.ndarray, digits: int) -> list[float]:
     return [round(float(v), digits) for v in values]
 
 
-def _write_mesh(stem: Path, person: PersonResult, mesh: MeshKind) -> Path:
+def _write_mesh(stem: Path, person: PersonTrack, mesh: MeshKind) -> Path:
     motion = person.track.motion
     if mesh == "glb":
         path = stem.with_name(f"{stem.name}.glb")
@@ -149,7 +149,7 @@ def _write_mesh(stem: Path, person: PersonResult, mesh: MeshKind) -> Path:
 
 
 def draw_people(
-    picture: np.ndarray, people: Sequence[PersonResult], frame: int, *, mesh: bool
+    picture: np.ndarray, people: Sequence[PersonTrack], frame: int, *, mesh: bool
 ) -> np.ndarray:
     """The picture with all people drawn over it, beside a view that the camera does not have.
 
@@ -182,7 +182,7 @@ def draw_people(
     return np.concatenate([over, side_view(bodies, height, side)], axis=1)
 
 
-def skeleton_over(picture: np.ndarray, person: PersonResult, row: int, scale: float) -> None:
+def skeleton_over(picture: np.ndarray, person: PersonTrack, row: int, scale: float) -> None:
     """Draw the 55 joints and their bones into the picture."""
     params = person.track.motion.params[row]
     with torch.no_grad():

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from pear_avatar.commands.recover import ProgressFn, RecoverOptions, RecoverSummary
-from pear_avatar.commands.recover_inputs import RecoverInput
+from pear_avatar.commands.recover_inputs import MediaInput
 from pear_avatar.commands.recover_outputs import (
     MAX_DRAWN_SIDE,
-    PersonResult,
+    PersonTrack,
     draw_people,
     write_person,
 )
@@ -37,7 +37,7 @@ _FEWEST_FRAMES, _FEWEST_SHARE = 3, 0.02
 
 
 def recover_video(
-    source: RecoverInput,
+    source: MediaInput,
     out: Path,
     options: RecoverOptions,
     recoverer: Recoverer,
@@ -138,7 +138,7 @@ def person_result(
     recoverer: Recoverer,
     *,
     name: str,
-) -> PersonResult:
+) -> PersonTrack:
     """One person's parameters in all frames: recovered, of one shape, smoothed."""
     camera = options.camera or guess_camera(detections.width, detections.height)
     confidence = visibility(detections)
@@ -158,7 +158,7 @@ def person_result(
     )
     body = recoverer.source.body.person(found.proportions)
     track = replace(track, landmark_error=frame_errors(track, detections, body))
-    return PersonResult(
+    return PersonTrack(
         identity, track, body, confidence, detections.box_xyxy, tuple(map(str, detections.reason))
     )
 
@@ -181,7 +181,7 @@ def _pictures(path: Path, detections: ClipDetections) -> Iterator[np.ndarray]:
 def _write_overlay(
     video: Path,
     out: Path,
-    people: list[PersonResult],
+    people: list[PersonTrack],
     options: RecoverOptions,
     wanted: np.ndarray,
     *,

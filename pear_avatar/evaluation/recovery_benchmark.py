@@ -39,7 +39,7 @@ from pear_avatar.perception.measure import SEEN
 from pear_avatar.recovery.recovered import RecoveredPeople, RecoveredPerson
 from pear_avatar.types import Camera
 
-__all__ = ["Figure", "HmrReport", "Recovers", "measure_recovery"]
+__all__ = ["Figure", "HmrReport", "PictureModel", "measure_recovery"]
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ _PARTS_133 = {
 }
 
 
-class Recovers(Protocol):
+class PictureModel(Protocol):
     """What is measured: a :class:`pear_avatar.recovery.Recoverer`, or anything like it."""
 
     def __call__(
@@ -113,7 +113,7 @@ class _Sums:
 @torch.no_grad()
 def measure_recovery(
     samples: Iterable[Sample],
-    recoverer: Recovers,
+    recoverer: PictureModel,
     body: EhmModel,
     *,
     limit: int | None = None,
@@ -155,7 +155,7 @@ def _first(samples: Iterable[Sample], limit: int | None) -> Iterator[Sample]:
         yield sample
 
 
-def _recover(recoverer: Recovers, image: np.ndarray, sample: Sample) -> RecoveredPerson | None:
+def _recover(recoverer: PictureModel, image: np.ndarray, sample: Sample) -> RecoveredPerson | None:
     height, width = image.shape[:2]
     x0, y0, x1, y1 = sample.box_xyxy
     inside = (max(0.0, x0), max(0.0, y0), min(float(width), x1), min(float(height), y1))

@@ -309,7 +309,7 @@ def fit_jointly(fitter: Fitter) -> None:
             sides.follow(state)
         limits.apply(state)
         if k % _CALM_EVERY == 0:
-            limits.calm_colors(state)
+            limits.limit_contrast(state)
         recorder.tick(parts)
     sides.finish(state, observe(fitter))
     limits.apply(state)

@@ -64,7 +64,7 @@ class SplatLimits:
         s["logit_opacities"].clamp_(-4.0, 6.0)
         s["colors"].clamp_(0.0, 1.0)
 
-    def calm_colors(self, state: FitState) -> None:
+    def limit_contrast(self, state: FitState) -> None:
         """Draw back colours that differ wildly from those around them.
 
         A splat hidden under half-transparent neighbours can take any colour at no cost to the

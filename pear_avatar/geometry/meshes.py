@@ -8,14 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pear_avatar.geometry.sparse import SparseMatrix
-
 __all__ = [
     "face_areas",
     "face_cross",
     "face_normals",
     "mesh_edges",
-    "uniform_laplacian",
     "vertex_normals",
 ]
 
@@ -61,23 +58,3 @@ def mesh_edges(faces: Tensor) -> Tensor:
         raise ValueError(f"faces must have shape (F, 3), got {tuple(faces.shape)}")
     pairs = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return torch.unique(pairs.sort(dim=-1).values, dim=0)
-
-
-def uniform_laplacian(
-    faces: Tensor, num_vertices: int, dtype: torch.dtype = torch.float32
-) -> SparseMatrix:
-    """(V, V): each vertex minus the mean of its neighbours; vertices without faces give zero.
-
-    ``uniform_laplacian(faces, V) @ vertices`` are the differential coordinates (*B, V, 3).
-    """
-    edges = mesh_edges(faces)
-    if edges.numel() and int(edges.max()) >= num_vertices:
-        raise ValueError(f"faces name vertex {int(edges.max())} of only {num_vertices} vertices")
-    row, col = torch.cat([edges, edges.flip(-1)]).unbind(-1)
-    degree = torch.bincount(row, minlength=num_vertices)
-    linked = torch.nonzero(degree).squeeze(-1)
-    off_diagonal = -1.0 / degree[row].to(dtype)
-    values = torch.cat([off_diagonal, torch.ones_like(linked, dtype=dtype)])
-    return SparseMatrix.from_entries(
-        torch.cat([row, linked]), torch.cat([col, linked]), values, (num_vertices, num_vertices)
-    )

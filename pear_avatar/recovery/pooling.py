@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pear_avatar.body.ehm import EhmModel
 from pear_avatar.geometry.cameras import to_camera
-from pear_avatar.recovery.recovered import Recovered
+from pear_avatar.recovery.recovered import PoseEstimate
 from pear_avatar.types import BodyParams, Proportions
 
 __all__ = ["pool_person"]
@@ -18,7 +18,7 @@ __all__ = ["pool_person"]
 _BODY = slice(0, 22)
 
 
-def pool_person(recovered: Recovered, weight: Tensor, body: EhmModel) -> Recovered:
+def pool_person(recovered: PoseEstimate, weight: Tensor, body: EhmModel) -> PoseEstimate:
     """The same person with the mean of their shapes in every frame.
 
     Each frame's body is then moved to where its joints are seen nearest to where they were seen

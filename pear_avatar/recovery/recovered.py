@@ -9,11 +9,11 @@ import numpy as np
 
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
-__all__ = ["Recovered", "RecoveredPeople", "RecoveredPerson"]
+__all__ = ["PoseEstimate", "RecoveredPeople", "RecoveredPerson"]
 
 
 @dataclass(frozen=True)
-class Recovered:
+class PoseEstimate:
     """P people, or one person in P frames, as a network gives them.
 
     params:      betas (P, S), expression (P, E), rotations (P, 55, 3, 3), transl (P, 3), in the

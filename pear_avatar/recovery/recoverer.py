@@ -20,7 +20,7 @@ from pear_avatar.io.images import read_image
 from pear_avatar.perception.measure import SEEN
 from pear_avatar.perception.picture import DetectedPerson, PictureDetector
 from pear_avatar.recovery.lens import guess_camera
-from pear_avatar.recovery.recovered import Recovered, RecoveredPeople, RecoveredPerson
+from pear_avatar.recovery.recovered import PoseEstimate, RecoveredPeople, RecoveredPerson
 from pear_avatar.recovery.turning import (
     QUARTER_TURNS,
     turn_boxes_back,
@@ -45,7 +45,7 @@ class PoseSource(Protocol):
 
     def recover(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
-    ) -> Recovered:
+    ) -> PoseEstimate:
         """Recover P people, or one person in P frames.
 
         Args:
@@ -57,7 +57,7 @@ class PoseSource(Protocol):
 
     def recover_clip(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
-    ) -> Recovered:
+    ) -> PoseEstimate:
         """One person in N frames, as :meth:`recover`, but of one shape: betas (S,), scales (3,)."""
 
 

@@ -22,9 +22,9 @@ from pear_avatar.recovery.pear.checkpoint import CHECKPOINT_VARIABLE, load_check
 from pear_avatar.recovery.pear.crops import crop_tensor, square_boxes
 from pear_avatar.recovery.pear.engine import PearEngine
 from pear_avatar.recovery.pear.output import crop_cameras
-from pear_avatar.recovery.pear.pear_people import PearPeople, PearRecovery
+from pear_avatar.recovery.pear.pear_model import PearEstimate, PearModel
 from pear_avatar.recovery.pooling import pool_person
-from pear_avatar.recovery.recovered import Recovered
+from pear_avatar.recovery.recovered import PoseEstimate
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
 __all__ = ["LifterSource", "PearSource", "pose_source", "through_lens"]
@@ -47,23 +47,23 @@ class LifterSource:
 
     def recover(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
-    ) -> Recovered:
+    ) -> PoseEstimate:
         """P rows of detections -> P people; the pictures are not read."""
         lifted = self._lifter.lift(detections, camera)
-        return Recovered(lifted.params, lifted.proportions, camera)
+        return PoseEstimate(lifted.params, lifted.proportions, camera)
 
     def recover_clip(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
-    ) -> Recovered:
+    ) -> PoseEstimate:
         """One person in N frames, of one shape."""
         lifted = self._lifter.lift(detections, camera)
-        return Recovered(lifted.shared, lifted.shared_proportions, camera)
+        return PoseEstimate(lifted.shared, lifted.shared_proportions, camera)
 
 
 class PearSource:
     """Parameters of SMPL-X with a FLAME head from pixels, by weights the user brings."""
 
-    def __init__(self, recovery: PearRecovery) -> None:
+    def __init__(self, recovery: PearModel) -> None:
         self._recovery = recovery
         self.body = recovery.model.to("cpu")
         # A person's own body has two more coefficients where the head brings the eyelids.
@@ -75,11 +75,11 @@ class PearSource:
     def load(cls, checkpoint: Path | None, device: str, body: EhmModel) -> PearSource:
         """Read the weights and pack them for the device; see ``load_checkpoint``."""
         engine = PearEngine(load_checkpoint(checkpoint), device=device)
-        return cls(PearRecovery(engine, body))
+        return cls(PearModel(engine, body))
 
     def recover(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
-    ) -> Recovered:
+    ) -> PoseEstimate:
         """P pictures with P boxes -> P people in the world of ``camera``.
 
         The network sees each person through a very long lens; see :func:`through_lens`.
@@ -89,16 +89,16 @@ class PearSource:
         cameras = crop_cameras(torch.from_numpy(squares).float(), camera.width, camera.height)
         params, proportions = self._params(parts), _proportions(parts)
         pelvis = self.body.shape(params.betas, None, proportions).joints[:, 0]
-        return Recovered(through_lens(params, pelvis, cameras, camera), proportions, camera)
+        return PoseEstimate(through_lens(params, pelvis, cameras, camera), proportions, camera)
 
     def recover_clip(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
-    ) -> Recovered:
+    ) -> PoseEstimate:
         """One person in N frames, of one shape: the mean of the trusted frames' shapes."""
         weight = torch.from_numpy(detections.trusted.astype(np.float32))
         return pool_person(self.recover(pictures, detections, camera), weight, self.body)
 
-    def _params(self, parts: list[PearPeople]) -> BodyParams:
+    def _params(self, parts: list[PearEstimate]) -> BodyParams:
         """Expression as the person's own body wants it; eyelids come last where it has them."""
         found = _join([p.params.expression for p in parts])
         expression = found.new_zeros(len(found), self._num_expression)
@@ -163,7 +163,7 @@ def _join(values: list[Tensor]) -> Tensor:
     return torch.cat(values).float().cpu()
 
 
-def _proportions(parts: list[PearPeople]) -> Proportions:
+def _proportions(parts: list[PearEstimate]) -> Proportions:
     head = [p.proportions.head_betas for p in parts]
     return Proportions(
         _join([p.proportions.head_scale for p in parts]),

@@ -32,7 +32,7 @@ _LIMB_DEPTH = 0.085
 _POINT_DEPTH = 0.03
 
 
-class Seen(IntEnum):
+class Visibility(IntEnum):
     """Whether a point can be seen."""
 
     OUTSIDE = 0
@@ -56,8 +56,8 @@ def label_arrays(scene: Scene, drawn: Drawn) -> dict[str, np.ndarray]:
     betas (P, S), expression (P, E), arkit (P, 52), poses (P, 55, 3) axis-angle, transl (P, 3),
     head_scale, hand_scale (P, 3): EHM-s parameters of the open body.
     K (3, 3), T_camera_world (4, 4), size (2,) width and height.
-    points_world (P, L, 3) metres; points_px (P, L, 2); points_seen (P, L) uint8 of :class:`Seen`;
-    their sets are those of :func:`point_layout`.
+    points_world (P, L, 3) metres; points_px (P, L, 2); points_seen (P, L) uint8 of
+    :class:`Visibility`; their sets are those of :func:`point_layout`.
     instance (P,) the value of each person in the instance map; coverage (P,) pixels shown.
     box_xyxy (P, 4) of the pixels shown.
     """
@@ -68,7 +68,7 @@ def label_arrays(scene: Scene, drawn: Drawn) -> dict[str, np.ndarray]:
         world = _points(person)
         pixels, z = view.project(world)
         seen = _visibility_of(pixels, z, k, owner=owner, depth=drawn.depth, slack=slack)
-        if k and not (seen[: len(JOINT_NAMES)] != Seen.OUTSIDE).any():
+        if k and not (seen[: len(JOINT_NAMES)] != Visibility.OUTSIDE).any():
             continue
         shown = owner == k
         rows.append(
@@ -126,7 +126,7 @@ def _visibility_of(
     depth: np.ndarray,
     slack: np.ndarray,
 ) -> np.ndarray:
-    """(L,) uint8 of :class:`Seen`.
+    """(L,) uint8 of :class:`Visibility`.
 
     A point is seen where its own person is the surface at its pixel and lies no further above it
     than flesh and clothes do; landmarks of the skin may lie less deep than joints.
@@ -139,9 +139,8 @@ def _visibility_of(
     visible = inside & near & (owner[row, column] == k)
     # Seen past a thin edge: nothing of any person lies before the point.
     visible |= inside & (depth[row, column] > z + 0.25)
-    return np.where(visible, Seen.VISIBLE, np.where(inside, Seen.OCCLUDED, Seen.OUTSIDE)).astype(
-        np.uint8
-    )
+    hidden = np.where(inside, Visibility.OCCLUDED, Visibility.OUTSIDE)
+    return np.where(visible, Visibility.VISIBLE, hidden).astype(np.uint8)
 
 
 def _slack(body: BodyModel) -> np.ndarray:
@@ -204,7 +203,7 @@ def describe(body: BodyModel) -> dict[str, object]:
         "joint_names": list(JOINT_NAMES),
         "parts": list(PARTS),
         "materials": ["none", *(m.name.lower() for m in Material)],
-        "seen": {s.name.lower(): int(s) for s in Seen},
+        "seen": {s.name.lower(): int(s) for s in Visibility},
         "arkit_names": list(body.arkit_names),
         "world": "y up, metres, floor at y = 0; T_camera_world maps it to OpenCV axes",
         "pixels": "centres at +0.5",

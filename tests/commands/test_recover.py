@@ -365,7 +365,7 @@ def test_a_live_run_ends_with_its_stream_and_writes_the_motion(
     tmp_path: Path, recoverer: Recoverer, crossing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import pear_avatar.commands.recover_live as live
-    from pear_avatar.commands.recover_inputs import RecoverInput
+    from pear_avatar.commands.recover_inputs import MediaInput
 
     class Detector:
         def __init__(self, detectors: Detectors) -> None: ...
@@ -383,7 +383,7 @@ def test_a_live_run_ends_with_its_stream_and_writes_the_motion(
     # A file at its own speed stands for the network's frames.
     monkeypatch.setattr(live, "LiveSource", lambda kind, address: LiveSource("file", address))
     told: list[str] = []
-    source = RecoverInput("stream", str(crossing), "stream")
+    source = MediaInput("stream", str(crossing), "stream")
     out = tmp_path / "out"
     recover_live(source, out, RecoverOptions(), recoverer, browser=False, log=told.append)
     assert any("http://127.0.0.1:" in line for line in told)
@@ -395,6 +395,6 @@ def test_a_live_run_ends_with_its_stream_and_writes_the_motion(
     assert np.abs(steps - np.round(steps)).max() < 0.02
     monkeypatch.undo()
     monkeypatch.setattr(live, "LiveDetector", Detector)
-    gone = RecoverInput("stream", str(tmp_path / "gone.mp4"), "gone")
+    gone = MediaInput("stream", str(tmp_path / "gone.mp4"), "gone")
     with pytest.raises(MediaError, match="cannot be opened"):
         recover_live(gone, out, RecoverOptions(), recoverer, browser=False)

@@ -69,7 +69,7 @@ def empty_detections() -> ClipDetections:
 
 
 class Oracle:
-    """Recovers the persons it was given, in order; None is nobody."""
+    """Recovers the people it was constructed with, in order; None recovers no person."""
 
     def __init__(self, people: list[tuple[BodyParams, Camera] | None]) -> None:
         self.people = iter(people)

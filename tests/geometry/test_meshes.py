@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,25 +61,3 @@ def test_edges_are_unique():
     edges = meshes.mesh_edges(FACES)
     assert edges.shape == (12, 2)  # Euler: V - E + F = 6 - 12 + 8 = 2
     assert bool((edges[:, 0] < edges[:, 1]).all())
-
-
-def test_laplacian_equals_its_definition_and_has_the_right_gradient():
-    laplacian = meshes.uniform_laplacian(FACES, 7, dtype=torch.float64)
-    values = torch.randn(2, 7, 3, dtype=torch.float64, requires_grad=True)
-    out = laplacian @ values
-    neighbours = [[], [], [], [], [], [], []]
-    for a, b in meshes.mesh_edges(FACES).tolist():
-        neighbours[a].append(b)
-        neighbours[b].append(a)
-    for i in range(6):
-        assert torch.allclose(out[:, i], values[:, i] - values[:, neighbours[i]].mean(1))
-    assert bool((out[:, 6] == 0).all())
-    assert torch.autograd.gradcheck(lambda v: laplacian @ v, values)
-
-
-def test_laplacian_is_silent_and_names_bad_faces():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        meshes.uniform_laplacian(FACES, 6)
-    with pytest.raises(ValueError, match="vertex 5 of only 4"):
-        meshes.uniform_laplacian(FACES, 4)

@@ -15,7 +15,7 @@ from pear_avatar.body.mirror import mirrored_rotations
 from pear_avatar.body.topology import LIFTED_FACE_POINTS
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.lifter import layout
-from pear_avatar.recovery.lifter.features import Seen, encode, person_box
+from pear_avatar.recovery.lifter.features import LandmarkRays, encode, person_box
 from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
 from pear_avatar.recovery.lifter.lifter_network import LifterNetwork, Whitening
 from pear_avatar.recovery.lifter.place import place
@@ -105,7 +105,7 @@ def test_scales_change_the_head_and_the_hands_only(body: BodyModel) -> None:
     torch.testing.assert_close(big_joints[:, eyes].mean(1), joints[:, eyes].mean(1))
 
 
-def some_samples(body: BodyModel, noise: NoiseBank, count: int = 8, seed: int = 3) -> Seen:
+def some_samples(body: BodyModel, noise: NoiseBank, count: int = 8, seed: int = 3) -> LandmarkRays:
     return SampleMaker(body, None, noise, seed).draw(count)[0]
 
 
@@ -136,7 +136,7 @@ def test_a_picture_of_nobody_has_a_box_and_finite_features(
     body: BodyModel, noise: NoiseBank
 ) -> None:
     seen = some_samples(body, noise, 2)
-    empty = Seen(**{f.name: torch.zeros_like(getattr(seen, f.name)) for f in fields(seen)})
+    empty = LandmarkRays(**{f.name: torch.zeros_like(getattr(seen, f.name)) for f in fields(seen)})
     box = person_box(empty)
     assert all(torch.isfinite(x).all() for x in encode(empty, box))
     assert (box.size > 0).all()

@@ -8,11 +8,11 @@ from fake_source import ehm
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.pooling import pool_person
-from pear_avatar.recovery.recovered import Recovered
+from pear_avatar.recovery.recovered import PoseEstimate
 from pear_avatar.types import BodyParams, Camera, Proportions
 
 
-def one_person(frames: int, spread: float) -> Recovered:
+def one_person(frames: int, spread: float) -> PoseEstimate:
     """The same pose in every frame, its shape wavering by ``spread`` standard deviations."""
     generator = torch.Generator().manual_seed(3)
     rotations = torch.eye(3).expand(frames, 55, 3, 3).clone()
@@ -23,10 +23,10 @@ def one_person(frames: int, spread: float) -> Recovered:
         betas, torch.zeros(frames, 4), rotations, torch.tensor([0.1, 0.2, -4.0]).repeat(frames, 1)
     )
     camera = Camera(intrinsics(800.0, 640, 480), default_world_camera(), 640, 480)
-    return Recovered(params, Proportions(scale, torch.ones(frames, 3)), camera)
+    return PoseEstimate(params, Proportions(scale, torch.ones(frames, 3)), camera)
 
 
-def pixels(recovered: Recovered, row: int) -> torch.Tensor:
+def pixels(recovered: PoseEstimate, row: int) -> torch.Tensor:
     p, q = recovered.params, recovered.proportions
     one = p[row]
     scales = Proportions(
@@ -54,7 +54,7 @@ def test_bodies_keep_their_size_in_the_picture() -> None:
     still = BodyParams(
         after.params.betas, before.params.expression, before.params.rotations, before.params.transl
     )
-    unmoved = Recovered(still, after.proportions, before.camera)
+    unmoved = PoseEstimate(still, after.proportions, before.camera)
     naive = torch.stack(
         [(pixels(unmoved, i) - pixels(before, i)).norm(dim=-1).mean() for i in range(6)]
     )

@@ -15,7 +15,7 @@ from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.pear.checkpoint import load_checkpoint
 from pear_avatar.recovery.pear.engine import PearEngine
 from pear_avatar.recovery.pear.output import crop_cameras
-from pear_avatar.recovery.pear.pear_people import PearRecovery
+from pear_avatar.recovery.pear.pear_model import PearModel
 from pear_avatar.recovery.sources import PearSource, through_lens
 from pear_avatar.types import BodyParams, Camera, ClipDetections
 
@@ -79,7 +79,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> PearSource:
         "head": random_weights(head_shapes(128, **sizes), 1),
     }
     torch.save(weights, path)
-    return PearSource(PearRecovery(PearEngine(load_checkpoint(path)), ehm()))
+    return PearSource(PearModel(PearEngine(load_checkpoint(path)), ehm()))
 
 
 def test_every_row_gets_a_person_also_where_nobody_was_found(source: PearSource) -> None:

@@ -12,7 +12,7 @@ import torch
 from pear_avatar.body import load_body
 from pear_avatar.body.ehm import EhmModel, open_ehm
 from pear_avatar.geometry.cameras import invert_rigid, transform_points, unproject
-from pear_avatar.recovery.recovered import Recovered
+from pear_avatar.recovery.recovered import PoseEstimate
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
 HEIGHT_M = 1.7
@@ -31,7 +31,7 @@ class BoxSource:
 
     def recover(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
-    ) -> Recovered:
+    ) -> PoseEstimate:
         count = detections.num_frames
         boxes = torch.from_numpy(detections.box_xyxy).float()
         tall = (boxes[:, 3] - boxes[:, 1]).clamp_min(1.0)
@@ -43,11 +43,11 @@ class BoxSource:
         rotations = torch.eye(3).expand(count, 55, 3, 3).clone()
         params = BodyParams(torch.zeros(count, 4), torch.zeros(count, 5), rotations, transl)
         ones = torch.ones(count, 3)
-        return Recovered(params, Proportions(ones, ones), camera)
+        return PoseEstimate(params, Proportions(ones, ones), camera)
 
     def recover_clip(
         self, pictures: Iterable[np.ndarray], detections: ClipDetections, camera: Camera
-    ) -> Recovered:
+    ) -> PoseEstimate:
         found = self.recover(pictures, detections, camera)
         shared = replace(found.params, betas=found.params.betas[0])
         return replace(found, params=shared, proportions=Proportions.neutral())

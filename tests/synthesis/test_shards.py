@@ -20,7 +20,7 @@ from pear_avatar.errors import PearError
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.synthesis.environments import irradiance_sh, make_environment, read_environment
 from pear_avatar.synthesis.figures import PARTS, part_of_joint
-from pear_avatar.synthesis.labels import SETS, Seen, label_arrays, label_maps, point_layout
+from pear_avatar.synthesis.labels import SETS, Visibility, label_arrays, label_maps, point_layout
 from pear_avatar.synthesis.shards import (
     Picture,
     SynthOptions,
@@ -102,7 +102,7 @@ def test_seen_face_points_lie_on_what_is_drawn() -> None:
         labels = label_arrays(picture.scene, picture.drawn)
         T = labels["T_camera_world"]
         for k, instance in enumerate(labels["instance"]):
-            seen = labels["points_seen"][k, start:end] == Seen.VISIBLE
+            seen = labels["points_seen"][k, start:end] == Visibility.VISIBLE
             points = labels["points_world"][k, start:end][seen]
             pixels = labels["points_px"][k, start:end][seen].astype(int)
             z = points @ T[2, :3] + T[2, 3]
@@ -128,13 +128,13 @@ def test_maps_agree_with_the_picture_s_truth() -> None:
 
 
 def test_a_joint_behind_an_obstacle_is_occluded_and_one_outside_is_outside() -> None:
-    states = {int(s) for s in Seen}
+    states = {int(s) for s in Visibility}
     found: set[int] = set()
     for picture in pictures():
         labels = label_arrays(picture.scene, picture.drawn)
         inside = (labels["points_px"] >= 0).all(-1) & (labels["points_px"] < labels["size"]).all(-1)
         seen = labels["points_seen"]
-        assert (seen[~inside] == Seen.OUTSIDE).all()
+        assert (seen[~inside] == Visibility.OUTSIDE).all()
         found |= set(np.unique(seen).tolist())
     assert found == states
 

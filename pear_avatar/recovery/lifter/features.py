@@ -31,7 +31,7 @@ class Inputs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Seen:
+class LandmarkRays:
     """Landmarks of B frames as the detector gives them, as rays.
 
     pose (B, 33, 2), pose_confidence (B, 33), pose_world (B, 33, 3) metres about the hips with y
@@ -67,7 +67,7 @@ def pose_mask(confidence: Tensor) -> Tensor:
     return (confidence >= LEAST_CONFIDENCE).to(confidence.dtype)
 
 
-def person_box(seen: Seen) -> Box:
+def person_box(seen: LandmarkRays) -> Box:
     """The square around everything that was found."""
     shown = [
         (seen.pose, pose_mask(seen.pose_confidence) > 0),
@@ -96,7 +96,7 @@ def viewing_turn(ray: Tensor) -> Tensor:
     return rotation_between(axis.expand_as(forward), forward)
 
 
-def encode(seen: Seen, box: Box) -> Inputs:
+def encode(seen: LandmarkRays, box: Box) -> Inputs:
     """Normalise what was seen to the box; what was not seen becomes zero."""
     mask = pose_mask(seen.pose_confidence)[..., None]
     pose = torch.cat(

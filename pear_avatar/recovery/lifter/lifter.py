@@ -20,7 +20,7 @@ from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.lens import guess_camera
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.decode import FaceBasis, Lifted, decode
-from pear_avatar.recovery.lifter.features import Seen, encode, person_box, pose_mask
+from pear_avatar.recovery.lifter.features import LandmarkRays, encode, person_box, pose_mask
 from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
 from pear_avatar.recovery.lifter.lifter_network import LifterNetwork, Outputs
 from pear_avatar.recovery.lifter.place import place
@@ -104,7 +104,7 @@ class Lifter:
             PearError: the camera is for pictures of another size or for other frames.
         """
         cameras = _cameras(detections, camera)
-        seen = see(detections, cameras)
+        seen = landmark_rays(detections, cameras)
         with torch.no_grad():
             box = person_box(seen)
             inputs = encode(seen, box)
@@ -129,7 +129,7 @@ class Lifter:
                 confidence=confidence,
             )
 
-    def _without_guesses(self, lifted: Lifted, seen: Seen) -> Lifted:
+    def _without_guesses(self, lifted: Lifted, seen: LandmarkRays) -> Lifted:
         """Hands and faces out of sight are relaxed and at rest, never predicted."""
         left, right, face = (
             (c > 0)[:, None]
@@ -166,7 +166,7 @@ class Lifter:
         )
 
     def _place(
-        self, own: Lifted, pooled: Lifted, seen: Seen, cameras: Camera
+        self, own: Lifted, pooled: Lifted, seen: LandmarkRays, cameras: Camera
     ) -> tuple[BodyParams, BodyParams]:
         """Bodies of each frame's own and of the pooled shape, placed by their landmarks in the
         camera's world."""
@@ -197,7 +197,7 @@ class Lifter:
         return first, second
 
 
-def see(detections: ClipDetections, cameras: Camera) -> Seen:
+def landmark_rays(detections: ClipDetections, cameras: Camera) -> LandmarkRays:
     """Detections as the lifter reads them: rays of the given cameras (one per frame)."""
     K = cameras.K
     focal = torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)
@@ -210,7 +210,7 @@ def see(detections: ClipDetections, cameras: Camera) -> Seen:
         return (number(pixels) - center[:, None]) / focal[:, None]
 
     size = torch.tensor([float(detections.width), float(detections.height)])
-    return Seen(
+    return LandmarkRays(
         pose=rays(detections.pose_px),
         pose_confidence=number(detections.pose_confidence),
         pose_world=number(detections.pose_world) * torch.tensor([1.0, -1.0, -1.0]),
@@ -253,7 +253,7 @@ def _cameras(detections: ClipDetections, camera: Camera | None) -> Camera:
     return replace(camera, K=K.expand(N, 3, 3), T_camera_world=T.expand(N, 4, 4))
 
 
-def _rays_and_weights(seen: Seen) -> tuple[Tensor, Tensor]:
+def _rays_and_weights(seen: LandmarkRays) -> tuple[Tensor, Tensor]:
     """(B, L, 2) rays of all landmarks in the rig's order and their weights (B, L)."""
     mask = pose_mask(seen.pose_confidence)
     parts = (
@@ -268,7 +268,7 @@ def _rays_and_weights(seen: Seen) -> tuple[Tensor, Tensor]:
     return torch.cat(rays, 1), torch.cat(weights, 1)
 
 
-def _confidence(seen: Seen) -> PartConfidence:
+def _confidence(seen: LandmarkRays) -> PartConfidence:
     shown = seen.pose_confidence * pose_mask(seen.pose_confidence)
     return PartConfidence(
         body=shown[:, 11:].mean(1),

@@ -20,7 +20,7 @@ from pear_avatar.body.topology import LIFTED_FACE_POINTS, NUM_POSE
 from pear_avatar.errors import ModelFileError
 from pear_avatar.io.npz import load_npz, save_npz
 from pear_avatar.recovery.lifter import layout
-from pear_avatar.recovery.lifter.features import LEAST_CONFIDENCE, Seen, person_box
+from pear_avatar.recovery.lifter.features import LEAST_CONFIDENCE, LandmarkRays, person_box
 from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
 from pear_avatar.training.lifter.renders import RenderSet
 from pear_avatar.training.lifter.views import in_sight, to_rays
@@ -136,7 +136,7 @@ def truth_of(renders: RenderSet, body: BodyModel) -> Truth:
     )
 
 
-def seen_in(renders: RenderSet) -> Seen:
+def seen_in(renders: RenderSet) -> LandmarkRays:
     """The detections of rendered pictures as rays."""
     size = torch.from_numpy(renders.size).float()
     focal = torch.from_numpy(renders.focal).float()
@@ -148,7 +148,7 @@ def seen_in(renders: RenderSet) -> Seen:
         return torch.from_numpy(values).float()
 
     half = size / focal[:, None] / 2
-    return Seen(
+    return LandmarkRays(
         pose=rays(renders.pose_px),
         pose_confidence=number(renders.pose_confidence),
         pose_world=number(renders.pose_world) * torch.tensor([1.0, -1.0, -1.0]),
@@ -216,7 +216,9 @@ def fit_noise(renders: RenderSet, body: BodyModel) -> NoiseBank:
     )
 
 
-def _failures(truth: Truth, seen: Seen, turn: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]:
+def _failures(
+    truth: Truth, seen: LandmarkRays, turn: Tensor, sure: Tensor
+) -> tuple[Tensor, Tensor]:
     """(M,) bool: gross 2D failures, and front and back exchanged (the shoulders' depth order)."""
     error = ((seen.pose - to_rays(truth.pose)) * -truth.pose[..., 2:]).norm(dim=-1)
     body = torch.where(sure, error, torch.nan)[:, 11:]
@@ -237,7 +239,7 @@ def _offsets_to(truth: Truth, offset: Tensor) -> Tensor:
     return truth.pose + (truth.R[:, truth.carrier] @ offset[..., None])[..., 0]
 
 
-def _fit_offsets(truth: Truth, seen: Seen, sure: Tensor) -> Tensor:
+def _fit_offsets(truth: Truth, seen: LandmarkRays, sure: Tensor) -> Tensor:
     """(33, 3): robust least squares on the errors in the picture, shrunk towards zero."""
     depth = -truth.pose[..., 2:]
     error = (seen.pose - to_rays(truth.pose)) * depth
@@ -268,7 +270,7 @@ def _weight_error(error: Tensor, sure: Tensor, most: float) -> Tensor:
     return error.clamp(-most, most) * sure[..., None]
 
 
-def _hand_errors(truth: Truth, seen: Seen, good: Tensor) -> tuple[Tensor, float]:
+def _hand_errors(truth: Truth, seen: LandmarkRays, good: Tensor) -> tuple[Tensor, float]:
     """Errors (H, 21, 2) of right hands (left ones mirrored) and the share that was found."""
     errors, found, visible = [], 0.0, 0.0
     for points, true, confidence, sign in (

@@ -18,7 +18,7 @@ from pear_avatar.body.topology import (
 )
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.decode import FaceBasis
-from pear_avatar.recovery.lifter.features import Box, Seen, person_box, pose_mask
+from pear_avatar.recovery.lifter.features import Box, LandmarkRays, person_box, pose_mask
 from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
 from pear_avatar.synthesis.poses import PosePool, PoseSampler
 from pear_avatar.training.lifter.noise import NoiseBank, body_keys
@@ -56,7 +56,7 @@ class Target:
 
 
 class SampleMaker:
-    """Makes batches of :class:`Seen`, its box, and :class:`Target`.
+    """Makes batches of :class:`LandmarkRays`, its box, and :class:`Target`.
 
     Args:
         body: the open body.
@@ -87,7 +87,7 @@ class SampleMaker:
         """Start the random numbers anew."""
         self._g.manual_seed(seed)
 
-    def draw(self, count: int, *, recorded_only: bool = False) -> tuple[Seen, Box, Target]:
+    def draw(self, count: int, *, recorded_only: bool = False) -> tuple[LandmarkRays, Box, Target]:
         """``count`` samples (rounded up to whole poses)."""
         bodies = -(-count // VIEWS_PER_POSE)
         R = self._poses.recorded(bodies) if recorded_only else self._poses.body(bodies)
@@ -126,7 +126,7 @@ class SampleMaker:
         scales: Tensor,
         actions: Tensor,
         gaze: Tensor,
-    ) -> tuple[Seen, Box, Target]:
+    ) -> tuple[LandmarkRays, Box, Target]:
         root = sample_headings(R[:, 0], self._g)
         turn = root @ R[:, 0].transpose(1, 2)
         R = torch.cat([root[:, None], R[:, 1:]], 1)
@@ -172,7 +172,7 @@ class SampleMaker:
         G: Tensor,
         *,
         stretch: Tensor,
-    ) -> Seen:
+    ) -> LandmarkRays:
         splits = self._rig.splits
         pose, left, right, face = placed.split(splits, 1)
         shown, left_shown, right_shown, face_shown = visible.split(splits, 1)
@@ -180,7 +180,7 @@ class SampleMaker:
         border = torch.cat([-half, half], 1)
         B, one = len(placed), torch.ones(len(placed))
         turn = person_box(
-            Seen(
+            LandmarkRays(
                 pose=pose_ray,
                 pose_confidence=shown.float(),
                 pose_world=pose,
@@ -196,7 +196,7 @@ class SampleMaker:
         if not self._noisy:
             world = (pose - pose[:, 23:25].mean(1, keepdim=True)) @ turn
             flags = [s.all(1).float() for s in (left_shown, right_shown, face_shown)]
-            return Seen(
+            return LandmarkRays(
                 pose=pose_ray,
                 pose_confidence=shown.float(),
                 pose_world=world,
@@ -223,7 +223,7 @@ class SampleMaker:
         # Whole parts go missing, and left and right get confused.
         drop = torch.rand(B, generator=self._g) < 0.08
         world = torch.where(drop[:, None, None], torch.zeros(()), world)
-        return Seen(
+        return LandmarkRays(
             pose=pose_ray,
             pose_confidence=confidence,
             pose_world=world,

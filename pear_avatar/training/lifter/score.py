@@ -8,7 +8,7 @@ from torch import Tensor
 from pear_avatar.body.model import BodyModel
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.decode import FaceBasis, Lifted, decode
-from pear_avatar.recovery.lifter.features import Box, Seen, encode
+from pear_avatar.recovery.lifter.features import Box, LandmarkRays, encode
 from pear_avatar.recovery.lifter.landmark_rig import Shape, make_rig
 from pear_avatar.recovery.lifter.lifter_network import LifterNetwork
 from pear_avatar.synthesis.poses import PosePool
@@ -26,7 +26,7 @@ class Scorer:
         self, body: BodyModel, held_out: PosePool | None, noise: NoiseBank, count: int = 3000
     ) -> None:
         self._body = body
-        self._sets: dict[str, tuple[Seen, Box, Target]] = {}
+        self._sets: dict[str, tuple[LandmarkRays, Box, Target]] = {}
         maker = SampleMaker(body, held_out, noise, _SEED)
         self._sets["all"] = maker.draw(count)
         if held_out is not None:

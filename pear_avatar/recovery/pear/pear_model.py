@@ -18,11 +18,11 @@ from pear_avatar.recovery.pear.output import PearOutput, body_params, proportion
 from pear_avatar.recovery.pear.pear_config import OutputSizes, PearConfig
 from pear_avatar.types import BodyParams, Proportions
 
-__all__ = ["PearPeople", "PearRecovery", "output_sizes"]
+__all__ = ["PearEstimate", "PearModel", "output_sizes"]
 
 
 @dataclass(frozen=True)
-class PearPeople:
+class PearEstimate:
     """B people as the network sees them, in this package's conventions.
 
     params:      in the world of :func:`pear_avatar.recovery.pear.output.crop_cameras`;
@@ -42,7 +42,7 @@ def output_sizes(model: EhmModel) -> OutputSizes:
     return OutputSizes(body.num_betas, body.num_expression, head.num_betas, head.num_expression)
 
 
-class PearRecovery:
+class PearModel:
     """Crops of people -> parameters, joints, meshes."""
 
     def __init__(self, engine: PearEngine, model: EhmModel, *, hand_scale: bool = False) -> None:
@@ -65,11 +65,11 @@ class PearRecovery:
         self._graphs: dict[int, CapturedGraph] = {}
 
     @torch.no_grad()
-    def __call__(self, crops: Tensor) -> PearPeople:
+    def __call__(self, crops: Tensor) -> PearEstimate:
         """Recover the people in (B, 3, 256, 256) crops, RGB in [0, 1]."""
         return self.people(self.engine(crops))
 
-    def people(self, output: PearOutput) -> PearPeople:
+    def people(self, output: PearOutput) -> PearEstimate:
         """A network's output in this package's conventions."""
         return self._shaped_people(output)[0]
 
@@ -95,7 +95,7 @@ class PearRecovery:
     def _mesh(self, crops: Tensor) -> Tensor:
         return self.posed(self.engine.split(self.engine.forward(crops))).vertices()
 
-    def _shaped_people(self, output: PearOutput) -> tuple[PearPeople, ShapedEhm]:
+    def _shaped_people(self, output: PearOutput) -> tuple[PearEstimate, ShapedEhm]:
         """Parameters and shaped body at once: the translation needs the shape's pelvis."""
         given = self._proportions(output)
         shaped = self.model.shape(
@@ -106,7 +106,7 @@ class PearRecovery:
             head_expression=output.head_expression,
         )
         params = body_params(output, shaped.joints[:, 0])
-        return PearPeople(params, given, output.eyelids), shaped
+        return PearEstimate(params, given, output.eyelids), shaped
 
     def _proportions(self, output: PearOutput) -> Proportions:
         given = proportions(output)

@@ -27,8 +27,8 @@ from pear_avatar.recovery.pear.output import (
     proportions,
 )
 from pear_avatar.recovery.pear.pear_config import OutputSizes, PearConfig
+from pear_avatar.recovery.pear.pear_model import PearModel, output_sizes
 from pear_avatar.recovery.pear.pear_network import PearNetwork
-from pear_avatar.recovery.pear.pear_people import PearRecovery, output_sizes
 from pear_avatar.types import Proportions
 
 
@@ -197,7 +197,7 @@ def test_bad_boxes_and_pictures() -> None:
 def test_crop_to_mesh_equals_its_parts(model: EhmModel) -> None:
     torch.manual_seed(0)
     network = PearNetwork(PearConfig.named("vit-ti", output_sizes(model))).eval()
-    recovery = PearRecovery(PearEngine(network, dtype=torch.float32), model)
+    recovery = PearModel(PearEngine(network, dtype=torch.float32), model)
     crops = torch.rand(2, 3, 256, 256)
     people = recovery(crops)
     mesh = recovery.vertices(crops)
@@ -222,7 +222,7 @@ def test_mesh_projects_where_the_network_put_it(model: EhmModel) -> None:
     output = some_output(output_sizes(model), 2)
     output = PearOutput(*(getattr(output, name).float() for name in output.__annotations__))
     network = PearNetwork(PearConfig.named("vit-ti", output_sizes(model))).eval()
-    recovery = PearRecovery(PearEngine(network, dtype=torch.float32), model, hand_scale=True)
+    recovery = PearModel(PearEngine(network, dtype=torch.float32), model, hand_scale=True)
     people = recovery.people(output)
     joints = recovery.posed(output).joints
     given = Proportions(output.head_scale, output.hand_scale, output.head_betas)
@@ -240,7 +240,7 @@ def test_mesh_projects_where_the_network_put_it(model: EhmModel) -> None:
 def test_a_network_for_another_body_is_refused(model: EhmModel) -> None:
     network = PearNetwork(PearConfig.named("vit-ti"))
     with pytest.raises(ValueError, match="predicts 200 betas, but the body has"):
-        PearRecovery(PearEngine(network, dtype=torch.float32), model)
+        PearModel(PearEngine(network, dtype=torch.float32), model)
 
 
 class _HostTraffic(TorchDispatchMode):
@@ -271,7 +271,7 @@ _HOST_OPERATIONS = (
 
 def test_crop_to_mesh_never_waits_for_the_host(model: EhmModel) -> None:
     network = PearNetwork(PearConfig.named("vit-ti", output_sizes(model))).eval()
-    recovery = PearRecovery(PearEngine(network, dtype=torch.float32), model)
+    recovery = PearModel(PearEngine(network, dtype=torch.float32), model)
     crops = torch.rand(1, 3, 256, 256)
     recovery.vertices(crops)  # the first call prepares tables
     with torch.no_grad(), _HostTraffic() as traffic:
