@@ -41,10 +41,11 @@ viewer-tools:  ## Get what the viewer's browser tests need
 	@sh viewer/scripts/get-tools.sh
 
 .PHONY: lint
-lint: install  ## Run only the linter and the type checker
+lint: install  ## Run only the linters and the type checkers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@sh viewer/scripts/lint.sh
 
 .PHONY: docs
 docs: install  ## Build the documentation and the API reference into site/

@@ -153,7 +153,7 @@ function cpuSeconds() {
         ticks: Number(fields[11]) + Number(fields[12]),
       });
     } catch {
-      continue; // it ended meanwhile
+      // It ended meanwhile.
     }
   }
   const ours = (pid) => {

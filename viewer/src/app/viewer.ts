@@ -287,8 +287,8 @@ export class Viewer {
 
   private floorPlace(): FloorPlace {
     const motion = this.player.motion;
-    let y = this.floors.get(motion);
-    if (y === undefined) this.floors.set(motion, (y = floorHeight(this.avatar, motion)));
+    const y = this.floors.get(motion) ?? floorHeight(this.avatar, motion);
+    this.floors.set(motion, y);
     const world = this.engine.world;
     const dark = document.documentElement.dataset["theme"] === "dark";
     return { x: world[9] ?? 0, y, z: world[11] ?? 0, tint: dark ? [0.75, 0.8, 0.7] : [0.3, 0.33, 0.27] };

@@ -11,7 +11,7 @@ export function unpremultiply(pixels: Uint8Array): Uint8Array {
 }
 
 /** A PNG with alpha from premultiplied pixels, top row first. */
-export async function pngOf(premultiplied: Uint8Array, width: number, height: number): Promise<Blob> {
+export function pngOf(premultiplied: Uint8Array, width: number, height: number): Promise<Blob> {
   const straight = new Uint8ClampedArray(unpremultiply(premultiplied).slice());
   const canvas = document.createElement("canvas");
   canvas.width = width;

@@ -91,14 +91,20 @@ function makeMuxer(
     });
     return {
       add: (chunk, meta) => muxer.addVideoChunk(chunk, meta),
-      finish: () => (muxer.finalize(), new Blob([target.buffer], { type: "video/mp4" })),
+      finish: () => {
+        muxer.finalize();
+        return new Blob([target.buffer], { type: "video/mp4" });
+      },
     };
   }
   const target = new webm.ArrayBufferTarget();
   const muxer = new webm.Muxer({ target, video: { codec: codec.name, ...size } });
   return {
     add: (chunk, meta) => muxer.addVideoChunk(chunk, meta),
-    finish: () => (muxer.finalize(), new Blob([target.buffer], { type: "video/webm" })),
+    finish: () => {
+      muxer.finalize();
+      return new Blob([target.buffer], { type: "video/webm" });
+    },
   };
 }
 

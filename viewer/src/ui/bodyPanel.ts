@@ -49,7 +49,7 @@ export function bodyPanel(viewer: Viewer, tool: PoseTool): HTMLElement {
       h(
         "div",
         { class: "row" },
-        textButton("Own proportions", "reset-body", () => sliders.reset((s) => !isFace(s)), "reset"),
+        textButton("Reset proportions", "reset-body", () => sliders.reset((s) => !isFace(s)), "reset"),
       ),
     ),
   );

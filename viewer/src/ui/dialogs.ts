@@ -10,7 +10,7 @@ import { toast } from "./toast";
 
 const SHORTCUTS: readonly (readonly [string, string])[] = [
   ["Space", "Play or pause"],
-  ["← →", "One frame back or on"],
+  ["← →", "Previous or next frame"],
   ["Shift ← →", "Ten frames"],
   ["Home End", "First or last frame"],
   ["[ ]", "Slower, faster"],
@@ -38,7 +38,7 @@ const MOUSE: readonly (readonly [string, string])[] = [
   ["Wheel, pinch", "Zoom"],
   ["Two fingers", "Move and zoom"],
   ["Double click", "Frame the person"],
-  ["Double click a slider", "Back to rest"],
+  ["Double click a slider", "Reset the slider"],
   ["Stage chosen with Tab", "Arrows orbit, Shift arrows move, + − zoom"],
 ];
 

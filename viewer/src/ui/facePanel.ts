@@ -15,7 +15,7 @@ export function facePanel(bank: SliderBank): HTMLElement {
     "data-testid": "search",
     oninput: () => filter(),
   });
-  const reset = textButton("Relax", "reset-face", () => bank.reset(isFace), "reset");
+  const reset = textButton("Reset face", "reset-face", () => bank.reset(isFace), "reset");
   const groups = groupBy(specs).map(([name, members], i) =>
     sliderGroup(bank, name, members, i === 0 || name === "Brows" || name === "Mouth"),
   );

@@ -21,8 +21,8 @@ export function timeline(viewer: Viewer): HTMLElement {
     player.pause();
     player.seek(player.frame + by);
   };
-  const back = iconButton("previous", "One frame back", "step-back", () => step(-1), "←");
-  const forth = iconButton("next", "One frame on", "step-forward", () => step(1), "→");
+  const back = iconButton("previous", "Previous frame", "step-back", () => step(-1), "←");
+  const forth = iconButton("next", "Next frame", "step-forward", () => step(1), "→");
   const scrub = h("input", {
     type: "range",
     class: "scrub",
