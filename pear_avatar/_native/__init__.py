@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import logging
 import os
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_uint32, c_void_p
 from pathlib import Path
 
 from pear_avatar.errors import PearError
+
+logger = logging.getLogger(__name__)
 
 _LIBRARY_PATH = Path(__file__).with_name("pear_native.so")
 _ABI_VERSION = 4
@@ -81,6 +84,15 @@ _MESH_SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "pear_develop": (c_int, [c_void_p, c_int, c_void_p, c_float, c_float, c_uint32, c_void_p]),
 }
 
+#: What a fit does between two pictures, looked up on first use.
+_FIT_SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
+    "pear_adam": (c_int, [*[c_int] * 2, *[c_void_p] * 5, *[c_double] * 3, c_int]),
+    "pear_bound_splats": (c_int, [c_int, *[c_void_p] * 8, *[c_float] * 3]),
+    "pear_solve_factored": (c_int, [c_int, *[c_void_p] * 5, c_int, c_void_p]),
+    "pear_chain_forward": (c_int, [c_int, *[c_void_p] * 7]),
+    "pear_chain_backward": (c_int, [c_int, *[c_void_p] * 9]),
+}
+
 
 class NativeLibraryError(PearError, ImportError):
     """The C++ core is missing, stale, or cannot run on this processor."""
@@ -127,6 +139,29 @@ def mesh_library() -> ctypes.CDLL:
     lib = library()
     _declare(lib, _MESH_SIGNATURES)
     return lib
+
+
+@functools.cache
+def fit_library() -> ctypes.CDLL:
+    """The C++ core with the functions of a fit's steps.
+
+    Raises:
+        NativeLibraryError: as of :func:`library`, or the library was built before it had them.
+    """
+    lib = library()
+    _declare(lib, _FIT_SIGNATURES)
+    return lib
+
+
+@functools.cache
+def fit_is_available() -> bool:
+    """Whether :func:`fit_library` can be used here; says so once where it cannot."""
+    try:
+        fit_library()
+    except NativeLibraryError as error:
+        logger.warning("a fit takes twice the time: %s", error)
+        return False
+    return True
 
 
 def _declare(lib: ctypes.CDLL, signatures: dict[str, tuple[type | None, list[type]]]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from pear_avatar.body.chain import corrected_chain
 from pear_avatar.body.model import BodyModel
-from pear_avatar.body.skinning import fk_transforms
 from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.fitting.frames import FrameSet
 from pear_avatar.fitting.step_sizes import StepSizes, measure_step_sizes
@@ -131,11 +133,51 @@ def frame_params(scene: Scene, i: int, pose: Pose) -> BodyParams:
     return BodyParams(p.betas, p.expression + pose.expression, rotations, p.transl + pose.transl)
 
 
-def rest_vertices(scene: Scene, leaves: Leaves, expression: Tensor) -> Tensor:
-    """(V, 3) the dressed body at rest with shape and expression."""
-    base = (scene.shape_basis @ leaves.betas).view(-1, 3) + leaves.vertex_offsets
-    face = (scene.expression_basis @ expression).view(-1, 3)
-    return scene.body.v_template + base.index_add(0, scene.expression_vertices, face)
+def rest_body(scene: Scene, leaves: Leaves, expression: Tensor) -> tuple[Tensor, Tensor]:
+    """(V, 3) the dressed body at rest with shape and expression, and its joints (J, 3)."""
+    body = scene.body
+    v_rest, joints = _RestBody.apply(
+        (scene.shape_basis, scene.expression_basis, scene.expression_vertices),
+        (
+            body.joint_shape_dirs[..., : len(leaves.betas)].flatten(0, 1),
+            body.joint_expression_dirs[..., : len(expression)].flatten(0, 1),
+        ),
+        body.v_template,
+        body.joint_template,
+        leaves.vertex_offsets,
+        leaves.betas,
+        expression,
+    )
+    return v_rest, joints
+
+
+class _RestBody(torch.autograd.Function):
+    """A linear map: one pass over the bases each way, and no graph for a dozen small steps."""
+
+    @staticmethod
+    def forward(ctx: Any, vertex_bases: Any, joint_bases: Any, *inputs: Tensor) -> Any:
+        template, joint_template, offsets, betas, expression = inputs
+        by_shape, by_face, moving = vertex_bases
+        vertices = template + offsets
+        vertices.view(-1).addmv_(by_shape, betas)
+        vertices.index_add_(0, moving, (by_face @ expression).view(-1, 3))
+        joints = joint_template + (joint_bases[0] @ betas).view(-1, 3)
+        joints += (joint_bases[1] @ expression).view(-1, 3)
+        ctx.bases = (vertex_bases, joint_bases)
+        return vertices, joints
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_vertices: Tensor, grad_joints: Tensor) -> Any:
+        (by_shape, by_face, moving), joint_bases = ctx.bases
+        _, _, _, _, _, need_betas, need_expression = ctx.needs_input_grad
+        betas = expression = None
+        flat = grad_joints.reshape(-1)
+        if need_betas:
+            betas = by_shape.t() @ grad_vertices.reshape(-1) + joint_bases[0].t() @ flat
+        if need_expression:
+            expression = by_face.t() @ grad_vertices[moving].view(-1) + joint_bases[1].t() @ flat
+        return None, None, None, None, grad_vertices, betas, expression
 
 
 def pose_correctives(body: BodyModel, rotations: Tensor) -> Tensor:
@@ -144,16 +186,6 @@ def pose_correctives(body: BodyModel, rotations: Tensor) -> Tensor:
         return rotations.new_zeros(())
     bent = rotations[1:] - torch.eye(3).to(rotations)
     return (body.pose_dirs.flatten(0, 1) @ bent.flatten()).view(-1, 3)
-
-
-def skinning(scene: Scene, leaves: Leaves, params: BodyParams) -> Tensor:
-    """(55, 3, 4) transforms from rest to world; translation included."""
-    directions = scene.body.joint_shape_dirs[..., : len(leaves.betas)]
-    joints = scene.body.joint_template + directions @ leaves.betas
-    by_face = scene.body.joint_expression_dirs[..., : params.expression.shape[-1]]
-    joints = joints + by_face @ params.expression
-    transforms = fk_transforms(params.rotations, joints, scene.body.tree)
-    return torch.cat([transforms[..., :3], transforms[..., 3:] + params.transl[:, None]], dim=-1)
 
 
 def refined_camera(scene: Scene, i: int, log_focal: Tensor) -> Camera:
@@ -176,13 +208,18 @@ def world_splats(
     scene: Scene, state: FitState, i: int, leaves: Leaves
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Posed vertices (V, 3), splat centres (N, 3) and rotations (N, 4) wxyz of crop i."""
-    params = frame_params(scene, i, leaves.pose)
-    v_rest = rest_vertices(scene, leaves, params.expression)
-    v_rest = v_rest + pose_correctives(scene.body, params.rotations)
+    tracked, pose = scene.params[i], leaves.pose
+    v_rest, joints = rest_body(scene, leaves, tracked.expression + pose.expression)
+    transl = tracked.transl + pose.transl
+    turns, transforms = corrected_chain(
+        tracked.rotations, pose.rotations, joints, transl, scene.body.tree
+    )
+    if scene.body.pose_dirs is not None:
+        v_rest = v_rest + pose_correctives(scene.body, turns)
     return skin_and_bind(
         state.skinned,
         v_rest,
-        skinning(scene, leaves, params),
+        transforms,
         leaves.splats["offsets"],
         leaves.splats["local_quats"],
     )

@@ -9,14 +9,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pear_avatar import _native
 from pear_avatar.body.joints import FINGERS
 from pear_avatar.body.model import BodyModel
+from pear_avatar.fitting.adam import fits_core
 from pear_avatar.fitting.fit_config import LimitsConfig
 from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.fitting.visibility import neighbours_on_surface
 
 _HEAD = (12, 15, 22, 23, 24)
 _WRISTS = (20, 21)
+_LOGIT_BOUNDS = (-4.0, 6.0)
+#: the tables as the C++ core takes them
+_CORE_ORDER = ("offsets", "log_scales", "local_quats", "logit_opacities", "colors")
 
 
 def joint_mass(body: BodyModel, joints: tuple[int, ...] | range) -> Tensor:
@@ -52,16 +57,32 @@ class SplatLimits:
         self._contrast, self._pull = config.color_contrast, config.color_pull
         self._ring = neighbours_on_surface(body, state, 8)
 
-    def apply(self, state: FitState) -> None:
-        """Project every splat into its bounds."""
+    def apply(self, state: FitState, *, backend: str = "auto") -> None:
+        """Project every splat into its bounds.
+
+        backend: "cpu" (the C++ core: contiguous float32), "torch", or "auto".
+        """
         s = state.splats
+        tables = [s[name] for name in _CORE_ORDER]
+        bounds = (self._offset, self._low, self._high)
+        if backend == "cpu" or (backend == "auto" and fits_core(*tables, *bounds)):
+            _native.check(
+                _native.fit_library().pear_bound_splats(
+                    len(self._offset),
+                    *(table.data_ptr() for table in tables),
+                    *(bound.data_ptr() for bound in bounds),
+                    self._tilt,
+                    *_LOGIT_BOUNDS,
+                )
+            )
+            return
         length = s["offsets"].norm(dim=-1, keepdim=True).clamp_min(1e-9)
         s["offsets"].mul_((self._offset / length).clamp_max(1.0))
         torch.minimum(torch.maximum(s["log_scales"], self._low), self._high, out=s["log_scales"])
         quats = s["local_quats"]
         quats.div_(quats.norm(dim=-1, keepdim=True).clamp_min(1e-9))
         quats[:, 1:3].clamp_(-self._tilt, self._tilt)
-        s["logit_opacities"].clamp_(-4.0, 6.0)
+        s["logit_opacities"].clamp_(*_LOGIT_BOUNDS)
         s["colors"].clamp_(0.0, 1.0)
 
     def limit_contrast(self, state: FitState) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from pear_avatar.fitting.adam import DenseAdam
 from pear_avatar.fitting.fit_scene import Leaves, Pose
 from pear_avatar.fitting.fit_state import FitState, parameter
 
-_BETA1, _BETA2 = 0.9, 0.99
+_ADAM = DenseAdam()
 _WARM_UP = 30
 _DECAY_FROM, _FINAL_RATE = 0.55, 0.05
 
@@ -57,14 +58,10 @@ def update_dense(
         grad = source.grad
         if grad is None:
             continue
-        mean, square = state.moments[name]
-        mean.lerp_(grad, 1 - _BETA1)
-        square.mul_(_BETA2).addcmul_(grad, grad, value=1 - _BETA2)
-        denominator = square.sqrt().div_((1 - _BETA2**count) ** 0.5).add_(1e-12)
-        direction = mean / denominator
-        if seen is not None and name in leaves.splats:
-            direction *= seen.view(-1, *([1] * (grad.dim() - 1)))
-        parameter(state, name).sub_(direction.mul_(rate / (1 - _BETA1**count)))
+        share = seen if name in leaves.splats else None
+        _ADAM.step(
+            parameter(state, name), state.moments[name], grad, rate, count=count, share=share
+        )
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@
 #include "simd.h"
 #include "skin.h"
 #include "ssim.h"
+#include "update.h"
 
 namespace pear {
 namespace PEAR_ISA {
@@ -20,6 +21,8 @@ void skin_vertices(const SkinArgs& args, int begin, int end);
 void bind_splats(const SkinArgs& args, int begin, int end);
 void bind_splats_backward(const SkinBackwardArgs& args, int begin, int end);
 void skin_vertices_backward(const SkinBackwardArgs& args, int begin, int end);
+void adam_rows(const AdamArgs& args, int begin, int end);
+void bound_splats(const BoundArgs& args, int begin, int end);
 
 }  // namespace PEAR_ISA
 }  // namespace pear

@@ -18,6 +18,8 @@ const Kernels PEAR_JOIN(kKernels_, PEAR_ISA) = {
     &PEAR_ISA::bind_splats,
     &PEAR_ISA::bind_splats_backward,
     &PEAR_ISA::skin_vertices_backward,
+    &PEAR_ISA::adam_rows,
+    &PEAR_ISA::bound_splats,
 };
 
 }  // namespace pear

@@ -6,6 +6,7 @@
 #include "raster.h"
 #include "skin.h"
 #include "ssim.h"
+#include "update.h"
 
 namespace pear {
 
@@ -31,6 +32,10 @@ struct Kernels {
   void (*bind_splats_backward)(const SkinBackwardArgs& args, int begin, int end);
   // Vertices [begin, end) (a block of kSkinBlock): gradients of rest vertices and transforms.
   void (*skin_vertices_backward)(const SkinBackwardArgs& args, int begin, int end);
+  // Rows [begin, end) of a table: one step of Adam.
+  void (*adam_rows)(const AdamArgs& args, int begin, int end);
+  // Splats [begin, end) into their bounds.
+  void (*bound_splats)(const BoundArgs& args, int begin, int end);
 };
 
 #if defined(__x86_64__)
