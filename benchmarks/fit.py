@@ -24,14 +24,15 @@ from benchmarks.timing import interleaved_medians
 from pear_avatar import _native
 from pear_avatar.body import load_body
 from pear_avatar.body.joints import NUM_JOINTS
+from pear_avatar.body.skinning import fk_transforms
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.fitting.fit_scene import (
     Scene,
+    frame_params,
     leaves_of,
     make_scene,
     refined_camera,
-    rest_vertices,
-    skinning,
+    rest_body,
     stored_pose,
 )
 from pear_avatar.fitting.fit_stages import (
@@ -201,14 +202,12 @@ def _draw_and_back(fitter: Fitter) -> None:
 def _peer_step(scene: Scene, state: FitState) -> None:
     """The same forward and backward with torch alone; updates left out in the peer's favour."""
     leaves = leaves_of(state, stored_pose(state, 0), refine=_REFINED)
-    params = scene.params[0]
-    rest = rest_vertices(scene, leaves, params.expression)
+    params = frame_params(scene, 0, leaves.pose)
+    rest, joints = rest_body(scene, leaves, params.expression)
+    transforms = fk_transforms(params.rotations, joints, scene.body.tree)
+    moved = torch.cat([transforms[..., :3], transforms[..., 3:] + params.transl[:, None]], dim=-1)
     _, means, quats = skin_and_bind_reference(
-        state.skinned,
-        rest,
-        skinning(scene, leaves, replace(params, transl=params.transl + leaves.pose.transl)),
-        leaves.splats["offsets"],
-        leaves.splats["local_quats"],
+        state.skinned, rest, moved, leaves.splats["offsets"], leaves.splats["local_quats"]
     )
     scales, opacities, colors = _splats(state, leaves.splats)
     camera = refined_camera(scene, 0, leaves.log_focal)

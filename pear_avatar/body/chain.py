@@ -42,7 +42,7 @@ def corrected_chain(
     inputs = (rotations, correction, joints, transl)
     floats = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in inputs)
     if backend == "cpu" or (backend == "auto" and floats and _native.fit_is_available()):
-        parents = tree.parents_int32
+        parents = torch.tensor(tree.parents, dtype=torch.int32)
         turns, transforms = _Chain.apply(parents, *(t.contiguous() for t in inputs))
         return turns, transforms
     return corrected_chain_reference(rotations, correction, joints, transl, tree)

@@ -40,7 +40,6 @@ class KinematicTree:
     level_sizes:   number of joints at each depth.
     level_parents: for each depth but the first, (n,) the parents' places in the level above.
     offset_parent: (J,) each joint's parent, the root's own index for the root.
-    parents_int32: (J,) ``parents`` as the C++ core reads them, on the CPU.
     """
 
     parents: tuple[int, ...]
@@ -49,7 +48,6 @@ class KinematicTree:
     level_sizes: tuple[int, ...]
     level_parents: tuple[Tensor, ...]
     offset_parent: Tensor
-    parents_int32: Tensor
 
     @classmethod
     def from_parents(cls, parents: tuple[int, ...]) -> KinematicTree:
@@ -73,7 +71,6 @@ class KinematicTree:
                 for above, level in pairwise(levels)
             ),
             torch.tensor([0, *parents[1:]]),
-            torch.tensor(parents, dtype=torch.int32),
         )
 
     def to(self, device: torch.device | str | None = None) -> KinematicTree:
@@ -85,7 +82,6 @@ class KinematicTree:
             self.level_sizes,
             tuple(p.to(device) for p in self.level_parents),
             self.offset_parent.to(device),
-            self.parents_int32,
         )
 
 

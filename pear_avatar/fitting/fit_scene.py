@@ -56,6 +56,9 @@ class Scene:
     keypoints: (N, 33, 3) detected pose landmarks in crop pixels with their confidence.
     face_keypoints: (N, 478, 3) detected face landmarks likewise.
     step_sizes: what a pixel of the crops is in the units of each parameter.
+    shape_basis: (3 V, S) of the refined betas.
+    expression_basis: (3 M, E) of the M vertices ``expression_vertices`` that expressions move.
+    joint_bases: (3 J, S) and (3 J, E), the same for the joints.
     """
 
     body: BodyModel
@@ -67,6 +70,7 @@ class Scene:
     shape_basis: Tensor
     expression_basis: Tensor
     expression_vertices: Tensor
+    joint_bases: tuple[Tensor, Tensor]
 
     @property
     def device(self) -> torch.device:
@@ -102,6 +106,10 @@ def make_scene(
         shape_basis=body.shape_dirs[..., :num_betas].reshape(-1, num_betas).contiguous(),
         expression_basis=directions[moving].flatten(0, 1).contiguous(),
         expression_vertices=moving,
+        joint_bases=(
+            body.joint_shape_dirs[..., :num_betas].flatten(0, 1).contiguous(),
+            body.joint_expression_dirs[..., : directions.shape[-1]].flatten(0, 1).contiguous(),
+        ),
     )
 
 
@@ -138,12 +146,7 @@ def rest_body(scene: Scene, leaves: Leaves, expression: Tensor) -> tuple[Tensor,
     body = scene.body
     v_rest, joints = _RestBody.apply(
         (scene.shape_basis, scene.expression_basis, scene.expression_vertices),
-        (
-            body.joint_shape_dirs[..., : len(leaves.betas)].flatten(0, 1),
-            body.joint_expression_dirs[..., : len(expression)].flatten(0, 1),
-        ),
-        body.v_template,
-        body.joint_template,
+        (body.v_template, body.joint_template, scene.joint_bases),
         leaves.vertex_offsets,
         leaves.betas,
         expression,
@@ -155,8 +158,9 @@ class _RestBody(torch.autograd.Function):
     """A linear map: one pass over the bases each way, and no graph for a dozen small steps."""
 
     @staticmethod
-    def forward(ctx: Any, vertex_bases: Any, joint_bases: Any, *inputs: Tensor) -> Any:
-        template, joint_template, offsets, betas, expression = inputs
+    def forward(ctx: Any, vertex_bases: Any, fixed: Any, *inputs: Tensor) -> Any:
+        template, joint_template, joint_bases = fixed
+        offsets, betas, expression = inputs
         by_shape, by_face, moving = vertex_bases
         vertices = template + offsets
         vertices.view(-1).addmv_(by_shape, betas)
@@ -170,14 +174,14 @@ class _RestBody(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_vertices: Tensor, grad_joints: Tensor) -> Any:
         (by_shape, by_face, moving), joint_bases = ctx.bases
-        _, _, _, _, _, need_betas, need_expression = ctx.needs_input_grad
+        *_, need_betas, need_expression = ctx.needs_input_grad
         betas = expression = None
         flat = grad_joints.reshape(-1)
         if need_betas:
             betas = by_shape.t() @ grad_vertices.reshape(-1) + joint_bases[0].t() @ flat
         if need_expression:
             expression = by_face.t() @ grad_vertices[moving].view(-1) + joint_bases[1].t() @ flat
-        return None, None, None, None, grad_vertices, betas, expression
+        return None, None, grad_vertices, betas, expression
 
 
 def pose_correctives(body: BodyModel, rotations: Tensor) -> Tensor:

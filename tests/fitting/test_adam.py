@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
-from pear_avatar.fitting.adam import RowAdam, SmoothAdam, SmoothSolver
+from pear_avatar.fitting.adam import DenseAdam, RowAdam, SmoothAdam, SmoothSolver
 
 EDGES = np.array([[i, i + 1] for i in range(29)])
 
@@ -50,3 +51,42 @@ def test_a_single_pull_moves_its_surroundings():
     assert moved[15] <= 0.01 + 1e-6
     assert moved[12] > 0.5 * moved[15]
     assert (moved[:15].diff() > 0).all()
+
+
+@pytest.mark.parametrize("shape", [(37,), (37, 3), (37, 4), (5, 7)])
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_core_steps_as_torch_does(shape, shared):
+    g = torch.Generator().manual_seed(2)
+    start = torch.randn(shape, generator=g)
+    share = torch.rand(shape[0], generator=g) if shared else None
+    ends = []
+    grads = [torch.randn(shape, generator=g) for _ in range(5)]
+    for backend in ("cpu", "torch"):
+        value, moments = start.clone(), (torch.zeros(shape), torch.zeros(shape))
+        for count, grad in enumerate(grads, 1):
+            DenseAdam().step(value, moments, grad, 0.01, count=count, share=share, backend=backend)
+        ends.append((value, *moments))
+    for ours, twin in zip(*ends, strict=True):
+        torch.testing.assert_close(ours, twin, rtol=1e-5, atol=1e-6)
+
+
+def test_a_rate_for_each_number_takes_the_twin():
+    value, moments = torch.zeros(3), (torch.zeros(3), torch.zeros(3))
+    DenseAdam().step(value, moments, torch.ones(3), torch.tensor([0.1, 0.2, 0.0]), count=1)
+    torch.testing.assert_close(value, torch.tensor([-0.1, -0.2, 0.0]))
+
+
+def test_moments_of_what_is_never_seen_become_zero():
+    value, moments = torch.zeros(20), (torch.full((20,), 1e-38), torch.zeros(20))
+    DenseAdam().step(value, moments, torch.zeros(20), 0.0, count=5, backend="cpu")
+    assert not moments[0].any()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_core_solves_as_scipy_does(times):
+    solver = SmoothSolver(EDGES, 30, 20.0)
+    b = torch.randn(30, 3, generator=torch.Generator().manual_seed(3))
+    before = b.clone()
+    ours, twin = (solver(b, times, backend=backend) for backend in ("cpu", "scipy"))
+    torch.testing.assert_close(ours, twin, rtol=1e-4, atol=1e-5)
+    assert torch.equal(b, before)
