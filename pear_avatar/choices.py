@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal
 
-__all__ = ["BodyName", "Gender"]
+__all__ = ["BodyName", "BoneNames", "Gender", "RootKind", "SplatAxes", "Travel"]
 
 
 class BodyName(str, Enum):
@@ -28,3 +28,14 @@ class BodyName(str, Enum):
 
 #: Which of the licensed files.
 Gender = Literal["neutral", "male", "female"]
+
+#: Whose joint names an exported skeleton carries.
+BoneNames = Literal["smplx", "mixamo", "unreal", "vrm"]
+
+#: Where an exported skeleton begins, and what carries its way over the floor.
+RootKind = Literal["floor", "pelvis"]
+Travel = Literal["root", "pelvis", "in-place"]
+
+#: Which way a file of splats stands: "y-up" as our world and OpenGL's (x right, y up, z back), or
+#: "y-down" as cameras' and most 3DGS captures' (x right, y down, z forward).
+SplatAxes = Literal["y-up", "y-down"]

@@ -39,7 +39,6 @@ LONGER = {
     "pear_avatar/cli/live.py add_parser": 75,
     "pear_avatar/cli/recover.py add_parser": 83,
     "pear_avatar/commands/fit.py fit_video": 124,
-    "pear_avatar/export/gltf/save.py save_glb": 69,
     "pear_avatar/fitting/run.py run_fit": 77,
     "pear_avatar/rendering/render_motion.py render_motion_file": 62,
     "pear_avatar/splatting/api.py rasterise": 70,

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pear_avatar.choices import BodyName
-from pear_avatar.cli.options import Subparsers, add_body_options, add_command, positive_float
+from pear_avatar.cli.options import (
+    Subparsers,
+    add_body_options,
+    add_command,
+    add_rig_options,
+    positive_float,
+    rig_style,
+)
 from pear_avatar.errors import (
     EXIT_OK,
     EXIT_SKIPPED,
@@ -31,9 +38,9 @@ _EXAMPLES = """\
 In: what a file holds decides, not its ending; nothing in it is ever executed.
 {motion formats}
 
-Out: by ending: .npz (see --layout), .bvh, .csv (joint positions), .glb, .gltf, FOLDER/*.obj,
-     FOLDER/*.ply, osc://HOST:PORT (UDP: /pear/frame, /pear/root, /pear/joint/NAME as quaternions
-     x y z w, /pear/expression, /pear/end).
+Out: by ending: .npz (see --layout), .bvh, .csv (joint positions), .glb, .gltf, .pmo (to be
+     dropped onto an exported web page), FOLDER/*.obj, FOLDER/*.ply, osc://HOST:PORT (UDP:
+     /pear/frame, /pear/root, /pear/joint/NAME as quaternions x y z w, /pear/expression, /pear/end).
 """
 
 
@@ -47,7 +54,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("-o", "--output", metavar="OUT", help="a file, or a folder with --to")
     parser.add_argument(
-        "--to", metavar="ENDING", help="npz, bvh, csv, glb, gltf, obj or ply, for many files"
+        "--to", metavar="ENDING", help="npz, bvh, csv, glb, gltf, pmo, obj or ply, for many files"
     )
     parser.add_argument(
         "--layout",
@@ -102,6 +109,7 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
         "--camera-space", action="store_true", help="GVHMR: the motion as the camera sees it"
     )
     add_body_options(parser)
+    add_rig_options(parser)
     parser.add_argument(
         "--report",
         action="store_true",
@@ -201,6 +209,7 @@ def _options(args: argparse.Namespace) -> ConvertOptions:
         order=args.bvh_order,
         unit=args.bvh_unit,
         loop=args.loop,
+        rig=rig_style(args),
     )
 
 

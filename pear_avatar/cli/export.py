@@ -5,8 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
-from pear_avatar.cli.options import Subparsers, add_command
+from pear_avatar.choices import SplatAxes
+from pear_avatar.cli.options import (
+    Subparsers,
+    add_command,
+    add_rig_options,
+    positive_int,
+    rig_style,
+)
 from pear_avatar.cli.render import find_avatar
 from pear_avatar.errors import (
     EXIT_OK,
@@ -23,6 +31,8 @@ _EXAMPLES = """\
       splats of one pose, for other splat viewers
   pear-avatar export holiday-avatar --gltf splats.glb --glb body.glb
       splats as glTF (KHR_gaussian_splatting), and a skinned mesh with facial expressions
+  pear-avatar export holiday-avatar --glb body.glb --motion walk.bvh --motion dance.npz
+      the mesh with two clips; --bones mixamo, unreal or vrm for other joint names
 """
 #: Option, endings it may have, what it writes.
 _KINDS = {
@@ -56,7 +66,7 @@ def add_parser(commands: Subparsers) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="a motion to include in the web page or mesh; may be given many times",
+        help="a motion for the web page, or a clip of the mesh; may be given many times",
     )
     parser.add_argument(
         "--with-video",
@@ -72,6 +82,20 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--frame", type=int, default=0, metavar="N", help="frame of that file (default: 0)"
     )
+    parser.add_argument(
+        "--axes",
+        choices=get_args(SplatAxes),
+        default="y-up",
+        help="of PLY files: y-up as SPZ (default), y-down as cameras and many 3DGS captures",
+    )
+    parser.add_argument(
+        "--texture-size",
+        type=positive_int,
+        default=1024,
+        metavar="N",
+        help="pixels a side of the mesh's texture, 16 to 8192 (default: 1024)",
+    )
+    add_rig_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -88,8 +112,6 @@ def run(args: argparse.Namespace) -> int:
             raise PearError(f"{path} is a folder: name a file in it")
     if args.pmo is not None and args.pose is None:
         raise PearError("--pmo writes a motion: name it with --pose FILE")
-    if args.glb is not None and len(args.motions) > 1:
-        raise PearError("a mesh takes one --motion, and several were given")
     target: Path = args.avatar if args.avatar is not None else find_avatar(None, Path.cwd())
     for path in (*args.motions, *([args.pose] if args.pose else [])):
         require_file(path, "motion")
@@ -111,7 +133,7 @@ def _writers(args: argparse.Namespace, avatar: Path) -> dict[str, Callable[[Path
     from pear_avatar.commands import export
 
     def splats(path: Path) -> None:
-        export.export_splats(avatar, path, pose=args.pose, frame=args.frame)
+        export.export_splats(avatar, path, pose=args.pose, frame=args.frame, axes=args.axes)
 
     return {
         "html": lambda path: export.export_html(
@@ -124,6 +146,12 @@ def _writers(args: argparse.Namespace, avatar: Path) -> dict[str, Callable[[Path
         "ply": splats,
         "spz": splats,
         "gltf": splats,
-        "glb": lambda path: export.export_mesh(avatar, path, motion=next(iter(args.motions), None)),
+        "glb": lambda path: export.export_mesh(
+            avatar,
+            path,
+            motions=args.motions,
+            rig=rig_style(args),
+            texture_size=args.texture_size,
+        ),
         "pmo": lambda path: export.export_motion(avatar, path, pose=args.pose),
     }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from pear_avatar.choices import BodyName
+from pear_avatar.choices import BodyName, BoneNames, RootKind, Travel
+
+if TYPE_CHECKING:
+    from pear_avatar.export.rig import RigStyle
 
 #: Stands in examples for the list of motion formats, which costs too much to make unless asked.
 MOTION_FORMATS = "{motion formats}"
@@ -73,6 +76,38 @@ def add_body_options(parser: argparse.ArgumentParser) -> None:
         help="folder of licensed model files (default: the environment variable "
         "PEAR_AVATAR_BODY_MODELS); pear-avatar assets checks it",
     )
+
+
+def add_rig_options(parser: argparse.ArgumentParser) -> None:
+    """``--root``, ``--bones`` and ``--travel``: the skeleton of files for other programs."""
+    group = parser.add_argument_group("the skeleton of meshes")
+    group.add_argument(
+        "--root",
+        choices=get_args(RootKind),
+        default="floor",
+        help="floor: stands at the origin, a root joint above the pelvis, bones along the limbs "
+        "(default); pelvis: the pelvis comes first, joints have the world's axes",
+    )
+    group.add_argument(
+        "--bones",
+        choices=get_args(BoneNames),
+        default="smplx",
+        help="whose joint names (default: smplx)",
+    )
+    group.add_argument(
+        "--travel",
+        choices=get_args(Travel),
+        default="root",
+        help="what carries the way over the floor: the root joint (root motion, the default), "
+        "the pelvis, or nothing (in-place)",
+    )
+
+
+def rig_style(args: argparse.Namespace) -> RigStyle:
+    """What :func:`add_rig_options` was answered."""
+    from pear_avatar.export.rig import RigStyle
+
+    return RigStyle(args.root, args.bones, args.travel)
 
 
 def positive_int(text: str) -> int:

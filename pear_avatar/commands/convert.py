@@ -1,7 +1,8 @@
 """Any motion file into any other: read, cut, resample, reshape, write.
 
 Output formats go by the ending of the path: ``.npz``, ``.bvh``, ``.csv``, ``.glb``, ``.gltf``,
-``osc://HOST:PORT``, ``.obj`` or ``.ply`` for a single pose, ``FOLDER/*.obj`` for one mesh a frame.
+``.pmo`` (motions of the viewer), ``osc://HOST:PORT``, ``.obj`` or ``.ply`` for a single pose,
+``FOLDER/*.obj`` for one mesh a frame.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from pear_avatar.body import BodyModel, load_body
 from pear_avatar.body.licensed.find import named_folder
 from pear_avatar.body.licensed.hands import HandPca
 from pear_avatar.body.sources import BodySource, load_ehm, load_hands, load_licensed_body
-from pear_avatar.commands.write_motion import NPZ_WRITERS
+from pear_avatar.commands.write_motion import NPZ_WRITERS, write_viewer_motion
 from pear_avatar.errors import (
     PearError,
     explain,
 )
 from pear_avatar.export.gltf import save_glb
 from pear_avatar.export.mesh_files import save_mesh, save_mesh_sequence
+from pear_avatar.export.rig import RigStyle
 from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.motion.formats.registry import MotionFile, ReadOptions, read_motion
 from pear_avatar.motion.osc import OscTarget, stream_motion
@@ -54,7 +56,7 @@ _LOG = logging.getLogger(__name__)
 
 Layout = Literal["amass", "smplh", "smplx", "ehm", "track"]
 
-_ENDINGS = ("npz", "bvh", "csv", "glb", "gltf")
+_ENDINGS = ("npz", "bvh", "csv", "glb", "gltf", "pmo")
 _MESHES = ("obj", "ply")
 
 #: Metres. The open body's shapes are those of adults: far beyond, they are invalid.
@@ -77,6 +79,7 @@ class ConvertOptions:
     layout:      which names an npz file has.
     order, unit: of BVH files.
     loop:        stream again and again.
+    rig:         root, names and axes of the joints in glTF files.
     """
 
     read: ReadOptions = field(default_factory=ReadOptions)
@@ -92,6 +95,7 @@ class ConvertOptions:
     order: EulerOrder = "ZXY"
     unit: BvhUnit = "cm"
     loop: bool = False
+    rig: RigStyle = field(default_factory=RigStyle)
 
 
 @dataclass(frozen=True)
@@ -370,7 +374,9 @@ def _write(
     elif kind == "csv":
         save_joints_csv(target, motion, body)
     elif kind in ("glb", "gltf"):
-        save_glb(target, body, motion)
+        save_glb(target, body, motion, rig=options.rig)
+    elif kind == "pmo":
+        write_viewer_motion(target, motion, source=found.layout)
     elif Path(target).stem == "*":
         folder = Path(target).parent
         save_mesh_sequence(folder, body, motion, kind="obj" if kind == "obj" else "ply")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.avatar.file_format import load_avatar
+from pear_avatar.choices import SplatAxes
 from pear_avatar.commands.avatar_library import (
     MAX_FPS,
     find_avatars,
@@ -18,20 +21,23 @@ from pear_avatar.commands.avatar_library import (
     read_header,
     shortened,
 )
+from pear_avatar.commands.write_motion import write_viewer_motion
 from pear_avatar.errors import PearError
 from pear_avatar.export import save_avatar_glb, save_splat_gltf, save_splat_ply, save_spz
-from pear_avatar.io.atomic import atomic_path, write_text_atomic
+from pear_avatar.export.gltf import as_motions
+from pear_avatar.export.rig import RigStyle
+from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.io.video import probe_video
 from pear_avatar.rendering.render_motion import fit_motion, motion_for
 from pear_avatar.rendering.showcase import standard_pose
 from pear_avatar.splatting import Gaussians
 from pear_avatar.types import Motion
 from pear_avatar.viewer.browser_video import write_browser_video
-from pear_avatar.viewer.payload import motion_payload
 from pear_avatar.viewer.server import static_folder
 from pear_avatar.viewer.single_file import EmbeddedVideo, single_file_html
 
 _VIDEO_SIDE, _VIDEO_CRF = 480, 30
+_DEFAULT_RIG = RigStyle()
 
 
 def export_html(
@@ -72,16 +78,23 @@ def export_html(
 
 
 def export_splats(
-    avatar: str | Path, out: str | Path, *, pose: str | Path | None = None, frame: int = 0
+    avatar: str | Path,
+    out: str | Path,
+    *,
+    pose: str | Path | None = None,
+    frame: int = 0,
+    axes: SplatAxes = "y-up",
 ) -> Path:
     """Write an avatar's splats in one pose; the ending says as what: ply, spz, gltf or glb.
+
+    ``axes`` are those of PLY files; SPZ and glTF state theirs, y up.
 
     Raises:
         PearError, ValueError, FileNotFoundError: an input is at fault.
     """
     out = Path(out)
     writers: dict[str, Callable[[Path, Gaussians], None]] = {
-        ".ply": save_splat_ply,
+        ".ply": partial(save_splat_ply, axes=axes),
         ".spz": save_spz,
         ".gltf": save_splat_gltf,
         ".glb": save_splat_gltf,
@@ -93,17 +106,32 @@ def export_splats(
     return out
 
 
-def export_mesh(avatar: str | Path, out: str | Path, *, motion: str | Path | None = None) -> Path:
-    """Write an avatar's skinned, textured mesh as glTF, with a motion as its animation.
+def export_mesh(
+    avatar: str | Path,
+    out: str | Path,
+    *,
+    motions: Sequence[str | Path] = (),
+    rig: RigStyle = _DEFAULT_RIG,
+    texture_size: int = 1024,
+) -> Path:
+    """Write an avatar's skinned, textured mesh as glTF, each motion as a clip of its file's name.
 
     Raises:
         PearError, ValueError, FileNotFoundError: an input is at fault.
     """
     person = load_avatar(one_avatar(avatar))
-    animation = None if motion is None else fit_motion(person, motion_for(person, motion))
-    with torch.no_grad():
-        save_avatar_glb(out, person, animation, fps=None if animation is None else _rate(animation))
+    clips = _clips(person, motions)
+    save_avatar_glb(out, person, clips, rig=rig, texture_size=texture_size)
     return Path(out)
+
+
+def _clips(person: Avatar, motions: Sequence[str | Path]) -> list[Motion]:
+    """The motions of pose files, fitted to a person, at a rate that programs play."""
+    clips: list[Motion] = []
+    for path in motions:
+        motion = replace(fit_motion(person, motion_for(person, path)), name=Path(path).stem)
+        clips += as_motions(motion, min(motion.fps, MAX_FPS))
+    return clips
 
 
 def export_motion(avatar: str | Path, out: str | Path, *, pose: str | Path) -> Path:
@@ -114,14 +142,9 @@ def export_motion(avatar: str | Path, out: str | Path, *, pose: str | Path) -> P
     """
     person = load_avatar(one_avatar(avatar))
     motion = fit_motion(person, shortened(motion_for(person, pose)))
-    data = motion_payload(motion, Path(pose).stem, source=Path(pose).name)
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(data)
+    motion = replace(motion, name=Path(pose).stem)
+    write_viewer_motion(out, motion, source=Path(pose).name)
     return Path(out)
-
-
-def _rate(motion: Motion) -> float:
-    return min(motion.fps, MAX_FPS)
 
 
 def posed_splats(avatar: Avatar, pose: str | Path | None = None, frame: int = 0) -> Gaussians:

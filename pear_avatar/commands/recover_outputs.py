@@ -18,6 +18,7 @@ from pear_avatar.body import BodyModel
 from pear_avatar.body.joints import JOINT_NAMES, PARENTS
 from pear_avatar.export.gltf import save_glb
 from pear_avatar.export.mesh_files import save_mesh, save_mesh_sequence
+from pear_avatar.export.rig import AT_PELVIS
 from pear_avatar.geometry.cameras import project
 from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.io.npz import save_npz
@@ -136,7 +137,8 @@ def _write_mesh(stem: Path, person: PersonTrack, mesh: MeshKind) -> Path:
     motion = person.track.motion
     if mesh == "glb":
         path = stem.with_name(f"{stem.name}.glb")
-        save_glb(path, person.body, motion, betas=motion.params.betas)
+        # Where the camera sees the person, so that the mesh lies over the picture.
+        save_glb(path, person.body, motion, betas=motion.params.betas, rig=AT_PELVIS)
         return path
     assert mesh != "none"
     if motion.params.num_frames == 1:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pear_avatar.body import BodyModel, load_body
 from pear_avatar.errors import PearError
 from pear_avatar.export.gltf import save_glb
+from pear_avatar.io.atomic import atomic_path
 from pear_avatar.motion.write_bvh import save_bvh
 from pear_avatar.motion.write_poses import (
     save_joints_csv,
@@ -17,8 +18,9 @@ from pear_avatar.motion.write_poses import (
     save_motion_smplx,
 )
 from pear_avatar.types import Motion
+from pear_avatar.viewer.payload import motion_payload
 
-__all__ = ["NPZ_WRITERS", "write_motion"]
+__all__ = ["NPZ_WRITERS", "write_motion", "write_viewer_motion"]
 
 #: The layouts of ``.npz`` files, by the names that the command line gives them.
 NPZ_WRITERS: dict[str, Callable[..., None]] = {
@@ -32,7 +34,7 @@ NPZ_WRITERS: dict[str, Callable[..., None]] = {
 def write_motion(
     path: str | Path, motion: Motion, *, layout: str = "amass", body: BodyModel | None = None
 ) -> None:
-    """Write a motion as ``.npz``, ``.bvh``, ``.csv``, ``.glb`` or ``.gltf``.
+    """Write a motion as ``.npz``, ``.bvh``, ``.csv``, ``.glb``, ``.gltf`` or ``.pmo``.
 
     Args:
         path: the file; it appears whole or not at all.
@@ -51,8 +53,24 @@ def write_motion(
         ".csv": lambda: save_joints_csv(path, motion, body or load_body()),
         ".glb": lambda: save_glb(path, body or load_body(), motion),
         ".gltf": lambda: save_glb(path, body or load_body(), motion),
+        ".pmo": lambda: write_viewer_motion(path, motion),
     }
     ending = Path(path).suffix.lower()
     if ending not in writers:
         raise PearError(f"motions are written as {', '.join(writers)}, not as {ending!r}: {path}")
     writers[ending]()
+
+
+def write_viewer_motion(path: str | Path, motion: Motion, *, source: str = "") -> None:
+    """Write a motion of the open body for the viewer, to be dropped onto an exported page.
+
+    Args:
+        path: the file; it appears whole or not at all.
+        motion: N frames.
+        source: where it came from, in words.
+    """
+    if not motion.is_of_open_body:
+        raise PearError("the viewer plays motions of the open body: leave --body out")
+    data = motion_payload(motion, motion.name or Path(path).stem, source=source)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)

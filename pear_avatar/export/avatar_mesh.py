@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.export.gltf import Influences, Morphs, save_glb
+from pear_avatar.export.rig import RigStyle
 from pear_avatar.export.texture import bake_texture, vertex_colors
 from pear_avatar.types import Motion
 
 __all__ = ["save_avatar_glb"]
 
 _FACE_ONLY = Morphs(shape=0)
+_DEFAULT_RIG = RigStyle()
 
 
 def save_avatar_glb(
     path: str | Path,
     avatar: Avatar,
-    motion: Motion | None = None,
+    motion: Motion | Sequence[Motion] | None = None,
     *,
     texture_size: int = 1024,
     morphs: Morphs = _FACE_ONLY,
     influences: Influences | None = None,
     fps: float | None = None,
+    rig: RigStyle = _DEFAULT_RIG,
 ) -> None:
     """Write the avatar's personal mesh with its 55 joints, facial actions and baked colours.
 
@@ -32,11 +36,12 @@ def save_avatar_glb(
     Args:
         path: ``.glb`` or ``.gltf``; it appears whole or not at all.
         avatar: the person; their shape and clothes are in the mesh.
-        motion: what to animate; its betas are not used.
+        motion: what to animate, one or several; their betas are not used.
         texture_size: pixels a side of the baked texture.
         morphs: which morph targets; a personal body has no shape coefficients left.
         influences: joints that move a vertex, 4 or 8; see :func:`pear_avatar.export.gltf.save_glb`.
         fps: key frames a second; by default the motion's own frames.
+        rig: root, names and axes of the joints.
     """
     textured = avatar.body.uv.shape[0] > 0
     save_glb(
@@ -49,4 +54,5 @@ def save_avatar_glb(
         fps=fps,
         influences=influences,
         unlit=True,
+        rig=rig,
     )

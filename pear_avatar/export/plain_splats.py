@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
+from pear_avatar.choices import SplatAxes
 from pear_avatar.errors import PearError
 from pear_avatar.splatting import Gaussians
 
-__all__ = ["SH_C0", "Axes", "PlainSplats", "plain_splats"]
+__all__ = ["SH_C0", "PlainSplats", "plain_splats"]
 
 logger = logging.getLogger(__name__)
 
 #: The constant spherical harmonic: color = 0.5 + SH_C0 * coefficient.
 SH_C0 = 0.28209479177387814
-
-#: Which way a file's world stands: "y-up" as ours and OpenGL's (x right, y up, z back), or
-#: "y-down" as cameras' and most 3DGS captures' (x right, y down, z forward).
-Axes = Literal["y-up", "y-down"]
 
 
 @dataclass(frozen=True)
@@ -55,14 +52,14 @@ class PlainSplats:
         return coefficients
 
 
-def plain_splats(gaussians: Gaussians, axes: Axes = "y-up") -> PlainSplats:
+def plain_splats(gaussians: Gaussians, axes: SplatAxes = "y-up") -> PlainSplats:
     """Check splats and turn their world; those that draw nothing (NaN, no rotation) are left out.
 
     Raises:
         ValueError: no splats, colours that are not RGB, or unknown axes.
     """
-    if axes not in get_args(Axes):
-        raise ValueError(f"axes must be one of {get_args(Axes)}, got {axes!r}")
+    if axes not in get_args(SplatAxes):
+        raise ValueError(f"axes must be one of {get_args(SplatAxes)}, got {axes!r}")
     if gaussians.colors.shape[-1:] != (3,):
         raise PearError(f"only RGB splats can be written, got {tuple(gaussians.colors.shape)}")
     means, quats, scales, opacities, colors = (

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pear_avatar.export.plain_splats import Axes, plain_splats
+from pear_avatar.choices import SplatAxes
+from pear_avatar.export.plain_splats import plain_splats
 from pear_avatar.io.atomic import atomic_path
 from pear_avatar.splatting import Gaussians
 
@@ -19,13 +20,14 @@ PROPERTIES = (
 )  # fmt: skip
 
 
-def save_splat_ply(path: str | Path, gaussians: Gaussians, *, axes: Axes = "y-down") -> None:
+def save_splat_ply(path: str | Path, gaussians: Gaussians, *, axes: SplatAxes = "y-up") -> None:
     """Write a binary PLY that splat viewers open: float32, log scales, logits, w x y z.
 
     Args:
         path: the file; it appears whole or not at all.
         gaussians: splats in the world.
-        axes: viewers take PLY for camera axes, y down; "y-up" keeps this package's world.
+        axes: "y-up" as this package's world and its SPZ files; "y-down" for viewers that take
+            PLY for the axes of cameras.
     """
     splats = plain_splats(gaussians, axes)
     rows = np.concatenate(

@@ -24,12 +24,15 @@ from pear_avatar.commands.convert import (
     output_kind,
 )
 from pear_avatar.errors import PearError
+from pear_avatar.export.rig import AT_PELVIS
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.motion.formats.registry import load_motion
 from pear_avatar.motion.track_file import load_track, save_track
 from pear_avatar.motion.write_poses import save_motion_amass
 from pear_avatar.types import Camera, Motion, Track
+from pear_avatar.viewer.schema import MOTION_FORMAT
+from pear_avatar.viewer.tensor_file import unpack
 
 BODY = load_body()
 GOLDEN = Path(__file__).parents[1] / "motion" / "golden"
@@ -117,7 +120,8 @@ def assert_round_trips(source, folder, options):
     """npz, and BVH and GLB made of it, all hold a source's joints; bones keep their lengths."""
     wanted = joints(convert_file(source, folder / "out.npz", options).motion)
     for ending in ("bvh", "glb"):
-        convert_file(folder / "out.npz", folder / f"out.{ending}")
+        # At the pelvis, joints are where the motion says, not about the origin.
+        convert_file(folder / "out.npz", folder / f"out.{ending}", ConvertOptions(rig=AT_PELVIS))
     for ending in ("npz", "bvh", "glb"):
         target = folder / f"out.{ending}"
         found = glb_joints(target) if ending == "glb" else joints(load_motion(target))
@@ -163,6 +167,10 @@ def test_other_endings(tmp_path):
     assert (tmp_path / "pose.obj").read_text().count("\nv ") == BODY.num_vertices
     with pytest.raises(PearError, match=r"holds one mesh, the motion has 4 frames: name .*\*\.obj"):
         convert_file(source, tmp_path / "all.obj")
+    convert_file(source, tmp_path / "drop.pmo", ConvertOptions(name="waving"))
+    tensors, meta = unpack((tmp_path / "drop.pmo").read_bytes())
+    assert (meta["format"], meta["name"]) == (MOTION_FORMAT, "waving")
+    assert tensors["rotations"].shape == (4, 55, 4)
     for bad in ("out.fbx", "out", "out."):
         with pytest.raises(PearError, match="cannot write"):
             output_kind(bad)

@@ -73,7 +73,7 @@ def test_ply_is_read_by_three_js(tmp_path, three):
 
 def test_ply_turns_the_world_for_viewers_with_y_down(tmp_path, three):
     splats = cloud()
-    save_splat_ply(tmp_path / "a.ply", splats)
+    save_splat_ply(tmp_path / "a.ply", splats, axes="y-down")
     centers, cov, _ = three(tmp_path / "a.ply")
     assert np.array_equal(centers, splats.means.numpy() * [1, -1, -1])
     # Half a turn about x changes the sign of what mixes x with y or z.

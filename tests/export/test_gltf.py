@@ -20,8 +20,9 @@ from pear_avatar.body import face_from_arkit, load_body
 from pear_avatar.body.joints import JOINT_INDEX, JOINT_NAMES, PARENTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.export.gltf import GltfDocument, Morphs, save_glb
-from pear_avatar.export.gltf.animation import _continuous_xyzw
+from pear_avatar.export.gltf.animation import joint_keys
 from pear_avatar.export.gltf.mesh import MeshLayout, skin_influences
+from pear_avatar.export.rig import AT_PELVIS, Rig
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.types import BodyParams, Motion
 
@@ -70,7 +71,7 @@ def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("gltf") / "moving.glb"
-    save_glb(path, load_body(), moving(), influences=8)
+    save_glb(path, load_body(), moving(), influences=8, rig=AT_PELVIS)
     return path
 
 
@@ -78,7 +79,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory):
 def textured(tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("gltf") / "textured.glb"
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    save_glb(path, load_body(), moving(), texture=pixels, unlit=True)
+    save_glb(path, load_body(), moving(), texture=pixels, unlit=True, rig=AT_PELVIS)
     return path
 
 
@@ -86,7 +87,7 @@ def textured(tmp_path_factory: pytest.TempPathFactory):
 def painted(tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("gltf") / "painted.gltf"
     colors = torch.rand(load_body().num_vertices, 3, generator=torch.Generator().manual_seed(1))
-    save_glb(path, load_body(), colors=colors, morphs=Morphs(3, "skin"))
+    save_glb(path, load_body(), colors=colors, morphs=Morphs(3, "skin"), rig=AT_PELVIS)
     return path, colors
 
 
@@ -213,7 +214,7 @@ def test_named_actions_are_whole_by_default(plain, name):
 def test_targets_for_the_animation_alone_are_few(plain, tmp_path):
     """Of the actions that turn a joint only jawOpen is in the motion; a still file needs none."""
     actions = list(load_body().arkit_names)
-    assert GltfReader(plain).target_names[10:] == [*actions, "jawOpen_skin"]
+    assert GltfReader(plain).target_names[10:] == [*actions, "_auto_jawOpen"]
     save_glb(tmp_path / "a.glb", load_body(), morphs=Morphs(0))
     assert GltfReader(tmp_path / "a.glb").target_names == actions
 
@@ -238,7 +239,7 @@ def test_every_choice_of_targets_plays_the_expression(tmp_path, face):
     g = torch.Generator().manual_seed(2)
     wild = replace(motion.params, expression=torch.randn(20, 52, generator=g))
     motion = replace(motion, params=wild)
-    save_glb(tmp_path / "a.glb", body, motion, morphs=Morphs(0, face))
+    save_glb(tmp_path / "a.glb", body, motion, morphs=Morphs(0, face), rig=AT_PELVIS)
     expected = posed(body, motion, [7])[0][MeshLayout.of(body).vertex]
     # 52 targets that each lack what is below 1 um, at weights of a few units.
     found = GltfReader(tmp_path / "a.glb").vertices(times(motion, [7])[0])
@@ -249,7 +250,7 @@ def test_joints_that_move_with_the_expression(tmp_path):
     """On such a body (SMPL-X is one) nodes slide a little, so that the skin stays exact."""
     g = torch.Generator().manual_seed(3)
     body = replace(load_body(), joint_expression_dirs=2e-3 * torch.randn(55, 3, 52, generator=g))
-    save_glb(tmp_path / "a.glb", body, moving(), influences=8)
+    save_glb(tmp_path / "a.glb", body, moving(), influences=8, rig=AT_PELVIS)
     expected = posed(body, moving(), [7])[0][MeshLayout.of(body).vertex]
     found = GltfReader(tmp_path / "a.glb").vertices(times(moving(), [7])[0])
     assert distance(found, expected).max() < ROUNDING
@@ -264,9 +265,9 @@ def test_pose_correctives_of_the_motion_become_targets(tmp_path):
         2e-3 * torch.randn(30, 54 * 9, generator=g),
     )
     body = replace(load_body(), pose_dirs=low_rank)
-    save_glb(tmp_path / "a.glb", body, moving(), morphs=Morphs(0), influences=8)
+    save_glb(tmp_path / "a.glb", body, moving(), morphs=Morphs(0), influences=8, rig=AT_PELVIS)
     reader = GltfReader(tmp_path / "a.glb")
-    names = [n for n in reader.target_names if n.startswith("corrective_")]
+    names = [n for n in reader.target_names if n.startswith("_auto_skin_")]
     assert 0 < len(names) <= 20
     for frame, time in zip(FRAMES, times(moving()), strict=True):
         expected = posed(body, moving(), [frame])[0][MeshLayout.of(body).vertex]
@@ -285,7 +286,7 @@ def test_a_body_without_actions_or_texture_gets_its_basis(tmp_path):
         uv=body.uv[:0],
         uv_faces=body.uv_faces[:0],
     )
-    save_glb(tmp_path / "a.glb", bare, moving(), influences=8)
+    save_glb(tmp_path / "a.glb", bare, moving(), influences=8, rig=AT_PELVIS)
     reader = GltfReader(tmp_path / "a.glb")
     assert reader.target_names[10:] == [
         *(f"expression_{i:02d}" for i in range(52)),
@@ -305,7 +306,8 @@ def test_vertex_colors_are_linear(painted):
 
 
 def test_quaternions_do_not_jump():
-    quats = _continuous_xyzw(moving().params.rotations)
+    body, betas = load_body(), moving().params.betas
+    quats = joint_keys(Rig.of(body, betas, AT_PELVIS), body, betas, moving()).quats_xyzw
     assert ((quats[1:] * quats[:-1]).sum(-1) > 0.5).all()
     assert np.allclose(np.linalg.norm(quats, axis=-1), 1, atol=1e-6)
 
@@ -318,7 +320,7 @@ def test_file_stays_small_and_skips_what_is_at_rest(plain, tmp_path):
     rest = replace(
         motion.params, rotations=still, expression=torch.zeros(20, 52), transl=torch.zeros(20, 3)
     )
-    save_glb(tmp_path / "a.glb", load_body(), replace(motion, params=rest))
+    save_glb(tmp_path / "a.glb", load_body(), replace(motion, params=rest), rig=AT_PELVIS)
     channels = GltfReader(tmp_path / "a.glb").gltf.animations[0].channels
     assert [(c.target.node, c.target.path) for c in channels] == [(0, "rotation")]
 

@@ -53,6 +53,7 @@ console.log(JSON.stringify({
   joints,
   targets: mesh.morphTargetDictionary ?? {},
   attributes: Object.keys(mesh.geometry.attributes),
+  clips: gltf.animations.map((a) => a.name),
   duration: clip ? clip.duration : 0,
   tracks: clip ? clip.tracks.length : 0,
   material: mesh.material.type,

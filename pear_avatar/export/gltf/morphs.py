@@ -5,7 +5,7 @@ eye). What people expect of 52 named morph targets is the whole action, so by de
 joint's part is baked in at full strength: exact at 0 and 1, and 2 mm off at the chin when the jaw
 is half open, since a morph target moves on a straight line. Nothing is counted twice when a motion
 turns the same joints: its animation drives the skin part alone, as targets of their own whose name
-ends in :data:`SKIN_SUFFIX`, beside the bones, and leaves the whole actions to the user.
+begins with :data:`AUTO_PREFIX`, beside the bones, and leaves the whole actions to the user.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pear_avatar.body.expressions import face_from_arkit
 from pear_avatar.body.model import BodyModel
 from pear_avatar.errors import PearError
 
-__all__ = ["SKIN_SUFFIX", "FaceMorphs", "MorphTargets", "Morphs", "build_morphs"]
+__all__ = ["AUTO_PREFIX", "FaceMorphs", "MorphTargets", "Morphs", "build_morphs"]
 
 FaceMorphs = Literal["actions", "skin", "basis", "none"]
 
-#: Ends the name of the target that holds an action without its joint's turn.
-SKIN_SUFFIX = "_skin"
+#: Begins the name of every target that only an animation drives: sliders to be left alone.
+AUTO_PREFIX = "_auto_"
 
 #: Movements up to this many metres are left out of a target, to keep it sparse.
 _NEGLIGIBLE = 1e-6
@@ -144,7 +144,7 @@ def _action_targets(
     apart = (turns if whole else torch.zeros_like(turns)).numpy()
     named_drive = np.where(apart, 0.0, drive)
     index = np.flatnonzero(apart)
-    names = tuple(body.arkit_names[i] + SKIN_SUFFIX for i in index)
+    names = tuple(AUTO_PREFIX + body.arkit_names[i] for i in index)
     return (
         MorphTargets(body.arkit_names, tuple(_clean(a) for a in actions), named_drive),
         MorphTargets(names, tuple(_clean(skin[i]) for i in index), drive[:, index]),
