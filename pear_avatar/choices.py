@@ -8,7 +8,16 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal
 
-__all__ = ["BodyName", "BoneNames", "Gender", "RootKind", "SplatAxes", "Travel"]
+__all__ = [
+    "BodyName",
+    "BoneNames",
+    "Convention",
+    "Gender",
+    "Precision",
+    "RootKind",
+    "SplatAxes",
+    "Travel",
+]
 
 
 class BodyName(str, Enum):
@@ -39,3 +48,11 @@ Travel = Literal["root", "pelvis", "in-place"]
 #: Which way a file of splats stands: "y-up" as our world and OpenGL's (x right, y up, z back), or
 #: "y-down" as cameras' and most 3DGS captures' (x right, y down, z forward).
 SplatAxes = Literal["y-up", "y-down"]
+
+#: How head and hands join the body, and how a network's crops are cut. "eased": heads scale about
+#: the eyes, seams are eased over some skin, wide boxes are seen whole. "pear": exactly as the
+#: published programs of PEAR and the EHM tracker do it.
+Convention = Literal["eased", "pear"]
+
+#: Of the PEAR network's products: "auto" takes bfloat16 where the device is faster with it.
+Precision = Literal["auto", "float32"]

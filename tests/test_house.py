@@ -37,7 +37,7 @@ LONGER = {
     "pear_avatar/api.py fit": 63,
     "pear_avatar/cli/fit.py add_parser": 62,
     "pear_avatar/cli/live.py add_parser": 75,
-    "pear_avatar/cli/recover.py add_parser": 83,
+    "pear_avatar/cli/recover.py add_parser": 66,
     "pear_avatar/commands/fit.py fit_video": 124,
     "pear_avatar/fitting/run.py run_fit": 77,
     "pear_avatar/rendering/render_motion.py render_motion_file": 62,

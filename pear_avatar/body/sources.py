@@ -8,7 +8,7 @@ body (:mod:`pear_avatar.body.transfer`), once for each process.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import get_args
@@ -16,16 +16,21 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from pear_avatar.body.ehm import EhmModel, open_ehm
+from pear_avatar.body.ehm import EhmModel, Variant, open_ehm
 from pear_avatar.body.licensed.find import find_asset, models_folder, require_asset
-from pear_avatar.body.licensed.flame_files import load_flame, load_flame_masks, load_head_vertices
+from pear_avatar.body.licensed.flame_files import (
+    load_eyelid,
+    load_flame,
+    load_flame_masks,
+    load_head_vertices,
+)
 from pear_avatar.body.licensed.hands import HandPca, load_mano_hand
 from pear_avatar.body.licensed.known import known_sets
 from pear_avatar.body.licensed.smplx_files import load_smplx
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.open_body import load_body
 from pear_avatar.body.transfer import Transfer, complete_body, complete_head
-from pear_avatar.choices import BodyName, Gender
+from pear_avatar.choices import BodyName, Convention, Gender
 from pear_avatar.errors import ConfigError
 
 __all__ = [
@@ -48,11 +53,13 @@ class BodySource:
     name:       the body; a string such as "smplx" becomes a :class:`BodyName`.
     models_dir: folder of licensed files; None means the environment's.
     gender:     which of the licensed files.
+    convention: how its head and hands join it.
     """
 
     name: BodyName = BodyName.OPEN
     models_dir: Path | None = None
     gender: Gender = "neutral"
+    convention: Convention = "eased"
 
     def __post_init__(self) -> None:
         try:
@@ -63,14 +70,21 @@ class BodySource:
         if self.gender not in get_args(Gender):
             known = ", ".join(get_args(Gender))
             raise ConfigError(f"unknown gender {self.gender!r}: choose from {known}")
+        if self.convention not in get_args(Convention):
+            known = ", ".join(get_args(Convention))
+            raise ConfigError(f"unknown convention {self.convention!r}: choose from {known}")
 
     def folder(self) -> Path:
         """The folder of licensed files; raises where none is named or it does not exist."""
         return models_folder(self.models_dir)
 
 
-def load_ehm(source: BodySource | None = None) -> EhmModel:
+def load_ehm(source: BodySource | None = None, variant: Variant | None = None) -> EhmModel:
     """The body with its head model; read once for each source, then shared (float32, CPU).
+
+    Args:
+        source: which body, and in which convention.
+        variant: which of its head's vertices are the head model's; "pear" by default.
 
     The open body has its own head. SMPL-X takes FLAME's where FLAME and its correspondence lie
     in the folder, and a head cut from SMPL-X itself where they do not.
@@ -80,9 +94,8 @@ def load_ehm(source: BodySource | None = None) -> EhmModel:
         ModelFileError: a file is not what it should be.
     """
     source = source or BodySource()
-    if source.name.is_open:
-        return _open_ehm()
-    return _smplx_ehm(source.folder().resolve(), source.gender)
+    folder = None if source.name.is_open else source.folder().resolve()
+    return _joined(folder, source.gender, source.convention, variant)
 
 
 def load_licensed_body(source: BodySource) -> BodyModel:
@@ -99,7 +112,18 @@ def load_licensed_head(source: BodySource) -> tuple[BodyModel, Tensor]:
     path = path or require_asset(folder, "FLAME neutral")
     static = find_asset(folder, "FLAME landmarks")
     head = load_flame(path, static.parent if static else None)
-    return complete_head(body, head, vertices), vertices
+    head = complete_head(body, head, vertices)
+    lids = [find_asset(folder, f"FLAME {side} eyelid") for side in ("left", "right")]
+    left, right = lids
+    if left is None or right is None:
+        _LOG.warning(
+            "no l_eyelid.npy and r_eyelid.npy in %s: FLAME's eyelids are carried over from the "
+            "open body, another basis than that of networks trained with these files",
+            folder,
+        )
+        return head, vertices
+    dirs = torch.stack([load_eyelid(left), load_eyelid(right)], dim=-1)
+    return replace(head, eyelid_dirs=dirs.to(head.eyelid_dirs)), vertices
 
 
 def load_hands(source: BodySource) -> tuple[HandPca, HandPca]:
@@ -113,12 +137,20 @@ def load_hands(source: BodySource) -> tuple[HandPca, HandPca]:
     return load_mano_hand(left), load_mano_hand(right)
 
 
+@lru_cache(maxsize=4)
+def _joined(
+    folder: Path | None, gender: Gender, convention: Convention, variant: Variant | None
+) -> EhmModel:
+    ehm = _open_ehm() if folder is None else _smplx_ehm(folder, gender)
+    return ehm.in_convention(convention, variant)
+
+
 @lru_cache(maxsize=1)
 def _open_ehm() -> EhmModel:
     return open_ehm(load_body())
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _smplx_ehm(folder: Path, gender: Gender) -> EhmModel:
     source = BodySource(BodyName.SMPLX, folder, gender)
     body = load_licensed_body(source)
@@ -134,7 +166,7 @@ def _smplx_ehm(folder: Path, gender: Gender) -> EhmModel:
     return EhmModel.build(body, head, vertices, neck=_neck(folder))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _complete_licensed_body(path: Path) -> Transfer:
     source, model = load_body(), load_smplx(path)
     return complete_body(source, model.body, known_sets(source, model.body))

@@ -9,7 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pear_avatar.cli.options import Subparsers, add_command, add_machine_options, positive_int
+from pear_avatar.cli.options import (
+    Subparsers,
+    add_command,
+    add_machine_options,
+    add_network_options,
+    positive_int,
+)
 from pear_avatar.errors import (
     EXIT_OK,
     EXIT_SKIPPED,
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     from pear_avatar.body import BodyModel
     from pear_avatar.evaluation.datasets import Sample
     from pear_avatar.evaluation.recovery_benchmark import HmrReport
+    from pear_avatar.recovery.sources import LifterSource, PearSource
 
 _EXAMPLES = """\
   pear-avatar bench hmr
@@ -63,6 +70,7 @@ def add_parser(commands: Subparsers) -> None:
         help="folder with SMPL-X and FLAME, which the released PEAR network needs",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    add_network_options(parser, "float32")
     add_machine_options(parser)
     parser.set_defaults(run=run)
 
@@ -77,11 +85,10 @@ def run(args: argparse.Namespace) -> int:
     from pear_avatar.cli.progress import StageProgress
     from pear_avatar.evaluation.recovery_benchmark import measure_recovery
     from pear_avatar.recovery.recoverer import Recoverer
-    from pear_avatar.recovery.sources import pose_source
 
     with (
         tempfile.TemporaryDirectory() as scratch,
-        Recoverer(pose_source(args.checkpoint, args.device, args.body_models)) as recoverer,
+        Recoverer(_source(args)) as recoverer,
         StageProgress() as progress,
     ):
         body = recoverer.source.body
@@ -91,6 +98,18 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         _write_json(args.json, args.dataset, report)
     return EXIT_SKIPPED if report.skipped else EXIT_OK
+
+
+def _source(args: argparse.Namespace) -> LifterSource | PearSource:
+    from pear_avatar.recovery.sources import pose_source
+
+    return pose_source(
+        args.checkpoint,
+        args.device,
+        args.body_models,
+        convention=args.convention,
+        precision=args.precision,
+    )
 
 
 def _samples(dataset: str, root: Path, scratch: Path, body: BodyModel) -> Iterator[Sample]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from pear_avatar.choices import BodyName, BoneNames, RootKind, Travel
+from pear_avatar.choices import BodyName, BoneNames, Convention, Precision, RootKind, Travel
 
 if TYPE_CHECKING:
     from pear_avatar.export.rig import RigStyle
@@ -54,6 +54,24 @@ def add_detector_option(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="networks that detect people: mediapipe, or those of an installed package that "
         "registers some (entry points pear_avatar.detectors)",
+    )
+
+
+def add_network_options(parser: argparse.ArgumentParser, precision: Precision) -> None:
+    """Add the options of how a PEAR checkpoint is run; ``precision`` is the default."""
+    parser.add_argument(
+        "--convention",
+        choices=get_args(Convention),
+        default="pear",
+        help="crops and body of a PEAR checkpoint: pear, as its authors' program has them "
+        "(default), or eased: wide boxes seen whole, averaged crops, no jump at the neck",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        default=precision,
+        help="numbers of a PEAR checkpoint's products; auto takes bfloat16 where it is faster, "
+        f"which turns joints by half a degree (default: {precision})",
     )
 
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pear_avatar.cli.options import (
     Subparsers,
     add_command,
     add_detector_option,
     add_machine_options,
+    add_network_options,
     positive_float,
     positive_int,
 )
 from pear_avatar.errors import EXIT_OK, EXIT_SKIPPED
 from pear_avatar.machine import limit_threads
+
+if TYPE_CHECKING:
+    from pear_avatar.recovery.sources import LifterSource, PearSource
 
 _EXAMPLES = """\
   pear-avatar recover photo.jpg
@@ -85,17 +90,32 @@ def add_parser(commands: Subparsers) -> None:
         help="calibration (JSON: K, R, t, image_wh; OpenCV axes) instead of a usual lens",
     )
     parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="weights of the PEAR network, to use it instead of the landmark lifter "
-        "(also: PEAR_AVATAR_PEAR_CHECKPOINT)",
-    )
-    parser.add_argument(
         "--max-frames",
         type=positive_int,
         metavar="N",
         help="at most N frames of a video, evenly over its length",
+    )
+    _add_network(parser)
+    add_detector_option(parser)
+    live = parser.add_argument_group("live input (camera or stream)")
+    live.add_argument("--window", action="store_true", help="show it in a window, not on a page")
+    live.add_argument(
+        "--seconds", type=positive_float, metavar="S", help="stop after so many seconds"
+    )
+    live.add_argument("--no-browser", action="store_true", help="only print the page's address")
+    add_machine_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    """The options of users who bring the PEAR network's weights."""
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="weights of the PEAR network (pear_model.pt, formerly ehm_model_stage1.pt), to use "
+        "it instead of the landmark lifter "
+        "(also: PEAR_AVATAR_PEAR_CHECKPOINT)",
     )
     parser.add_argument(
         "--body-models",
@@ -108,15 +128,7 @@ def add_parser(commands: Subparsers) -> None:
         choices=("neutral", "male", "female"),
         help="which SMPL-X file (default: neutral)",
     )
-    add_detector_option(parser)
-    live = parser.add_argument_group("live input (camera or stream)")
-    live.add_argument("--window", action="store_true", help="show it in a window, not on a page")
-    live.add_argument(
-        "--seconds", type=positive_float, metavar="S", help="stop after so many seconds"
-    )
-    live.add_argument("--no-browser", action="store_true", help="only print the page's address")
-    add_machine_options(parser)
-    parser.set_defaults(run=run)
+    add_network_options(parser, "auto")
 
 
 def _person_number(text: str) -> int:
@@ -135,6 +147,19 @@ def _box(text: str) -> tuple[float, float, float, float]:
     if not (x0 < x1 and y0 < y1):
         raise argparse.ArgumentTypeError(f"{text!r}: x0 must be below x1, and y0 below y1")
     return x0, y0, x1, y1
+
+
+def _network(args: argparse.Namespace) -> LifterSource | PearSource:
+    from pear_avatar.recovery.sources import pose_source
+
+    return pose_source(
+        args.checkpoint,
+        args.device,
+        args.body_models,
+        args.gender or "neutral",
+        convention=args.convention,
+        precision=args.precision,
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -166,10 +191,9 @@ def run(args: argparse.Namespace) -> int:
     from pear_avatar.perception.detectors import DEFAULT_DETECTOR, load_detectors
     from pear_avatar.perception.picture import PictureDetector
     from pear_avatar.recovery.recoverer import Recoverer
-    from pear_avatar.recovery.sources import pose_source
 
     found: RecoverSummary
-    network = pose_source(args.checkpoint, args.device, args.body_models, args.gender or "neutral")
+    network = _network(args)
     detector = PictureDetector(load_detectors(args.detector or DEFAULT_DETECTOR))
     with Recoverer(network, detector) as recoverer:
         if source.is_live:

@@ -15,7 +15,7 @@ from pear_avatar.body.licensed import (
     load_smplx,
 )
 from pear_avatar.body.licensed.find import ASSETS, AssetKind, find_asset
-from pear_avatar.body.licensed.flame_files import check_flame_table
+from pear_avatar.body.licensed.flame_files import check_flame_table, load_eyelid
 from pear_avatar.errors import PearError, one_line
 
 __all__ = ["Asset", "check_assets", "missing_assets"]
@@ -90,6 +90,8 @@ def _describer(name: str) -> Callable[[Path], str]:
             "FLAME landmarks": _table,
             "FLAME contour": _table,
             "FLAME masks": _masks,
+            "FLAME left eyelid": _eyelid,
+            "FLAME right eyelid": _eyelid,
         }
         return by_name.get(name, _flame)
     return {"SMPL-X": _smplx, "head": _head, "MANO": _mano}[kind]
@@ -117,6 +119,11 @@ def _table(path: Path) -> str:
 
 def _masks(path: Path) -> str:
     return f"{len(load_flame_masks(path))} regions"
+
+
+def _eyelid(path: Path) -> str:
+    moved = load_eyelid(path).norm(dim=-1)
+    return f"moves {int((moved > 0).sum())} vertices by up to {1e3 * float(moved.max()):.1f} mm"
 
 
 def _head(path: Path) -> str:

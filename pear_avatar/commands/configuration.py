@@ -55,6 +55,8 @@ class BodyConfig:
     name: str = BodyName.OPEN.value
     #: of the licensed files: neutral, male or female
     gender: str = "neutral"
+    #: how head and hands join it: eased, or pear as the programs of PEAR and EHM-Tracker do it
+    convention: str = "eased"
 
 
 @dataclass

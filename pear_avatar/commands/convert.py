@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body import BodyModel, load_body
+from pear_avatar.body.ehm import EhmModel
 from pear_avatar.body.licensed.find import named_folder
 from pear_avatar.body.licensed.hands import HandPca
 from pear_avatar.body.sources import BodySource, load_ehm, load_hands, load_licensed_body
@@ -150,7 +151,7 @@ def convert_file(
     found = read_motion(source, _reading(body, betas, options))
     motion = _in_shape(found, body, betas, licensed)
     if licensed and found.proportions is not None:
-        body = load_ehm(options.body).person(found.proportions)
+        body = _tracked_body(options.body, found).person(found.proportions)
     motion = _cut(motion, options)
     if options.fps is not None:
         motion = resample_motion(motion, options.fps)[0]
@@ -255,6 +256,13 @@ def betas_of_height(body: BodyModel, height: float, betas: Tensor | None = None)
             break
         out = out + rise * missing / (rise @ rise)
     return out
+
+
+def _tracked_body(source: BodySource, found: MotionFile) -> EhmModel:
+    """The body with a head; files of the EHM tracker are in its own convention."""
+    if found.layout == "ehm":
+        return load_ehm(replace(source, convention="pear"), "tracker")
+    return load_ehm(source)
 
 
 class _HandsOnDemand(Mapping[str, HandPca]):

@@ -24,7 +24,7 @@ from pear_avatar.avatar.file_format import save_avatar
 from pear_avatar.body import BodyModel
 from pear_avatar.body.ehm import EhmModel
 from pear_avatar.body.sources import BodySource, load_ehm
-from pear_avatar.choices import BodyName, Gender
+from pear_avatar.choices import BodyName, Convention, Gender
 from pear_avatar.commands.configuration import (
     BodyConfig,
     FitConfig,
@@ -243,6 +243,7 @@ def body_source(config: BodyConfig, models: str | Path | None) -> BodySource:
             cast(BodyName, config.name),
             None if models is None else Path(models),
             cast(Gender, config.gender),
+            cast(Convention, config.convention),
         )
     except PearError as error:
         raise ConfigError(f"body: {error}") from error

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from pear_avatar.body.ehm import EhmModel
 from pear_avatar.body.sources import BodySource, load_ehm
-from pear_avatar.choices import BodyName, Gender
+from pear_avatar.choices import BodyName, Convention, Gender, Precision
 from pear_avatar.geometry.cameras import project, unproject
 from pear_avatar.geometry.rotations import rotation_between
 from pear_avatar.recovery.lifter import Lifter
 from pear_avatar.recovery.pear.checkpoint import CHECKPOINT_VARIABLE, load_checkpoint
-from pear_avatar.recovery.pear.crops import crop_tensor, square_boxes
+from pear_avatar.recovery.pear.crops import crop_tensor, square_boxes, whole_picture
 from pear_avatar.recovery.pear.engine import PearEngine
 from pear_avatar.recovery.pear.output import crop_cameras
 from pear_avatar.recovery.pear.pear_model import PearEstimate, PearModel
@@ -66,15 +66,17 @@ class PearSource:
     def __init__(self, recovery: PearModel) -> None:
         self._recovery = recovery
         self.body = recovery.model.to("cpu")
-        # A person's own body has two more coefficients where the head brings the eyelids.
-        one = Proportions.neutral()
-        head = replace(one, head_betas=torch.zeros(self.body.head.num_betas))
-        self._num_expression = self.body.person(head).num_expression
 
     @classmethod
-    def load(cls, checkpoint: Path | None, device: str, body: EhmModel) -> PearSource:
-        """Read the weights and pack them for the device; see ``load_checkpoint``."""
-        engine = PearEngine(load_checkpoint(checkpoint), device=device)
+    def load(
+        cls, checkpoint: Path | None, device: str, body: EhmModel, precision: Precision = "auto"
+    ) -> PearSource:
+        """Read the weights and pack them for the device; see ``load_checkpoint``.
+
+        The body's convention is that of the crops too.
+        """
+        dtype = None if precision == "auto" else torch.float32
+        engine = PearEngine(load_checkpoint(checkpoint), device=device, dtype=dtype)
         return cls(PearModel(engine, body))
 
     def recover(
@@ -84,8 +86,9 @@ class PearSource:
 
         The network sees each person through a very long lens; see :func:`through_lens`.
         """
-        squares = square_boxes(_usable(detections.box_xyxy, camera))
-        parts = [self._recovery(crops) for crops in _batches(pictures, squares)]
+        convention = self.body.convention
+        squares = _squares(detections.box_xyxy, camera, convention)
+        parts = [self._recovery(crops) for crops in _batches(pictures, squares, convention)]
         cameras = crop_cameras(torch.from_numpy(squares).float(), camera.width, camera.height)
         params, proportions = self._params(parts), _proportions(parts)
         pelvis = self.body.shape(params.betas, None, proportions).joints[:, 0]
@@ -99,12 +102,17 @@ class PearSource:
         return pool_person(self.recover(pictures, detections, camera), weight, self.body)
 
     def _params(self, parts: list[PearEstimate]) -> BodyParams:
-        """Expression as the person's own body wants it; eyelids come last where it has them."""
-        found = _join([p.params.expression for p in parts])
-        expression = found.new_zeros(len(found), self._num_expression)
-        expression[:, : found.shape[1]] = found
-        if self._num_expression == self.body.head.num_expression + 2:
-            expression[:, -2:] = _join([p.eyelids for p in parts])
+        """Expression as the person's own body wants it."""
+        head, body, lids = (
+            _join(values)
+            for values in (
+                [p.params.expression for p in parts],
+                [p.body_expression for p in parts],
+                [p.eyelids for p in parts],
+            )
+        )
+        has_head = parts[0].proportions.head_betas is not None
+        expression = self.body.person_expression(head, body, lids, has_head=has_head)
         return BodyParams(
             _join([p.params.betas for p in parts]),
             expression,
@@ -141,20 +149,27 @@ def through_lens(params: BodyParams, pelvis: Tensor, crops: Camera, camera: Came
     return replace(params, rotations=rotations, transl=placed - pelvis)
 
 
-def _usable(boxes: np.ndarray, camera: Camera) -> np.ndarray:
-    """(P, 4) boxes; the whole picture where no person was found, so that every row has a crop."""
-    whole = np.array([0, 0, camera.width, camera.height], np.float32)
+def _squares(boxes: np.ndarray, camera: Camera, convention: Convention) -> np.ndarray:
+    """(P, 3) squares; the whole picture where no person was found, so that every row has one."""
+    width, height = camera.width, camera.height
     empty = (boxes[:, 2:] <= boxes[:, :2]).any(1, keepdims=True)
-    return np.where(empty, whole, boxes)
+    usable = np.where(empty, np.array([0, 0, width, height], np.float32), boxes)
+    squares = square_boxes(usable, convention=convention, size=(width, height))
+    if convention == "pear":
+        squares = np.where(empty, whole_picture(width, height), squares)
+    return squares
 
 
-def _batches(pictures: Iterable[np.ndarray], squares: np.ndarray) -> Iterator[Tensor]:
+def _batches(
+    pictures: Iterable[np.ndarray], squares: np.ndarray, convention: Convention
+) -> Iterator[Tensor]:
     """The crops of up to ``_BATCH`` rows at a time."""
     source = iter(pictures)
     for start in range(0, len(squares), _BATCH):
         rows = squares[start : start + _BATCH]
         crops = [
-            crop_tensor(rgb, rows[k : k + 1]) for k, rgb in enumerate(islice(source, len(rows)))
+            crop_tensor(rgb, rows[k : k + 1], convention)
+            for k, rgb in enumerate(islice(source, len(rows)))
         ]
         yield torch.cat(crops)
 
@@ -177,6 +192,9 @@ def pose_source(
     device: str = "auto",
     body_models: Path | None = None,
     gender: Gender = "neutral",
+    *,
+    convention: Convention = "pear",
+    precision: Precision = "auto",
 ) -> LifterSource | PearSource:
     """The PEAR network where a checkpoint is named, else the lifter.
 
@@ -186,6 +204,9 @@ def pose_source(
         device: "auto", "cpu" or "cuda"; the lifter always runs on the processor.
         body_models: the SMPL-X and FLAME files that the network was trained with.
         gender: which of them.
+        convention: of the network's crops and body; the authors' own by default.
+        precision: of the network's products; "float32" for measurements, whose rotations differ
+            by half a degree from those of bfloat16.
 
     Raises:
         FileNotFoundError: the checkpoint or a model file is missing.
@@ -193,6 +214,5 @@ def pose_source(
     if checkpoint is None and not os.environ.get(CHECKPOINT_VARIABLE):
         return LifterSource.load()
     wanted = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return PearSource.load(
-        checkpoint, wanted, load_ehm(BodySource(BodyName.SMPLX, body_models, gender))
-    )
+    body = load_ehm(BodySource(BodyName.SMPLX, body_models, gender, convention))
+    return PearSource.load(checkpoint, wanted, body, precision)

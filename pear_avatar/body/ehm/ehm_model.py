@@ -6,6 +6,8 @@ After PEAR ("EHM-s", 2026), GUAVA and the EHM tracker. In the order of the autho
    added after that; the result is scaled about the midpoint of the eyes.
 2. The body is shaped with jaw and eyes at rest; the joints are regressed and offset.
 3. The body's head vertices are overwritten, so that the midpoints of the eyes agree.
+   (The authors scale about the head model's origin, and lay its unscaled eyes onto the body's:
+   ``convention="pear"``.)
 4. The hands are scaled about their centres.
 5. The joints are regressed anew and offset; the body is posed with jaw and eyes at rest, for the
    head already carries their pose.
@@ -22,7 +24,7 @@ Where the program departs from the authors', and how to have it their way:
   centimetres of skin above the seam, and the hands likewise; what is left of the body there
   follows the jaw. Shoulders that a head model brings along stay the body's. Hands then grow from
   the wrist, where the authors scale them about the centre of the template's hand. ``blend=0`` is
-  the hard overwrite.
+  the hard overwrite, which the "pear" convention has.
 * The joints of jaw and eyes that a posed body shows are where the head turns them, instead of
   what the body's regressor makes of a foreign head (up to 17 mm off). They move nothing.
 """
@@ -34,7 +36,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pear_avatar.body.ehm.ehm_parts import BLEND_WIDTH, EhmParts, Variant
-from pear_avatar.body.ehm.ehm_person import bake_person
+from pear_avatar.body.ehm.ehm_person import bake_person, person_expression
 from pear_avatar.body.ehm.ehm_stages import ShapedEhm, shape_ehm
 from pear_avatar.body.model import BodyModel
 from pear_avatar.types import Proportions
@@ -81,3 +83,18 @@ class EhmModel(EhmParts):
         regressor of the body knows nothing of offsets or of the head's pivots.
         """
         return bake_person(self, proportions, betas)
+
+    def person_expression(
+        self, head: Tensor, body: Tensor, eyelids: Tensor, *, has_head: bool
+    ) -> Tensor:
+        """The expression of a :meth:`person` from its parts.
+
+        A plain body has one expression for head and body. In the "pear" convention, where the
+        head has a shape of its own (``has_head``: the proportions have ``head_betas``), both keep
+        their own coefficients: first the head's, then the body's.
+
+        Args:
+            head, body: (*B, up to their number of coefficients).
+            eyelids: (*B, 2), taken where the person has columns for them.
+        """
+        return person_expression(self, head, body, eyelids, has_head=has_head)

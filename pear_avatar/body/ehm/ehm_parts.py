@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ from pear_avatar.body.ehm.rows import (
 )
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
+from pear_avatar.choices import Convention
 from pear_avatar.geometry.sparse import SparseMatrix
 from pear_avatar.types import Proportions
 
@@ -45,6 +46,7 @@ Hold = Literal["neck", "eyes"]
 BLEND_WIDTH = 0.05
 
 _HEAD_JOINTS = 5
+_HEAD_EYES = slice(3, 5)
 _EYES = slice(JOINT_INDEX["left_eye"], JOINT_INDEX["right_eye"] + 1)
 
 
@@ -60,6 +62,8 @@ class EhmParts:
     neck, lower:   (K,) int64 rows of the head that these variants leave to the body.
     left_hand, right_hand: (N,) int64, the body's vertices that hand_scale scales.
     blend:         metres over which head and hands are eased in; 0 overwrites them hard.
+    convention:    "eased" scales the head about its eyes; "pear" about the head model's origin, and
+                   shows the joints of jaw and eyes where the body's regressor has them.
     betas_to_head: (H, S) head coefficients of the body's own head, per unit of betas; None where
                    the head has a shape space of its own.
     """
@@ -74,6 +78,7 @@ class EhmParts:
     right_hand: Tensor
     blend: float = BLEND_WIDTH
     betas_to_head: Tensor | None = None
+    convention: Convention = "eased"
 
     @classmethod
     def build(
@@ -127,6 +132,18 @@ class EhmParts:
             right_hand=self.right_hand.to(device),
             betas_to_head=None if table is None else table.to(device=device, dtype=dtype),
         )
+
+    def in_convention(self, convention: Convention, variant: Variant | None = None) -> Self:
+        """The same models joined in another way.
+
+        Args:
+            convention: "eased", or "pear": a hard overwrite and a scale about the head's origin.
+            variant: which vertices are overwritten; None keeps this model's.
+        """
+        if convention not in get_args(Convention):
+            raise ValueError(f"convention must be 'eased' or 'pear', got {convention!r}")
+        blend = 0.0 if convention == "pear" else (self.blend or BLEND_WIDTH)
+        return replace(self, convention=convention, blend=blend, variant=variant or self.variant)
 
     def head_betas_of(self, betas: Tensor) -> Tensor:
         """(*B, H) head coefficients that reproduce the body's own head of (*B, up to S) betas.
@@ -188,12 +205,13 @@ class EhmParts:
     def joint_rows(self) -> EhmPlan:
         """The changed vertices (Q,) that joints are regressed from, and the (55, Q) regressor.
 
-        Jaw and eyes are left out: the head says where they are.
+        Jaw and eyes are left out where the head says where they are.
         """
         body = self.body
         regressor = body.v_template.new_zeros(body.num_joints, body.num_vertices)
         regressor.scatter_add_(1, body.joint_index, body.joint_weight)
-        regressor[BODY_TURNING] = 0
+        if self.convention != "pear":
+            regressor[BODY_TURNING] = 0
         head = self.head_vertices[self.head_share > 0]
         changed = self._mask(torch.cat([head, self.left_hand, self.right_hand]))
         index = torch.nonzero(changed & (regressor != 0).any(0)).squeeze(-1)
@@ -257,6 +275,11 @@ class EhmParts:
 
     def _ease_in(self, inside: Tensor) -> Tensor:
         return ease_in(surface_distance(self.body, inside, self.blend), self.blend)
+
+    @cached_property
+    def head_origin(self) -> Tensor:
+        """(1, 3) the head model's origin, seen from the midpoint of its mean eyes."""
+        return -self.head.joint_template[_HEAD_EYES].mean(0, keepdim=True)
 
     @cached_property
     def carriers(self) -> Tensor:

@@ -24,7 +24,7 @@ from pear_avatar.body.ehm.rows import BODY_TURNING, HEAD_TURNING, WRISTS, correc
 from pear_avatar.body.model import BodyModel
 from pear_avatar.types import Proportions
 
-__all__ = ["bake_person"]
+__all__ = ["bake_person", "person_expression"]
 
 _EYES = slice(1, 3)  # of jaw, left eye, right eye
 
@@ -38,8 +38,10 @@ def bake_person(model: EhmParts, given: Proportions, betas: Tensor | None = None
     body = model.body
     vertices = _affine(body.v_template, body.shape_dirs, body.expression_dirs)
     own_joints = _affine(body.joint_template, body.joint_shape_dirs, body.joint_expression_dirs)
+    if _own_columns(model, given):
+        vertices, own_joints = (_with_head_columns(model, t) for t in (vertices, own_joints))
     head, pivots = _head(model, given, vertices, own_joints)
-    place = _placement(given, pivots, own_joints)
+    place = _placement(model, given, pivots, own_joints)
     changed = _scale_hands(model, given, vertices, own_joints)
     share = model.head_share.double()[:, None, None]
     own = vertices[model.head_vertices]
@@ -68,6 +70,37 @@ def _affine(template: Tensor, shape_dirs: Tensor, expression_dirs: Tensor) -> Te
     return torch.cat([template[..., None], shape_dirs, expression_dirs], dim=-1).double()
 
 
+def _own_columns(model: EhmParts, given: Proportions) -> bool:
+    """Whether the head's expression has columns of its own, before those of the body."""
+    return model.convention == "pear" and given.head_betas is not None
+
+
+def _with_head_columns(model: EhmParts, table: Tensor) -> Tensor:
+    """An affine function with columns for the head's expression, on which nothing depends yet."""
+    betas, rest = table.split([1 + model.body.num_betas, model.body.num_expression], dim=-1)
+    none = table.new_zeros(*table.shape[:-1], model.head.num_expression)
+    return torch.cat([betas, none, rest], dim=-1)
+
+
+def person_expression(
+    model: EhmParts, head: Tensor, body: Tensor, eyelids: Tensor, *, has_head: bool
+) -> Tensor:
+    """See :meth:`pear_avatar.body.ehm.ehm_model.EhmModel.person_expression`."""
+
+    def padded(values: Tensor, width: int) -> Tensor:
+        values = values[..., :width]
+        return torch.nn.functional.pad(values, (0, width - values.shape[-1]))
+
+    parts = [padded(head, model.body.num_expression)]
+    own_columns = has_head and model.convention == "pear"
+    if own_columns:
+        parts = [padded(head, model.head.num_expression), padded(body, model.body.num_expression)]
+    lids_of_body = bool(model.body.eyelid_dirs.any())
+    if bool(model.head.eyelid_dirs.any()) and (own_columns or not lids_of_body):
+        parts.append(eyelids)
+    return torch.cat(parts, dim=-1)
+
+
 def _head(
     model: EhmParts, given: Proportions, vertices: Tensor, joints: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -76,7 +109,9 @@ def _head(
         return vertices[model.head_vertices], joints[BODY_TURNING]
     head, num_betas, head_betas = model.head, model.body.num_betas, given.head_betas
     count = head_betas.shape[-1]
-    known = min(head.num_expression, model.body.num_expression)
+    known = head.num_expression
+    if not _own_columns(model, given):
+        known = min(known, model.body.num_expression)
 
     def of(template: Tensor, shape_dirs: Tensor, expression_dirs: Tensor) -> Tensor:
         out = template.new_zeros(len(template), 3, joints.shape[-1], dtype=torch.float64)
@@ -88,13 +123,21 @@ def _head(
     return of(head.v_template, head.shape_dirs, head.expression_dirs), pivots[HEAD_TURNING]
 
 
-def _placement(given: Proportions, pivots: Tensor, joints: Tensor) -> Callable[[Tensor], Tensor]:
-    """The map that scales points of the head about its eyes and puts it onto the body's."""
+def _placement(
+    model: EhmParts, given: Proportions, pivots: Tensor, joints: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """The map that scales points of the head about its centre and puts it onto the body's."""
     eyes = pivots[_EYES].mean(0)
     target = joints[BODY_TURNING][_EYES].mean(0)
     if given.joint_offsets is not None:
         target[..., 0] += given.joint_offsets[BODY_TURNING][_EYES].mean(0)
-    return lambda points: (points - eyes) * given.head_scale[:, None] + target
+    centre = eyes
+    if model.convention == "pear":
+        centre = torch.zeros_like(eyes)
+        if given.head_betas is None:
+            centre = eyes.clone()
+            centre[:, 0] += model.head_origin[0]
+    return lambda points: (points - centre) * given.head_scale[:, None] + target + centre - eyes
 
 
 def _scale_hands(model: EhmParts, given: Proportions, vertices: Tensor, joints: Tensor) -> Tensor:
@@ -130,6 +173,8 @@ def _assemble(
     lids, adds_lids = _eyelids(model, given)
     expression, joint_expression = vertices[..., split:], joints[..., split:]
     coef = body.arkit_coef
+    if _own_columns(model, given):
+        coef = torch.cat([_head_actions(model), coef], dim=-1)
     if adds_lids:
         expression = torch.cat([expression, lids], dim=-1)
         joint_expression = torch.nn.functional.pad(joint_expression, (0, 2))
@@ -151,6 +196,14 @@ def _assemble(
     )
 
 
+def _head_actions(model: EhmParts) -> Tensor:
+    """(A, K) the head's expression for each facial action of the body; zeros where it has none."""
+    body, head = model.body, model.head
+    if head.arkit_names == body.arkit_names:
+        return head.arkit_coef
+    return body.arkit_coef.new_zeros(len(body.arkit_names), head.num_expression)
+
+
 def _eyelids(model: EhmParts, given: Proportions) -> tuple[Tensor, bool]:
     """The placed head's lids (V, 3, 2), and whether the body has no way of its own to close."""
     own = model.body.eyelid_dirs
@@ -159,7 +212,7 @@ def _eyelids(model: EhmParts, given: Proportions) -> tuple[Tensor, bool]:
     lids = torch.zeros_like(own, dtype=torch.float64)
     share = model.head_share.double()[:, None, None] * given.head_scale[:, None]
     lids[model.head_vertices] = share * model.head.eyelid_dirs
-    return lids, not bool(own.any())
+    return lids, _own_columns(model, given) or not bool(own.any())
 
 
 def _skin(model: EhmParts) -> tuple[Tensor, Tensor]:

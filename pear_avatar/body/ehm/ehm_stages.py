@@ -141,10 +141,15 @@ class ShapedEhm:
         return self._with_offsets(plan.body.mix @ (changed - rows))
 
     def _with_offsets(self, moved: Tensor) -> Tensor:
-        """Joints of the plain body moved by (*B, 55, 3), with offsets; jaw and eyes as placed."""
+        """Joints of the plain body moved by (*B, 55, 3), with offsets; jaw and eyes as placed.
+
+        The published programs show jaw and eyes where the body's regressor puts them.
+        """
         joints = self.own.joints + moved
         if self.proportions is not None and self.proportions.joint_offsets is not None:
             joints = joints + self.proportions.joint_offsets
+        if self.model.convention == "pear":
+            return joints
         start, stop, turning = BODY_TURNING.start, BODY_TURNING.stop, self._placed_pivots
         batch = torch.broadcast_shapes(joints.shape[:-2], turning.shape[:-2])
         joints, turning = (t.expand(*batch, *t.shape[-2:]) for t in (joints, turning))
@@ -163,7 +168,7 @@ class ShapedEhm:
 
     @cached_property
     def _placement(self) -> tuple[Tensor, Tensor]:
-        """(*B, 1, 3) each: midpoint of the head's eyes, and where it goes on the body."""
+        """(*B, 1, 3) each: the point about which the head scales, and where that goes."""
         eyes = self._pivots[..., _EYES, :].mean(-2, keepdim=True)
         target = eyes
         if self.head is not None:
@@ -172,15 +177,19 @@ class ShapedEhm:
         if offsets is not None:
             moved = offsets[..., BODY_TURNING, :][..., _EYES, :]
             target = target + moved.mean(-2, keepdim=True)
-        return eyes, target
+        if self.model.convention != "pear":
+            return eyes, target
+        # The authors scale vertices alone: the eyes that are laid onto the body's are unscaled.
+        centre = torch.zeros_like(eyes) if self.head is not None else eyes + self.model.head_origin
+        return centre, target + centre - eyes
 
     def _place_head(self, points: Tensor, mass: Tensor | float = 1.0) -> Tensor:
-        """Points (*B, P, 3) of the head, scaled about its eyes and put onto the body's.
+        """Points (*B, P, 3) of the head, scaled and put onto the body's.
 
         ``mass`` (P, 1) is the sum of the weights where a point is a weighted sum; 1 for points.
         """
-        eyes, target = self._placement
-        moved = points - mass * eyes
+        centre, target = self._placement
+        moved = points - mass * centre
         if self.proportions is not None:
             moved = moved * self.proportions.head_scale[..., None, :]
         return moved + mass * target

@@ -59,6 +59,7 @@ def _flame(gender: str, names: tuple[str, ...], needed: bool) -> AssetKind:
 
 
 _MANO_SITE = "https://mano.is.tue.mpg.de"
+_EYELIDS_OWNER = "metrical-tracker, on GitHub (flame/blendshapes)"
 _TABLES_OWNER = "FLAME_PyTorch, the repository of FLAME's authors on GitHub"
 
 #: Everything that is looked for, in the order in which it is listed.
@@ -83,6 +84,8 @@ ASSETS: tuple[AssetKind, ...] = (
     ),
     AssetKind("FLAME landmarks", ("flame_static_embedding.pkl",), "51 face points", _TABLES_OWNER),
     AssetKind("FLAME contour", ("flame_dynamic_embedding.npy",), "jaw line by yaw", _TABLES_OWNER),
+    AssetKind("FLAME left eyelid", ("l_eyelid.npy",), "eyelids of PEAR", _EYELIDS_OWNER),
+    AssetKind("FLAME right eyelid", ("r_eyelid.npy",), "eyelids of PEAR", _EYELIDS_OWNER),
     AssetKind("FLAME masks", ("FLAME_masks.pkl",), "regions of the head", flame_files.SITE),
     AssetKind("MANO left", ("MANO_LEFT.pkl", "MANO_LEFT.npz"), "hand poses", _MANO_SITE),
     AssetKind("MANO right", ("MANO_RIGHT.pkl", "MANO_RIGHT.npz"), "hand poses", _MANO_SITE),

@@ -23,6 +23,7 @@ __all__ = [
     "PARENTS",
     "SITE",
     "check_flame_table",
+    "load_eyelid",
     "load_flame",
     "load_flame_masks",
     "load_head_vertices",
@@ -89,6 +90,12 @@ def load_head_vertices(path: Path | str) -> Tensor:
     if len(np.unique(ids)) != NUM_VERTICES:
         raise ModelFileError(f"{file.path}: names some vertices twice; {_IDS_REMEDY}")
     return torch.from_numpy(ids)
+
+
+def load_eyelid(path: Path | str) -> Tensor:
+    """(5023, 3) metres by which one lid moves when it closes, from ``l_eyelid.npy`` or its twin."""
+    file = open_model_file(path, "copy it again from where it is distributed")
+    return torch.from_numpy(file.real("array", (NUM_VERTICES, 3)))
 
 
 def load_flame_masks(path: Path | str) -> dict[str, Tensor]:

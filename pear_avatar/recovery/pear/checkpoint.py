@@ -46,8 +46,9 @@ _FORMAT = "pear-avatar PEAR network"
 _VERSION = "1"
 _HOW_TO_GET = (
     "The authors' weights are pear_model.pt (2.7 GB) of the model card BestWJH/PEAR_models on "
-    "Hugging Face. Read its licence first: the network was trained with SMPL-X and FLAME, whose "
-    "licences allow non-commercial research only. Then pass its path, or set "
+    "Hugging Face, called ehm_model_stage1.pt in earlier versions. Read its licence first: the "
+    "network was trained with SMPL-X and FLAME, whose licences allow non-commercial research only. "
+    "Then pass its path, or set "
     f"{CHECKPOINT_VARIABLE} to it"
 )
 _logger = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ def find_checkpoint(path: str | Path | None = None) -> Path:
 def load_checkpoint(
     path: str | Path | None = None, *, dtype: torch.dtype | None = torch.float32
 ) -> PearNetwork:
-    """Read a PEAR network: our own safetensors file or the released ``pear_model.pt``.
+    """Read a PEAR network: our own safetensors file or the released ``pear_model.pt``, which
+    was called ``ehm_model_stage1.pt`` before.
 
     Args:
         path: the file; see :func:`find_checkpoint` for None.

@@ -29,11 +29,13 @@ class PearEstimate:
                  ``expression`` is the head's.
     proportions: head scale, hand scale, the head's shape.
     eyelids:     (B, 2) left and right, 1 closed.
+    body_expression: (B, E) of the body; all zeros in the "eased" convention, which leaves it out.
     """
 
     params: BodyParams
     proportions: Proportions
     eyelids: Tensor
+    body_expression: Tensor
 
 
 def output_sizes(model: EhmModel) -> OutputSizes:
@@ -98,15 +100,19 @@ class PearModel:
     def _shaped_people(self, output: PearOutput) -> tuple[PearEstimate, ShapedEhm]:
         """Parameters and shaped body at once: the translation needs the shape's pelvis."""
         given = self._proportions(output)
+        # The authors shape the body with its own expression before the head replaces its face.
+        expression = output.expression[:, : self.model.body.num_expression]
+        if self.model.convention != "pear":
+            expression = torch.zeros_like(expression)
         shaped = self.model.shape(
             output.betas,
-            None,
+            expression if self.model.convention == "pear" else None,
             given,
             eyelids=output.eyelids,
             head_expression=output.head_expression,
         )
         params = body_params(output, shaped.joints[:, 0])
-        return PearEstimate(params, given, output.eyelids), shaped
+        return PearEstimate(params, given, output.eyelids, expression), shaped
 
     def _proportions(self, output: PearOutput) -> Proportions:
         given = proportions(output)
@@ -118,7 +124,7 @@ class PearModel:
 def _check_sizes(config: PearConfig, body: OutputSizes) -> None:
     for name in ("betas", "expression", "head_betas", "head_expression"):
         predicted, known = getattr(config.outputs, name), getattr(body, name)
-        # The body's own expression is not used: the head that has one replaces its face.
+        # Of the body's own expression, what the body lacks is left out: the head has a face.
         if name != "expression" and predicted > known:
             raise CheckpointError(
                 f"this network predicts {predicted} {name}, but the body has {known}: it was "
