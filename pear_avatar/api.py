@@ -5,7 +5,7 @@ Each imports what it needs when it is called: looking a verb up costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
     from pear_avatar.recovery.recovered import RecoveredPeople
     from pear_avatar.recovery.recoverer import Recoverer
     from pear_avatar.rendering.render_motion import CameraName
-    from pear_avatar.types import Camera, Motion, Track
+    from pear_avatar.types import Camera, Motion, ProgressFn, Track
 
 __all__ = ["fit", "recover", "recover_files", "render", "save_motion"]
-
-ProgressFn = Callable[[str, int, int], None]
 
 
 def fit(
@@ -71,16 +69,10 @@ def fit(
         ConfigError: an unknown preset, setting or value; the message names the nearest one.
         PearError, FileNotFoundError: the video cannot be used.
     """
-    from pear_avatar.commands.configuration import FitConfig, load_fit_config
+    from pear_avatar.commands.configuration import resolve_config
     from pear_avatar.commands.fit import fit_video
-    from pear_avatar.errors import ConfigError
 
-    if isinstance(preset, FitConfig):
-        if settings:
-            raise ConfigError("settings change a preset; a configuration already holds them all")
-        config = preset
-    else:
-        config = load_fit_config(preset, settings)
+    config = resolve_config(preset, settings)
     folder = Path.cwd() / f"{Path(video).stem}-avatar" if out is None else out
     return fit_video(
         video,

@@ -23,7 +23,7 @@ Confidence     in [0, 1]; 0 means "not observed", whatever the coordinates besid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -34,6 +34,9 @@ from torch import Tensor
 from pear_avatar.choices import BodyName
 
 _T = TypeVar("_T")
+
+#: Called with (stage, done, total) as work goes on.
+ProgressFn = Callable[[str, int, int], None]
 
 
 def _map_tensors(obj: _T, fn: Any) -> _T:

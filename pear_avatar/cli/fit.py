@@ -85,6 +85,14 @@ def add_parser(commands: Subparsers) -> None:
         action="store_true",
         help="write the curve of every loss for TensorBoard, into DIR/tensorboard",
     )
+    _add_person_options(parser)
+    add_body_options(parser)
+    add_machine_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_person_options(parser: argparse.ArgumentParser) -> None:
+    """Which of several people."""
     who = parser.add_mutually_exclusive_group()
     who.add_argument(
         "--person",
@@ -97,9 +105,6 @@ def add_parser(commands: Subparsers) -> None:
         metavar="X,Y,FRAME",
         help="the person who covers this pixel of this frame (frames count from 0)",
     )
-    add_body_options(parser)
-    add_machine_options(parser)
-    parser.set_defaults(run=run)
 
 
 def default_output(video: Path) -> Path:

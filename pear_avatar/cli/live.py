@@ -9,9 +9,9 @@ from pathlib import Path
 from pear_avatar.cli.options import (
     Subparsers,
     add_command,
+    add_threads_option,
     image_size,
     positive_float,
-    positive_int,
 )
 from pear_avatar.cli.render import find_avatar
 from pear_avatar.errors import EXIT_OK
@@ -59,6 +59,22 @@ def add_parser(commands: Subparsers) -> None:
         metavar="DIR",
         help="folder of recordings (default: ./live-recordings)",
     )
+    _add_picture_options(parser)
+    _add_output_options(parser)
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE:NAME",
+        help="calibration of the camera (JSON: K, R, t, image_wh) instead of a usual lens",
+    )
+    parser.add_argument(
+        "--seconds", type=positive_float, metavar="S", help="stop after so many seconds"
+    )
+    add_threads_option(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_picture_options(parser: argparse.ArgumentParser) -> None:
+    """How the avatar moves and is drawn."""
     parser.add_argument(
         "--size",
         type=image_size,
@@ -80,6 +96,10 @@ def add_parser(commands: Subparsers) -> None:
         help="whole body, or head and shoulders (default: body)",
     )
     parser.add_argument("--no-mirror", action="store_true", help="left stays left")
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Where poses and pictures go."""
     parser.add_argument(
         "--send",
         action="append",
@@ -94,21 +114,6 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("--no-draw", action="store_true", help="pose and send only, no page")
     parser.add_argument("--no-browser", action="store_true", help="only print the page's address")
-    parser.add_argument(
-        "--calibration",
-        metavar="FILE:NAME",
-        help="calibration of the camera (JSON: K, R, t, image_wh) instead of a usual lens",
-    )
-    parser.add_argument(
-        "--seconds", type=positive_float, metavar="S", help="stop after so many seconds"
-    )
-    parser.add_argument(
-        "--threads",
-        type=positive_int,
-        metavar="N",
-        help="processor threads (default: all cores that are granted)",
-    )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

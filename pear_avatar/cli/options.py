@@ -33,17 +33,22 @@ def add_command(commands: Subparsers, name: str, summary: str, examples: str) ->
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """``--threads`` and ``--device``."""
-    parser.add_argument(
-        "--threads",
-        type=positive_int,
-        metavar="N",
-        help="processor threads (default: all cores that are granted)",
-    )
+    add_threads_option(parser)
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="where to compute (default: auto, a GPU if there is one)",
+    )
+
+
+def add_threads_option(parser: argparse.ArgumentParser) -> None:
+    """``--threads``."""
+    parser.add_argument(
+        "--threads",
+        type=positive_int,
+        metavar="N",
+        help="processor threads (default: all cores that are granted)",
     )
 
 
@@ -82,6 +87,11 @@ def add_body_options(parser: argparse.ArgumentParser) -> None:
         choices=[body.value for body in BodyName],
         help="open (ships with the package, the default), or smplx with model files of your own",
     )
+    add_model_file_options(parser)
+
+
+def add_model_file_options(parser: argparse.ArgumentParser) -> None:
+    """``--gender`` and ``--body-models``: which licensed files, and where they are."""
     parser.add_argument(
         "--gender",
         choices=("neutral", "male", "female"),
@@ -91,7 +101,7 @@ def add_body_options(parser: argparse.ArgumentParser) -> None:
         "--body-models",
         type=Path,
         metavar="DIR",
-        help="folder of licensed model files (default: the environment variable "
+        help="folder of SMPL-X and FLAME model files (default: the environment variable "
         "PEAR_AVATAR_BODY_MODELS); pear-avatar assets checks it",
     )
 

@@ -12,6 +12,7 @@ from pear_avatar.cli.options import (
     add_command,
     add_detector_option,
     add_machine_options,
+    add_model_file_options,
     add_network_options,
     positive_float,
     positive_int,
@@ -57,6 +58,28 @@ def add_parser(commands: Subparsers) -> None:
         metavar="DIR",
         help="result folder (default: ./<name of the input>-recovered)",
     )
+    _add_person_options(parser)
+    _add_result_options(parser)
+    parser.add_argument(
+        "--camera",
+        metavar="FILE:NAME",
+        help="calibration (JSON: K, R, t, image_wh; OpenCV axes) instead of a usual lens",
+    )
+    parser.add_argument(
+        "--max-frames",
+        type=positive_int,
+        metavar="N",
+        help="at most N frames of a video, evenly over its length",
+    )
+    _add_network(parser)
+    add_detector_option(parser)
+    _add_live_options(parser)
+    add_machine_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_person_options(parser: argparse.ArgumentParser) -> None:
+    """Which people."""
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--all", dest="everyone", action="store_true", help="all people")
     who.add_argument(
@@ -71,6 +94,10 @@ def add_parser(commands: Subparsers) -> None:
         metavar="X0,Y0,X1,Y1",
         help="the person in this box, in pixels; in a video, in it when first seen",
     )
+
+
+def _add_result_options(parser: argparse.ArgumentParser) -> None:
+    """What is written."""
     parser.add_argument(
         "--joints-only", action="store_true", help="parameters and joints, but no mesh"
     )
@@ -84,27 +111,16 @@ def add_parser(commands: Subparsers) -> None:
         help="over a video's frames (default: auto, the one-euro filter; pictures are left alone)",
     )
     parser.add_argument("--no-overlay", action="store_true", help="no overlay picture or video")
-    parser.add_argument(
-        "--camera",
-        metavar="FILE:NAME",
-        help="calibration (JSON: K, R, t, image_wh; OpenCV axes) instead of a usual lens",
-    )
-    parser.add_argument(
-        "--max-frames",
-        type=positive_int,
-        metavar="N",
-        help="at most N frames of a video, evenly over its length",
-    )
-    _add_network(parser)
-    add_detector_option(parser)
+
+
+def _add_live_options(parser: argparse.ArgumentParser) -> None:
+    """Of a camera or stream alone."""
     live = parser.add_argument_group("live input (camera or stream)")
     live.add_argument("--window", action="store_true", help="show it in a window, not on a page")
     live.add_argument(
         "--seconds", type=positive_float, metavar="S", help="stop after so many seconds"
     )
     live.add_argument("--no-browser", action="store_true", help="only print the page's address")
-    add_machine_options(parser)
-    parser.set_defaults(run=run)
 
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
@@ -117,17 +133,7 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         "it instead of the landmark lifter "
         "(also: PEAR_AVATAR_PEAR_CHECKPOINT)",
     )
-    parser.add_argument(
-        "--body-models",
-        type=Path,
-        metavar="DIR",
-        help="SMPL-X and FLAME files for the network (default: PEAR_AVATAR_BODY_MODELS)",
-    )
-    parser.add_argument(
-        "--gender",
-        choices=("neutral", "male", "female"),
-        help="which SMPL-X file (default: neutral)",
-    )
+    add_model_file_options(parser)
     add_network_options(parser, "auto")
 
 

@@ -134,6 +134,21 @@ def load_fit_config(
     return cast(FitConfig, _build(config))
 
 
+def resolve_config(
+    preset: str | Path | FitConfig, overrides: Sequence[str] | Mapping[str, Any] = ()
+) -> FitConfig:
+    """A whole configuration as it is, or :func:`load_fit_config` of a preset.
+
+    Raises:
+        ConfigError: as :func:`load_fit_config`, or overrides of a whole configuration.
+    """
+    if not isinstance(preset, FitConfig):
+        return load_fit_config(preset, overrides)
+    if overrides:
+        raise ConfigError("settings change a preset; a configuration already holds them all")
+    return preset
+
+
 def config_to_dict(config: FitConfig) -> dict[str, Any]:
     """The configuration as nested plain dictionaries, as saved and as shown in the report."""
     plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.body import load_body
 from pear_avatar.body.sources import load_ehm
 from pear_avatar.commands.configuration import load_fit_config
-from pear_avatar.commands.fit import FitResult, fit_video, person_body
+from pear_avatar.commands.fit import FitResult, fit_video
+from pear_avatar.commands.fit_job import person_body
 from pear_avatar.errors import PearError
 from pear_avatar.evaluation.avatar_truth import TruthFigures, measure_truth, unseen_frames
 from pear_avatar.evaluation.perceptual import load_perceptual
@@ -28,8 +29,7 @@ from pear_avatar.synthesis.synthetic_clip import (
     load_synthetic_clip,
     make_synthetic_clip,
 )
-
-ProgressFn = Callable[[str, int, int], None]
+from pear_avatar.types import ProgressFn
 
 MOTION_NAME, SHEET_NAME = "unseen_motion.mp4", "contact_sheet.png"
 _SYNTHETIC_NAME = "synthetic"

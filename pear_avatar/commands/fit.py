@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import logging
-import os
 import platform
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -31,41 +25,21 @@ from pear_avatar.commands.configuration import (
     config_to_dict,
     save_fit_config,
 )
+from pear_avatar.commands.fit_job import FitJob, StageClock, person_body, write_track
 from pear_avatar.errors import ConfigError, MissingFileError, PearError
 from pear_avatar.evaluation.metrics import EVALUATOR_VERSION
 from pear_avatar.evaluation.perceptual import load_perceptual
-from pear_avatar.fitting.details import Detail, make_details, plan_details
-from pear_avatar.fitting.frame_cache import FRAMES_VERSION, load_frames, save_frames
-from pear_avatar.fitting.frames import (
-    FrameSet,
-    choose_rows,
-    cut_crops,
-    plan_person,
-)
 from pear_avatar.fitting.objective import Term, checked_terms
 from pear_avatar.fitting.run import FitOutcome, run_fit, single_torch_thread
-from pear_avatar.io.atomic import write_text_atomic
-from pear_avatar.io.video import read_frames
-from pear_avatar.motion.track_file import load_track, save_track
-from pear_avatar.perception.clip import detect_clip
 from pear_avatar.perception.detectors import Detectors, load_detectors
 from pear_avatar.perception.everyone import PersonChoice
-from pear_avatar.perception.masks import PersonMasks
-from pear_avatar.perception.overlay import write_overlay
-from pear_avatar.perception.store import content_key
-from pear_avatar.recovery.first_guess import first_guess
-from pear_avatar.recovery.lifter import Lifter
-from pear_avatar.report.fit_report import write_report_html, write_report_json
+from pear_avatar.report.fit_report import ReportImages, write_report_html, write_report_json
 from pear_avatar.report.origins import origin_shares, refused_frames
 from pear_avatar.report.outputs import report_images, write_preview
 from pear_avatar.report.tensorboard import CurveWriter
-from pear_avatar.tracking.track import track_clip
+from pear_avatar.splatting.devices import choose_device
 from pear_avatar.tracking.track_report import track_report
-from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions, Track
-
-logger = logging.getLogger(__name__)
-
-ProgressFn = Callable[[str, int, int], None]
+from pear_avatar.types import BodyParams, Camera, ClipDetections, ProgressFn, Track
 
 _DISTRIBUTIONS = ("torch", "numpy", "mediapipe", "gsplat", "lpips", "stlpips_pytorch")
 
@@ -82,32 +56,6 @@ class FitResult:
     avatar: Avatar
     track: Track
     report: dict[str, Any]
-
-
-class _Clock:
-    """Seconds by stage over all runs of one fit; kept beside the cache so that a resumed fit
-    reports what it took altogether."""
-
-    def __init__(self, path: Path, key: str) -> None:
-        self._path, self._key = path, key
-        self.seconds: dict[str, float] = {}
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            if stored.get("key") == key:
-                self.seconds = {str(k): float(v) for k, v in stored["seconds"].items()}
-        except (OSError, ValueError, KeyError, AttributeError):
-            pass
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started, before = time.monotonic(), self.seconds.get(name, 0.0)
-        try:
-            yield
-        finally:
-            # A stage served from the cache must not replace the time it once took.
-            self.seconds[name] = before + time.monotonic() - started
-            text = json.dumps({"key": self._key, "seconds": self.seconds})
-            write_text_atomic(self._path, text)
 
 
 def fit_video(
@@ -143,97 +91,94 @@ def fit_video(
         PearError: the video, the camera or a setting cannot be used.
     """
     config = config or FitConfig()
-    report_progress = progress or (lambda *_: None)
-    out = Path(out_dir)
-    if out.exists() and not out.is_dir():
-        raise PearError(f"{out} is a file: name a folder with -o")
-    if not Path(video).is_file():
-        raise MissingFileError(f"no video at {video}")
-    cache = out / "cache"
+    _check_paths(Path(video), Path(out_dir))
     checked_terms(terms)
-    detectors = detectors or load_detectors(config.perception.detector)
-    key = _fit_key(video, config, detectors, camera, person, unseen_tail=unseen_tail, terms=terms)
-    writer = CurveWriter(out / "tensorboard") if config.output.tensorboard else None
-    out.mkdir(parents=True, exist_ok=True)
-    save_fit_config(config, out / "config.yaml")
-    clock = _Clock(cache / "seconds.json", key)
-    ehm = load_ehm(body_source(config.body, body_models))
+    job = FitJob(
+        Path(video),
+        Path(out_dir),
+        config,
+        detectors or load_detectors(config.perception.detector),
+        camera,
+        person,
+        unseen_tail=unseen_tail,
+        terms=terms,
+        progress=progress,
+    )
+    return _run(job, load_ehm(body_source(config.body, body_models)))
 
+
+def _run(job: FitJob, ehm: EhmModel) -> FitResult:
+    clock = StageClock(job.cache / "seconds.json", job.key)
+    job.out.mkdir(parents=True, exist_ok=True)
+    save_fit_config(job.config, job.out / "config.yaml")
     with clock.stage("perception"):
-        detections, masks = detect_clip(
-            video,
-            cache_dir=cache,
-            max_frames=config.clip.max_frames,
-            progress=progress,
-            detectors=detectors,
-            person=person,
-        )
-    overlay = None
-    if config.output.overlay:
-        stamp = cache / f"overlay-{key}"
-        overlay = _in_background(_overlay_once, stamp, video, detections, masks, out)
+        detections, masks = job.detect()
+    overlay = job.draw_overlay(detections, masks)
     with clock.stage("tracking"), single_torch_thread():
-        track = _tracked(cache, key, detections, ehm, camera, config=config, progress=progress)
+        track = job.track(detections, ehm)
     body = person_body(ehm, track)
     with clock.stage("crops"):
-        frames, details = _crops(
-            cache,
-            key,
-            video,
-            detections,
-            masks,
-            track=track,
-            config=config,
-            unseen_tail=unseen_tail,
-            body=body,
-            progress=report_progress,
-        )
-    device = fit_device(config.device)
+        frames, details = job.crops(detections, masks, track, body)
+    device = choose_device(job.config.device)
     perceptual = load_perceptual(device)
+    writer = CurveWriter(job.out / "tensorboard") if job.config.output.tensorboard else None
     outcome = run_fit(
         body,
         track,
         detections,
         frames,
-        config.fitting,
+        job.config.fitting,
         details=details,
-        checkpoint=cache / "fit.safetensors",
-        key=key,
-        free_focal=camera is None,
+        checkpoint=job.cache / "fit.safetensors",
+        key=job.key,
+        free_focal=job.camera is None,
         perceptual=perceptual,
         device=device,
-        progress=progress,
-        terms=terms,
+        progress=job.progress,
+        terms=job.terms,
         record=writer,
     )
-    refined = refined_track(track, outcome)
-    track_figures = {
-        **track_report(track, detections, body),
-        "refused": refused_frames(track.frame_index, track.trusted, list(detections.reason)),
-    }
     with clock.stage("outputs"):
-        facts = {**_avatar_metadata(video, outcome), "body": config.body.name}
-        avatar = replace(outcome.avatar, metadata=facts)
-        save_avatar(out / "avatar.safetensors", avatar)
-        write_track(out / "track.npz", refined, body)
-        images = report_images(avatar, outcome, report_progress)
-        if config.output.preview:
-            write_preview(out / "preview.mp4", avatar, outcome, track.motion.fps, report_progress)
-    seconds = {**clock.seconds, **outcome.seconds}
-    seconds["outputs"] = seconds.pop("outputs")  # last, as it happened
-    warnings = _warnings(detections, track_figures, perceptual is None)
-    report = _report(
-        video, config, outcome, track_figures, seconds, device=device, warnings=warnings
-    )
+        avatar, refined, images = _write_avatar(job, body, track, outcome)
     if overlay is not None:
         overlay.result()
     if writer is not None:
         writer.figures(outcome.figures)
         writer.close()
-    write_report_json(out / "report.json", report)
-    write_report_html(out / "report.html", report, images, outcome.curves)
-    (cache / f"frames-{key}.npz").unlink(missing_ok=True)  # large, and quick to cut again
-    return FitResult(out, avatar, refined, report)
+    tracking = {
+        **track_report(track, detections, body),
+        "refused": refused_frames(track.frame_index, track.trusted, list(detections.reason)),
+    }
+    seconds = {**clock.seconds, **outcome.seconds}
+    seconds["outputs"] = seconds.pop("outputs")  # last, as it happened
+    warnings = _warnings(detections, tracking, perceptual is None)
+    report = _report(job, outcome, tracking, seconds, device=device, warnings=warnings)
+    write_report_json(job.out / "report.json", report)
+    write_report_html(job.out / "report.html", report, images, outcome.curves)
+    job.frames_path.unlink(missing_ok=True)
+    return FitResult(job.out, avatar, refined, report)
+
+
+def _check_paths(video: Path, out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise PearError(f"{out} is a file: name a folder with -o")
+    if not video.is_file():
+        raise MissingFileError(f"no video at {video}")
+
+
+def _write_avatar(
+    job: FitJob, body: BodyModel, track: Track, outcome: FitOutcome
+) -> tuple[Avatar, Track, ReportImages]:
+    """Write avatar, track and preview; returns them with the pictures of the report."""
+    refined = refined_track(track, outcome)
+    facts = {**_avatar_metadata(job.video, outcome), "body": job.config.body.name}
+    avatar = replace(outcome.avatar, metadata=facts)
+    save_avatar(job.out / "avatar.safetensors", avatar)
+    write_track(job.out / "track.npz", refined, body)
+    images = report_images(avatar, outcome, job.report)
+    if job.config.output.preview:
+        write_preview(job.out / "preview.mp4", avatar, outcome, track.motion.fps, job.report)
+    return avatar, refined, images
 
 
 def body_source(config: BodyConfig, models: str | Path | None) -> BodySource:
@@ -247,167 +192,6 @@ def body_source(config: BodyConfig, models: str | Path | None) -> BodySource:
         )
     except PearError as error:
         raise ConfigError(f"body: {error}") from error
-
-
-def person_body(body: EhmModel, track: Track) -> BodyModel:
-    """The tracked person's own body: EHM-s with their proportions built in."""
-    return body.person(track.proportions or Proportions.neutral())
-
-
-def fit_device(name: str) -> torch.device:
-    """Where a fit runs: ``auto`` takes CUDA where a GPU and gsplat are at hand."""
-    ready = torch.cuda.is_available() and importlib.util.find_spec("gsplat") is not None
-    if name == "cuda" and not ready:
-        raise PearError(
-            "device = cuda needs a CUDA GPU and gsplat (pip install 'pear-avatar[gpu]'); "
-            "leave --device out, or say cpu"
-        )
-    return torch.device("cuda" if ready and name != "cpu" else "cpu")
-
-
-def _fit_key(
-    video: str | Path,
-    config: FitConfig,
-    detectors: Detectors,
-    camera: Camera | None,
-    person: PersonChoice | None,
-    *,
-    unseen_tail: bool,
-    terms: Sequence[Term],
-) -> str:
-    settings = config_to_dict(config)
-    settings.pop("output", None)
-    settings.pop("device", None)
-    settings |= {
-        "unseen_tail": unseen_tail,
-        "detectors": detectors.name,
-        "person": None if person is None else person.key,
-        "version": pear_avatar.__version__,
-        "frames_version": FRAMES_VERSION,
-        "camera": None
-        if camera is None
-        else [camera.K.tolist(), camera.T_camera_world.tolist(), camera.width, camera.height],
-    }
-    if terms:
-        settings["terms"] = [[t.name, t.weight, sorted(t.stages), t.every, t.starts] for t in terms]
-    return content_key(video, settings)
-
-
-def _in_background(function: Callable[..., None], *args: object) -> Future[None]:
-    """Run beside the tracking and the fit, which leave a core free now and then."""
-    pool = ThreadPoolExecutor(max_workers=1)
-    future = pool.submit(function, *args)
-    pool.shutdown(wait=False)
-    return future
-
-
-def _overlay_once(
-    stamp: Path,
-    video: str | Path,
-    detections: ClipDetections,
-    masks: PersonMasks,
-    out: Path,
-) -> None:
-    """Draw the overlay unless it was drawn from this very input before."""
-    path = out / "overlay.mp4"
-    if stamp.is_file() and path.is_file():
-        return
-    write_overlay(video, detections, masks, path)
-    write_text_atomic(stamp, "")
-
-
-def _tracked(
-    cache: Path,
-    key: str,
-    detections: ClipDetections,
-    body: EhmModel,
-    camera: Camera | None,
-    *,
-    config: FitConfig,
-    progress: ProgressFn | None,
-) -> Track:
-    """The clip's track, from the cache where the settings agree.
-
-    It starts from what one pass of the lifter recovers in each frame.
-    """
-    named = cache / f"track-{key}.npz"
-    if named.is_file():
-        try:
-            return load_track(named)
-        except PearError as error:
-            logger.warning("%s: tracking again", error)
-    guess = None
-    if config.clip.start == "recovered":
-        guess = first_guess(Lifter.load(), detections, camera, body)
-    track = track_clip(
-        detections,
-        body,
-        camera=camera,
-        config=config.tracking,
-        initial=guess,
-        progress=progress,
-    )
-    track = replace(track, motion=replace(track.motion, body=config.body.name))
-    write_track(named, track, person_body(body, track))
-    return load_track(named)  # rounded as in a resumed run, so that both give the same result
-
-
-def write_track(path: Path, track: Track, person: BodyModel) -> None:
-    """Save a track with where its person's pelvis rests."""
-    with torch.no_grad():
-        pelvis = person.shape(track.motion.params.betas).joints[0]
-    save_track(path, track, pelvis_rest=pelvis.tolist())
-
-
-def _crops(
-    cache: Path,
-    key: str,
-    video: str | Path,
-    detections: ClipDetections,
-    masks: PersonMasks,
-    *,
-    track: Track,
-    config: FitConfig,
-    unseen_tail: bool,
-    body: BodyModel,
-    progress: ProgressFn,
-) -> tuple[FrameSet, dict[str, Detail]]:
-    """The crops of the person, head and hands, from the cache where the settings agree."""
-    named = cache / f"frames-{key}.npz"
-    stored = load_frames(named)
-    if stored is not None:
-        return stored
-    fitting = config.fitting
-    rows, split = choose_rows(
-        track,
-        max_frames=fitting.max_frames,
-        holdout_every=fitting.holdout_every,
-        unseen_tail=unseen_tail,
-    )
-    if len(rows) == 0:
-        raise PearError(
-            f"none of the {detections.num_frames} frames shows the person well enough to fit; "
-            "see overlay.mp4 for the reason of each"
-        )
-    plans = {
-        "person": plan_person(
-            masks.mask, detections, rows, split=split, crop_size=fitting.crop_size
-        )
-    }
-    plans |= plan_details(body, track, detections, rows, split)
-    indices = [int(i) for i in track.frame_index[rows]]
-    side = max(detections.width, detections.height)
-    cut = cut_crops(
-        read_frames(video, indices=indices, max_side=side),
-        masks.mask,
-        track,
-        plans,
-        on_frame=lambda k: progress("crops", k, len(rows)),
-    )
-    frames = cut.pop("person")
-    details = make_details(cut, plans, frames)
-    save_frames(named, frames, details)
-    return frames, details
 
 
 def refined_track(track: Track, outcome: FitOutcome) -> Track:
@@ -450,8 +234,7 @@ def _warnings(
 
 
 def _report(
-    video: str | Path,
-    config: FitConfig,
+    job: FitJob,
     outcome: FitOutcome,
     track_figures: dict[str, Any],
     seconds: dict[str, float],
@@ -469,9 +252,9 @@ def _report(
         "device": str(device),
         "versions": _versions(),
         "evaluator": EVALUATOR_VERSION,
-        "title": Path(video).name,
+        "title": job.video.name,
         "warnings": warnings,
-        "config": config_to_dict(config),
+        "config": config_to_dict(job.config),
         "curves": outcome.curves,
     }
 
@@ -486,10 +269,10 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _avatar_metadata(video: str | Path, outcome: FitOutcome) -> dict[str, str]:
+def _avatar_metadata(video: Path, outcome: FitOutcome) -> dict[str, str]:
     heldout = outcome.figures.get("heldout") or {}
     return {
-        "source": os.path.basename(str(video)),
+        "source": video.name,
         "pear_avatar": pear_avatar.__version__,
         "steps": str(outcome.steps),
         "heldout": json.dumps(heldout),

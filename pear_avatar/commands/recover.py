@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -24,13 +24,12 @@ from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.io.images import is_still_picture, read_image, write_image
 from pear_avatar.recovery.recovered import RecoveredPerson
 from pear_avatar.recovery.recoverer import Recoverer
-from pear_avatar.types import BodyParams, Camera, Motion, Track
+from pear_avatar.types import BodyParams, Camera, Motion, ProgressFn, Track
 
 __all__ = ["RecoverOptions", "RecoverSummary", "Skipped", "choose_person", "recover_pictures"]
 
 _log = logging.getLogger(__name__)
 
-ProgressFn = Callable[[str, int, int], None]
 Smoothing = Literal["auto", "one-euro", "gaussian", "off"]
 
 _SHEET_COLUMNS, _SHEET_CELL, _SHEET_MOST = 4, (420, 280), 48

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pear_avatar.commands.recover import ProgressFn, RecoverOptions, RecoverSummary
+from pear_avatar.commands.recover import RecoverOptions, RecoverSummary
 from pear_avatar.commands.recover_inputs import MediaInput
 from pear_avatar.commands.recover_outputs import (
     MAX_DRAWN_SIDE,
@@ -28,7 +28,7 @@ from pear_avatar.recovery.recoverer import Recoverer, visibility
 from pear_avatar.recovery.smoothing import gaussian_body, one_euro_both_ways
 from pear_avatar.tracking.clip_camera import clip_cameras
 from pear_avatar.tracking.track_report import frame_errors
-from pear_avatar.types import BodyParams, ClipDetections, Motion, Track
+from pear_avatar.types import BodyParams, ClipDetections, Motion, ProgressFn, Track
 
 __all__ = ["person_result", "recover_video"]
 

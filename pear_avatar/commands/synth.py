@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from pear_avatar.synthesis.contact_sheet import write_sheet
 from pear_avatar.synthesis.shards import SynthOptions, read_shard, write_set
+from pear_avatar.types import ProgressFn
 
 _MOST_ON_SHEET = 64
 
@@ -29,7 +29,7 @@ def make_synthetic_set(
     *,
     processes: int = 1,
     sheet: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: ProgressFn | None = None,
 ) -> SynthSummary:
     """Write the shards that are missing, then the sheet of the first pictures.
 

@@ -7,7 +7,7 @@ figures for one data set do not compare when those differ.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,13 +37,12 @@ from pear_avatar.io.images import (
 )
 from pear_avatar.perception.measure import SEEN
 from pear_avatar.recovery.recovered import RecoveredPeople, RecoveredPerson
-from pear_avatar.types import Camera
+from pear_avatar.types import Camera, ProgressFn
 
 __all__ = ["Figure", "HmrReport", "PictureModel", "measure_recovery"]
 
 _log = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
 
 NUM_BODY_JOINTS = 22
 _THRESHOLDS = (0.05, 0.1)
@@ -117,7 +116,7 @@ def measure_recovery(
     body: EhmModel,
     *,
     limit: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressFn | None = None,
 ) -> HmrReport:
     """Recover every sample's person in its box and measure what the sample has truth for.
 

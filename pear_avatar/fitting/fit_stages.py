@@ -46,6 +46,7 @@ from pear_avatar.fitting.step import (
 )
 from pear_avatar.fitting.step_sizes import pose_rates
 from pear_avatar.fitting.visibility import Observed, fill_unseen, observe_splats, seen_share
+from pear_avatar.types import ProgressFn
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Fitter:
     perceptual: Perceptual | None
     details: Mapping[str, Detail]
     save: Callable[[], None]
-    progress: Callable[[str, int, int], None]
+    progress: ProgressFn
     record: Callable[[str, int, float], None] = lambda *_: None
     terms: tuple[Term, ...] = TERMS
     threads: int = 1

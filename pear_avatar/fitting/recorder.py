@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from pear_avatar.fitting.fit_state import Progress
+from pear_avatar.types import ProgressFn
 
 #: A curve has one point for so many steps: the mean over them.
 CURVE_EVERY = 50
@@ -32,7 +33,7 @@ class StageRecorder:
         *,
         save: Callable[[], None],
         save_every: float,
-        report: Callable[[str, int, int], None],
+        report: ProgressFn,
         record: Callable[[str, int, float], None],
     ) -> None:
         """Begin where ``progress`` stands.

@@ -42,7 +42,7 @@ from pear_avatar.fitting.frames import FrameSet, Split
 from pear_avatar.fitting.native_figures import native_figures
 from pear_avatar.fitting.objective import Term, checked_terms
 from pear_avatar.fitting.sides import origins
-from pear_avatar.types import BodyParams, ClipDetections, Track
+from pear_avatar.types import BodyParams, ClipDetections, ProgressFn, Track
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def run_fit(
     free_focal: bool,
     perceptual: Perceptual | None,
     device: torch.device = _CPU,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: ProgressFn | None = None,
     terms: Sequence[Term] = (),
     record: Callable[[str, int, float], None] | None = None,
 ) -> FitOutcome:
@@ -128,10 +128,8 @@ def run_fit(
 
     Args:
         body: the person's own.
-        track: of the clip.
-        detections: what it was tracked from.
-        frames: the crops.
-        config: the settings.
+        track, detections: of the clip; the track was solved from the detections.
+        frames, config: the crops and the settings.
         details: head and hands at the video's own resolution.
         checkpoint: written every ``config.checkpoint_seconds``; a later call with the same
             ``key`` goes on from there.
@@ -141,36 +139,22 @@ def run_fit(
         device: where to compute; the outcome lies on the CPU.
         progress: called with (stage, steps done, steps in all).
         terms: further terms of the objective.
-        record: called with (curve, step, value) for every point of a curve, first for those of
-            an interrupted run.
+        record: called with (curve, step, value), first for the points of an interrupted run.
 
     Raises:
         PearError: a term's name is taken, or its weight names no setting.
     """
-    objective_terms = checked_terms(terms)
+    all_terms = checked_terms(terms)
     params = track.motion.params[torch.from_numpy(frames.row)]
-    density, share = None, config.pixel_density
-    if share > 0:
-        density = evidence_density(body, params, frames.camera, splat_density(body), share)
-    state = state_to(new_state(body, params.betas, len(frames), config, density), device)
-    keypoints = (
-        crop_keypoints(detections, frames, track).to(device),
-        crop_face(detections, frames, track).to(device),
-    )
-    placed = replace(frames, camera=frames.camera.to(device))
-    scene = make_scene(body.to(device), placed, params.to(device), keypoints, config.num_betas)
-    betas0 = state.betas.clone()
-    if restore_checkpoint(checkpoint, state, key):
-        done = state.progress
-        logger.info("going on from stage %s, step %d", done.stage, done.step)
-    record = record or (lambda *_: None)
-    for curve, points in state.progress.curves.items():
-        for step, value in points:
-            record(curve, int(step), value)
+    state = state_to(_first_state(body, params, frames, config), device)
+    keypoints = crop_keypoints(detections, frames, track), crop_face(detections, frames, track)
+    scene = _scene_on(device, body, params, frames, keypoints, num_betas=config.num_betas)
+    betas0, record = state.betas.clone(), record or (lambda *_: None)
+    _resume(checkpoint, state, key, record)
     fitter = Fitter(
-        scene=scene,
-        state=state,
-        config=config,
+        scene,
+        state,
+        config,
         betas0=betas0,
         free_focal=free_focal,
         perceptual=perceptual,
@@ -178,12 +162,48 @@ def run_fit(
         save=lambda: save_checkpoint(checkpoint, state, key),
         progress=progress or (lambda *_: None),
         record=record,
-        terms=objective_terms,
+        terms=all_terms,
         threads=torch.get_num_threads(),
     )
     with single_torch_thread():
-        fitter = _run_stages(fitter)
-        return _outcome(fitter)
+        return _outcome(_run_stages(fitter))
+
+
+def _first_state(
+    body: BodyModel, params: BodyParams, frames: FrameSet, config: FittingConfig
+) -> FitState:
+    """Splats on the tracked body, denser where the crops show more of it."""
+    density, share = None, config.pixel_density
+    if share > 0:
+        density = evidence_density(body, params, frames.camera, splat_density(body), share)
+    return new_state(body, params.betas, len(frames), config, density)
+
+
+def _scene_on(
+    device: torch.device,
+    body: BodyModel,
+    params: BodyParams,
+    frames: FrameSet,
+    keypoints: tuple[torch.Tensor, torch.Tensor],
+    *,
+    num_betas: int,
+) -> Scene:
+    pose, face = (points.to(device) for points in keypoints)
+    frames = replace(frames, camera=frames.camera.to(device))
+    return make_scene(body.to(device), frames, params.to(device), (pose, face), num_betas)
+
+
+def _resume(
+    checkpoint: Path, state: FitState, key: str, record: Callable[[str, int, float], None]
+) -> None:
+    """Go on from a checkpoint, if there is one, and record the curves of the interrupted run."""
+    if not restore_checkpoint(checkpoint, state, key):
+        return
+    progress = state.progress
+    logger.info("going on from stage %s, step %d", progress.stage, progress.step)
+    for curve, points in progress.curves.items():
+        for step, value in points:
+            record(curve, int(step), value)
 
 
 @contextmanager

@@ -28,7 +28,6 @@ from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.masks import PersonMasks, masks_from_arrays, masks_to_arrays
 from pear_avatar.perception.passes import (
     PassContext,
-    Progress,
     detect_all,
     find_again,
     refine_masks,
@@ -37,7 +36,7 @@ from pear_avatar.perception.passes import (
 from pear_avatar.perception.raw import RawClip
 from pear_avatar.perception.store import Store, content_key
 from pear_avatar.perception.trust import summarise
-from pear_avatar.types import ClipDetections
+from pear_avatar.types import ClipDetections, ProgressFn
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ def detect_clip(
     cache_dir: str | os.PathLike[str] | None = None,
     max_frames: int | None = None,
     max_side: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressFn | None = None,
     detectors: Detectors | None = None,
     person: PersonChoice | None = None,
 ) -> tuple[ClipDetections, PersonMasks]:
@@ -94,7 +93,7 @@ def detect_landmarks(
     cache_dir: str | os.PathLike[str] | None = None,
     max_frames: int | None = None,
     max_side: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressFn | None = None,
     detectors: Detectors | None = None,
     person: PersonChoice | None = None,
 ) -> ClipDetections:
@@ -116,7 +115,7 @@ def _context(
     cache_dir: str | os.PathLike[str] | None,
     max_frames: int | None,
     max_side: int | None,
-    progress: Progress | None,
+    progress: ProgressFn | None,
     *,
     detectors: Detectors | None,
     person: PersonChoice | None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import lru_cache
 
 import cv2
@@ -29,7 +28,7 @@ from pear_avatar.body.topology import (
 from pear_avatar.io.video import VideoWriter, probe_video, read_frames
 from pear_avatar.perception.masks import PersonMasks
 from pear_avatar.perception.measure import SEEN
-from pear_avatar.types import ClipDetections
+from pear_avatar.types import ClipDetections, ProgressFn
 
 # Colours (RGB): the person's left is warm, the right is cool, the middle white.
 _LEFT, _RIGHT, _MIDDLE = (255, 158, 44), (64, 180, 255), (240, 240, 240)
@@ -49,7 +48,7 @@ def write_overlay(
     masks: PersonMasks,
     out_path: str | os.PathLike[str],
     *,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: ProgressFn | None = None,
 ) -> None:
     """Write an mp4 showing skeleton, hands, face, mask outline and a bar that says which frames
     are trusted and why the others are not.

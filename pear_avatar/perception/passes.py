@@ -26,6 +26,7 @@ from pear_avatar.perception.measure import box_overlap, person_boxes
 from pear_avatar.perception.parts import detect_in_box, face_search, hand_search, search_parts
 from pear_avatar.perception.raw import RawClip, RawFrame, raw_frame, stack_frames
 from pear_avatar.perception.store import Store
+from pear_avatar.types import ProgressFn
 
 if TYPE_CHECKING:
     from pear_avatar.perception.everyone import PersonChoice
@@ -42,8 +43,6 @@ _FOUND_AGAIN = 0.6
 #: Their box must overlap so much with the area that was searched.
 _SEARCHED_OVERLAP = 0.15
 
-Progress = Callable[[str, int, int], None]
-
 
 @dataclass(frozen=True)
 class PassContext:
@@ -52,7 +51,7 @@ class PassContext:
     frames: Frames
     store: Store
     detectors: Detectors
-    progress: Progress
+    progress: ProgressFn
     person: PersonChoice | None = None
 
 

@@ -25,6 +25,7 @@ from pear_avatar.recovery.pear.output import crop_cameras
 from pear_avatar.recovery.pear.pear_model import PearEstimate, PearModel
 from pear_avatar.recovery.pooling import pool_person
 from pear_avatar.recovery.recovered import PoseEstimate
+from pear_avatar.splatting.devices import choose_device
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Proportions
 
 __all__ = ["LifterSource", "PearSource", "pose_source", "through_lens"]
@@ -69,7 +70,11 @@ class PearSource:
 
     @classmethod
     def load(
-        cls, checkpoint: Path | None, device: str, body: EhmModel, precision: Precision = "auto"
+        cls,
+        checkpoint: Path | None,
+        device: torch.device | str,
+        body: EhmModel,
+        precision: Precision = "auto",
     ) -> PearSource:
         """Read the weights and pack them for the device; see ``load_checkpoint``.
 
@@ -213,6 +218,5 @@ def pose_source(
     """
     if checkpoint is None and not os.environ.get(CHECKPOINT_VARIABLE):
         return LifterSource.load()
-    wanted = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     body = load_ehm(BodySource(BodyName.SMPLX, body_models, gender, convention))
-    return PearSource.load(checkpoint, wanted, body, precision)
+    return PearSource.load(checkpoint, choose_device(device, gsplat=False), body, precision)

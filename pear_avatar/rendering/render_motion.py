@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -29,10 +28,10 @@ from pear_avatar.motion.retarget.retarget import leg_length
 from pear_avatar.motion.track_file import track_of
 from pear_avatar.rendering.camera_paths import fixed_path, orbit_path, resized_path, turntable_path
 from pear_avatar.rendering.showcase import to_uint8
-from pear_avatar.types import Camera, Motion, Track
+from pear_avatar.splatting.devices import choose_device
+from pear_avatar.types import Camera, Motion, ProgressFn, Track
 
 CameraName = Literal["clip", "orbit", "fixed", "turntable"]
-ProgressFn = Callable[[str, int, int], None]
 
 DEFAULT_SIZE = (512, 512)
 _MAX_DEFAULT_FPS = 60.0  # motion capture comes at 120 Hz and more; a video of it need not
@@ -116,14 +115,11 @@ def render_motion_file(
     Raises:
         PearError, MotionFileError, FileNotFoundError: the input is at fault.
     """
-    if camera not in get_args(CameraName):
-        raise PearError(f"unknown camera {camera!r}: one of {', '.join(get_args(CameraName))}")
-    if size is not None and not all(16 <= side <= _MAX_SIDE for side in size):
-        raise PearError(f"the size must be 16 to {_MAX_SIDE} px a side, got {size[0]}x{size[1]}")
+    _check_picture(camera, size)
     behind = parse_background(background)
     _check_output(Path(out), behind)
     person = avatar if isinstance(avatar, Avatar) else load_avatar(avatar)
-    person = person.to(_device(device))
+    person = person.to(choose_device(device))
     motion, cameras = _motion_and_clip_cameras(person, pose, camera)
     motion, rows = resample_motion(motion, fps or min(motion.fps, _MAX_DEFAULT_FPS))
     if max_frames is not None:
@@ -365,6 +361,13 @@ def _backdrop(behind: Background, width: int, height: int) -> Tensor | None:
     return torch.from_numpy(np.asarray(covered).copy()).float() / 255
 
 
+def _check_picture(camera: str, size: tuple[int, int] | None) -> None:
+    if camera not in get_args(CameraName):
+        raise PearError(f"unknown camera {camera!r}: one of {', '.join(get_args(CameraName))}")
+    if size is not None and not all(16 <= side <= _MAX_SIDE for side in size):
+        raise PearError(f"the size must be 16 to {_MAX_SIDE} px a side, got {size[0]}x{size[1]}")
+
+
 def _check_output(out: Path, behind: Background) -> None:
     suffix = out.suffix.lower()
     if suffix == ".mp4":
@@ -378,13 +381,3 @@ def _check_output(out: Path, behind: Background) -> None:
         raise PearError(f"cannot write {suffix} files: name an .mp4 file or a folder for pictures")
     elif out.is_file():
         raise PearError(f"{out} is a file: name an .mp4 file or a folder for pictures")
-
-
-def _device(name: str) -> torch.device:
-    """``auto`` takes CUDA where torch has it and gsplat is installed."""
-    if name == "auto":
-        ready = torch.cuda.is_available() and importlib.util.find_spec("gsplat") is not None
-        return torch.device("cuda" if ready else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise PearError("no CUDA GPU that torch can use was found: leave --device out, or say cpu")
-    return torch.device(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,7 @@ from pear_avatar.io.video import VideoWriter
 from pear_avatar.rendering.showcase import framing_cameras, novel_views, standard_pose, to_uint8
 from pear_avatar.report.fit_report import ReportImages
 from pear_avatar.report.origins import origin_views
+from pear_avatar.types import ProgressFn
 
 _SHEET_ROWS = 6
 #: part -> held-out frames that are shown of it
@@ -50,9 +50,7 @@ _SPLIT_LABELS = {
 }
 
 
-def report_images(
-    avatar: Avatar, outcome: FitOutcome, progress: Callable[[str, int, int], None]
-) -> ReportImages:
+def report_images(avatar: Avatar, outcome: FitOutcome, progress: ProgressFn) -> ReportImages:
     """Held-out frames beside their outline and redrawing, and the sides that were not filmed."""
     frames = outcome.frames
     measured = frames.indices(Split.HELD_OUT) or frames.indices(Split.FITTED)
@@ -98,7 +96,7 @@ def write_preview(
     avatar: Avatar,
     outcome: FitOutcome,
     fps: float,
-    progress: Callable[[str, int, int], None],
+    progress: ProgressFn,
 ) -> None:
     """Input, avatar in the same poses, and the avatar turning, side by side."""
     frames, camera = outcome.frames, outcome.frames.camera

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from torch import Tensor
@@ -62,10 +63,7 @@ def rasterise(
     _check_splats(splats)
     _check_camera(camera)
     _check_background(background, colors)
-    if not 0 < near < far:
-        raise ValueError(f"need 0 < near < far, got near={near}, far={far}")
-    if not eps2d >= 0:
-        raise ValueError(f"eps2d must not be negative, got {eps2d}")
+    _check_limits(eps2d, near, far)
     view = View(
         K=camera.K.reshape(-1, 3, 3),
         T_camera_world=camera.T_camera_world.reshape(-1, 4, 4),
@@ -77,14 +75,16 @@ def rasterise(
         far=far,
     )
     draw = _backend(backend, means)
-    color, alpha, depth = draw(splats, view)
-    batch = camera.K.shape[:-2]
-    if len(batch) == 1:
-        return RenderOutput(color, alpha, depth)
+    return _batched(draw(splats, view), camera.K.shape[:-2])
+
+
+def _batched(drawn: tuple[Tensor, Tensor, Tensor], batch: Sequence[int]) -> RenderOutput:
+    """Colour, alpha and depth of a flat batch of cameras with the cameras' own axes."""
     if not batch:
-        return RenderOutput(color[0], alpha[0], depth[0])
-    color, alpha, depth = (t.reshape(*batch, *t.shape[1:]) for t in (color, alpha, depth))
-    return RenderOutput(color, alpha, depth)
+        return RenderOutput(*(t[0] for t in drawn))
+    if len(batch) == 1:
+        return RenderOutput(*drawn)
+    return RenderOutput(*(t.reshape(*batch, *t.shape[1:]) for t in drawn))
 
 
 def _backend(name: str, means: Tensor) -> Backend:
@@ -141,6 +141,13 @@ def _check_camera(camera: Camera) -> None:
             f"image sides must lie in [1, {MAX_IMAGE_SIDE}] pixels, got {camera.width} x "
             f"{camera.height}"
         )
+
+
+def _check_limits(eps2d: float, near: float, far: float) -> None:
+    if not 0 < near < far:
+        raise ValueError(f"need 0 < near < far, got near={near}, far={far}")
+    if not eps2d >= 0:
+        raise ValueError(f"eps2d must not be negative, got {eps2d}")
 
 
 def _check_background(background: Tensor | None, colors: Tensor) -> None:

@@ -24,13 +24,11 @@ from pear_avatar.synthesis.person import Person
 from pear_avatar.synthesis.stage import Stage, film, make_stage, person_distance
 from pear_avatar.synthesis.synthetic_person import make_person
 from pear_avatar.synthesis.tailor import dress_person
-from pear_avatar.types import BodyParams, Camera, Motion
+from pear_avatar.types import BodyParams, Camera, Motion, ProgressFn
 
 VIDEO_NAME, TRUTH_NAME, UNSEEN_NAME = "clip.mp4", "truth.npz", "unseen.npz"
 _MAX_THREADS = 4
 _FORMAT = "pear-avatar-truth-1"
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def make_synthetic_clip(
     size: tuple[int, int] = (512, 640),
     fps: float = 24.0,
     filmed: Mapping[str, Keys] = FILMED,
-    progress: Progress | None = None,
+    progress: ProgressFn | None = None,
 ) -> SyntheticClip:
     """Film a synthetic person into a folder: ``clip.mp4``, ``truth.npz`` and ``unseen.npz``.
 
@@ -99,12 +97,7 @@ def make_synthetic_clip(
         DataFileError: a number is out of its range.
     """
     width, height = size
-    if min(num_frames, num_unseen) < 2:
-        raise PearError(f"a clip needs at least 2 frames, got {num_frames} and {num_unseen}")
-    if min(size) < 64 or width % 2 or height % 2:
-        raise PearError(f"the size must be even and at least 64 px a side, got {width}x{height}")
-    if not fps > 0:
-        raise PearError(f"fps must be positive, got {fps}")
+    _check_clip(num_frames, num_unseen, size, fps)
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     dressed = make_person(body, seed) if person is None else dress_person(body, person)
@@ -117,12 +110,7 @@ def make_synthetic_clip(
             progress("filming", done, total)
 
     unseen_scene = _Scene.stage_motion(body, dressed, stage, UNSEEN, num_unseen, fps=fps)
-    pictures = np.empty((num_unseen, height, width, 3), np.uint8)
-    alpha = np.empty((num_unseen, height, width), np.uint8)
-    for i, (rgb, coverage) in enumerate(unseen_scene.shoot(seed)):
-        pictures[i], alpha[i] = rgb, np.round(coverage * 255)
-        report(i + 1)
-    unseen = unseen_scene.truth(alpha, pictures)
+    unseen = unseen_scene.photograph(seed, report)
     save_truth(folder / UNSEEN_NAME, unseen)
     scene = _Scene.stage_motion(body, dressed, stage, filmed, num_frames, fps=fps)
     alpha = np.empty((num_frames, height, width), np.uint8)
@@ -134,6 +122,16 @@ def make_synthetic_clip(
     seen = scene.truth(alpha, None)
     save_truth(folder / TRUTH_NAME, seen)
     return SyntheticClip(folder / VIDEO_NAME, seen, unseen)
+
+
+def _check_clip(num_frames: int, num_unseen: int, size: tuple[int, int], fps: float) -> None:
+    width, height = size
+    if min(num_frames, num_unseen) < 2:
+        raise PearError(f"a clip needs at least 2 frames, got {num_frames} and {num_unseen}")
+    if min(size) < 64 or width % 2 or height % 2:
+        raise PearError(f"the size must be even and at least 64 px a side, got {width}x{height}")
+    if not fps > 0:
+        raise PearError(f"fps must be positive, got {fps}")
 
 
 def load_synthetic_clip(folder: str | Path) -> SyntheticClip:
@@ -262,6 +260,16 @@ class _Scene:
         # frame has noise of its own, so their number changes nothing.
         with ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as pool:
             yield from pool.map(shoot_one, range(len(self.transforms)))
+
+    def photograph(self, seed: int, report: Callable[[int], None]) -> SceneTruth:
+        """The scene's truth with its pictures; reports how many are done."""
+        count, stage = len(self.transforms), self.stage
+        pictures = np.empty((count, stage.height, stage.width, 3), np.uint8)
+        alpha = np.empty((count, stage.height, stage.width), np.uint8)
+        for i, (rgb, coverage) in enumerate(self.shoot(seed)):
+            pictures[i], alpha[i] = rgb, np.round(coverage * 255)
+            report(i + 1)
+        return self.truth(alpha, pictures)
 
     def truth(self, alpha: np.ndarray, images: np.ndarray | None) -> SceneTruth:
         """The scene's truth, once its frames are shot."""

@@ -54,11 +54,7 @@ def tube(
     height = np.linspace(cut.top, cut.bottom, rows)
     angle = (np.arange(_COLUMNS) + 0.5) * 2 * np.pi / _COLUMNS - np.pi
     center = np.array([0.0, skin.shaped["pelvis"][2]])
-    radius = _outlines(inner, height, angle, center) + cut.ease
-    for row in range(1, rows):
-        fall = height[row - 1] - height[row]
-        radius[row] = np.maximum(radius[row], radius[row - 1] + cut.flare * fall)
-    radius = gaussian_filter1d(radius, 2.0, axis=1, mode="wrap")
+    radius = _hanging_radius(_outlines(inner, height, angle, center), height, cut)
     t = np.linspace(0, 1, rows)[:, None]
     fold = np.sin(angle * 11 + 6 * noise.fractal(angle * 2 + 50, 0 * angle, 2))
     radius = radius + cut.folds * t * (0.6 * fold[None] + 0.4)
@@ -100,6 +96,16 @@ def tube(
         paint_inset=inset.T.ravel(),
         loose=True,
     )
+
+
+def _hanging_radius(outline: np.ndarray, height: np.ndarray, cut: TubeCut) -> np.ndarray:
+    """(R, K) radii of the cloth: clear of the outline, and each ring as wide as the one above."""
+    radius = outline + cut.ease
+    for row in range(1, len(height)):
+        fall = height[row - 1] - height[row]
+        radius[row] = np.maximum(radius[row], radius[row - 1] + cut.flare * fall)
+    smooth: np.ndarray = gaussian_filter1d(radius, 2.0, axis=1, mode="wrap")
+    return smooth
 
 
 def _outlines(

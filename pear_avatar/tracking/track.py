@@ -32,10 +32,9 @@ from pear_avatar.tracking.track_stages import (
     make_rig,
 )
 from pear_avatar.tracking.track_state import TrackState
-from pear_avatar.types import BodyParams, Camera, ClipDetections, Track
+from pear_avatar.types import BodyParams, Camera, ClipDetections, ProgressFn, Track
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[str, int, int], None]
 
 #: steps that carry the coarse solution over to all frames
 _SPREAD_STEPS = 6
@@ -55,7 +54,7 @@ def track_clip(
     camera: Camera | None = None,
     config: TrackConfig | None = None,
     initial: BodyParams | None = None,
-    progress: Progress | None = None,
+    progress: ProgressFn | None = None,
 ) -> Track:
     """Solve shape, motion and camera of the one person in a clip, all frames at once.
 
@@ -81,14 +80,7 @@ def track_clip(
             clip.
     """
     config = config or TrackConfig()
-    config.validate()
-    check_detections(detections)
-    if camera is not None:
-        check_camera(camera, detections)
-    if initial is not None and initial.num_frames != detections.num_frames:
-        raise ValueError(
-            f"the first guess has {initial.num_frames} frames, the clip {detections.num_frames}"
-        )
+    _check_input(detections, camera, config, initial)
     given = camera or guess_camera(detections, config)
     with torch.no_grad():  # inference tensors would poison the body's shared caches
         clip_camera, T_world_solver = solver_camera(given, detections.num_frames)
@@ -117,6 +109,22 @@ def track_clip(
         return make_track(detections, plain, state, given, T_world_solver, proportions=found)
 
 
+def _check_input(
+    detections: ClipDetections,
+    camera: Camera | None,
+    config: TrackConfig,
+    initial: BodyParams | None,
+) -> None:
+    config.validate()
+    check_detections(detections)
+    if camera is not None:
+        check_camera(camera, detections)
+    if initial is not None and initial.num_frames != detections.num_frames:
+        raise ValueError(
+            f"the first guess has {initial.num_frames} frames, the clip {detections.num_frames}"
+        )
+
+
 def _levelled(camera: Camera, T_world_solver: Tensor, up: Tensor) -> tuple[Camera, Tensor]:
     """The camera and the solver in a world whose y axis is ``up`` (3,) of the solver's."""
     T = torch.eye(4, dtype=T_world_solver.dtype)
@@ -126,7 +134,7 @@ def _levelled(camera: Camera, T_world_solver: Tensor, up: Tensor) -> tuple[Camer
 
 
 def _solve(
-    clip: Clip, person: PersonModel | None, start: TrackState | None, progress: Progress | None
+    clip: Clip, person: PersonModel | None, start: TrackState | None, progress: ProgressFn | None
 ) -> tuple[TrackState, PersonModel | None]:
     """The solution, and the body model that its betas belong to."""
     config = clip.config

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -174,66 +175,42 @@ class SampleMaker:
         stretch: Tensor,
     ) -> LandmarkRays:
         splits = self._rig.splits
+        shown = visible.split(splits, 1)
+        exact = _exact_detection(rays.split(splits, 1), shown, torch.cat([-half, half], 1))
         pose, left, right, face = placed.split(splits, 1)
-        shown, left_shown, right_shown, face_shown = visible.split(splits, 1)
-        pose_ray, left_ray, right_ray, face_ray = rays.split(splits, 1)
-        border = torch.cat([-half, half], 1)
-        B, one = len(placed), torch.ones(len(placed))
+        nothing = torch.zeros(len(placed))
         turn = person_box(
-            LandmarkRays(
-                pose=pose_ray,
-                pose_confidence=shown.float(),
-                pose_world=pose,
-                left_hand=left_ray,
-                left_confidence=0 * one,
-                right_hand=right_ray,
-                right_confidence=0 * one,
-                face=face_ray,
-                face_confidence=0 * one,
-                border=border,
+            replace(
+                exact,
+                left_confidence=nothing,
+                right_confidence=nothing,
+                face_confidence=nothing,
             )
         ).turn
         if not self._noisy:
             world = (pose - pose[:, 23:25].mean(1, keepdim=True)) @ turn
-            flags = [s.all(1).float() for s in (left_shown, right_shown, face_shown)]
-            return LandmarkRays(
-                pose=pose_ray,
-                pose_confidence=shown.float(),
-                pose_world=world,
-                left_hand=left_ray,
-                left_confidence=flags[0],
-                right_hand=right_ray,
-                right_confidence=flags[1],
-                face=face_ray,
-                face_confidence=flags[2],
-                border=border,
-            )
+            return replace(exact, pose_world=world)
         carrier = self._rig.landmark_joint[:NUM_POSE]
         pose = pose + (G[:, carrier] @ self._bank.pose_offset[..., None])[..., 0]
         scale = stretch[:, None] / (-pose[..., 2]).clamp_min(0.1)
-        pose_ray, confidence, world = self._noisy_pose(pose, stretch, scale, shown, G, turn=turn)
-        hands = [
-            self._noisy_hand(r, s, p, stretch, sign)
-            for r, s, p, sign in (
-                (left_ray, left_shown, left, -1.0),
-                (right_ray, right_shown, right, 1.0),
-            )
-        ]
-        face_ray, face_found = self._noisy_face(face_ray, face_shown, face, stretch, G, turn=turn)
+        pose_ray, confidence, world = self._noisy_pose(pose, stretch, scale, shown[0], G, turn=turn)
+        left_ray, left_found = self._noisy_hand(exact.left_hand, shown[1], left, stretch, -1.0)
+        right_ray, right_found = self._noisy_hand(exact.right_hand, shown[2], right, stretch, 1.0)
+        face_ray, face_found = self._noisy_face(exact.face, shown[3], face, stretch, G, turn=turn)
         # Whole parts go missing, and left and right get confused.
-        drop = torch.rand(B, generator=self._g) < 0.08
+        drop = torch.rand(len(placed), generator=self._g) < 0.08
         world = torch.where(drop[:, None, None], torch.zeros(()), world)
-        return LandmarkRays(
+        return replace(
+            exact,
             pose=pose_ray,
             pose_confidence=confidence,
             pose_world=world,
-            left_hand=hands[0][0],
-            left_confidence=hands[0][1],
-            right_hand=hands[1][0],
-            right_confidence=hands[1][1],
+            left_hand=left_ray,
+            left_confidence=left_found,
+            right_hand=right_ray,
+            right_confidence=right_found,
             face=face_ray,
             face_confidence=face_found,
-            border=border,
         )
 
     def _noisy_pose(
@@ -324,6 +301,25 @@ class SampleMaker:
         found = whole & bank.face_found[record] & (torch.rand(B, generator=g) < 0.95)
         ray = ray + error * stretch[:, None, None] / (-points[..., 2:]).clamp_min(0.1)
         return ray, (0.5 + 0.5 * torch.rand(B, generator=g)) * found
+
+
+def _exact_detection(
+    rays: Sequence[Tensor], shown: Sequence[Tensor], border: Tensor
+) -> LandmarkRays:
+    """What a perfect detector sees of pose, hands and face; ``pose_world`` is left at zero."""
+    pose, left, right, face = rays
+    return LandmarkRays(
+        pose=pose,
+        pose_confidence=shown[0].float(),
+        pose_world=pose.new_zeros(*pose.shape[:2], 3),
+        left_hand=left,
+        left_confidence=shown[1].all(1).float(),
+        right_hand=right,
+        right_confidence=shown[2].all(1).float(),
+        face=face,
+        face_confidence=shown[3].all(1).float(),
+        border=border,
+    )
 
 
 @dataclass(frozen=True)
