@@ -17,6 +17,7 @@ __all__ = [
     "RootKind",
     "SplatAxes",
     "Travel",
+    "VrmPermission",
 ]
 
 
@@ -56,3 +57,6 @@ Convention = Literal["eased", "pear"]
 
 #: Of the PEAR network's products: "auto" takes bfloat16 where the device is faster with it.
 Precision = Literal["auto", "float32"]
+
+#: Who may act as the avatar of a VRM file, in VRM's own words.
+VrmPermission = Literal["onlyAuthor", "onlySeparatelyLicensedPerson", "everyone"]

@@ -25,10 +25,13 @@ def node() -> Callable[..., Any]:
     program = shutil.which("node")
     if program is None:
         pytest.skip("Node is not installed: three.js and glTF's validator cannot read our files")
-    if not (_FOLDER / "node_modules" / "three").is_dir():
-        pytest.skip("three.js is not installed: run npm ci in tests/node")
+    packages = json.loads((_FOLDER / "package.json").read_text("utf-8"))["dependencies"]
 
     def run(script: str, *arguments: object) -> Any:
+        text = (_FOLDER / script).read_text("utf-8")
+        for name in packages:
+            if f"'{name}" in text and not (_FOLDER / "node_modules" / name).is_dir():
+                pytest.skip(f"{name} is not installed: run npm ci in tests/node")
         result = subprocess.run(
             [program, str(_FOLDER / script), *map(str, arguments)],
             capture_output=True,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from pear_avatar.choices import SplatAxes
+from pear_avatar.choices import SplatAxes, VrmPermission
 from pear_avatar.cli.options import (
     Subparsers,
     add_command,
@@ -41,6 +41,7 @@ _KINDS = {
     "spz": ((".spz",), "splats of a pose as SPZ"),
     "gltf": ((".gltf", ".glb"), "splats of a pose as glTF (KHR_gaussian_splatting)"),
     "glb": ((".glb",), "a skinned, textured mesh with facial expressions"),
+    "vrm": ((".vrm",), "VRM 1.0: humanoid, 52 facial expressions, licence"),
     "pmo": ((".pmo",), "the motion of --pose, to be dropped onto an exported web page"),
 }
 
@@ -96,7 +97,23 @@ def add_parser(commands: Subparsers) -> None:
         help="pixels a side of the mesh's texture, 16 to 8192 (default: 1024)",
     )
     add_rig_options(parser)
+    _add_vrm_options(parser)
     parser.set_defaults(run=run)
+
+
+def _add_vrm_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what a VRM file says of itself")
+    group.add_argument("--name", metavar="NAME", help="of the avatar (default: its file's)")
+    group.add_argument("--author", metavar="NAME", help="who made it; needed for --vrm")
+    group.add_argument(
+        "--permission",
+        choices=get_args(VrmPermission),
+        default="onlyAuthor",
+        help="who may act as it (default: onlyAuthor)",
+    )
+    group.add_argument(
+        "--licence", default="", metavar="URL", help="your own licence, beside VRM's"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,6 +129,8 @@ def run(args: argparse.Namespace) -> int:
             raise PearError(f"{path} is a folder: name a file in it")
     if args.pmo is not None and args.pose is None:
         raise PearError("--pmo writes a motion: name it with --pose FILE")
+    if args.vrm is not None and not args.author:
+        raise PearError("a VRM file names its author: add --author NAME")
     target: Path = args.avatar if args.avatar is not None else find_avatar(None, Path.cwd())
     for path in (*args.motions, *([args.pose] if args.pose else [])):
         require_file(path, "motion")
@@ -131,6 +150,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _writers(args: argparse.Namespace, avatar: Path) -> dict[str, Callable[[Path], object]]:
     from pear_avatar.commands import export
+    from pear_avatar.export import VrmMeta
 
     def splats(path: Path) -> None:
         export.export_splats(avatar, path, pose=args.pose, frame=args.frame, axes=args.axes)
@@ -151,6 +171,12 @@ def _writers(args: argparse.Namespace, avatar: Path) -> dict[str, Callable[[Path
             path,
             motions=args.motions,
             rig=rig_style(args),
+            texture_size=args.texture_size,
+        ),
+        "vrm": lambda path: export.export_vrm(
+            avatar,
+            path,
+            meta=VrmMeta(args.name or path.stem, args.author, args.permission, args.licence),
             texture_size=args.texture_size,
         ),
         "pmo": lambda path: export.export_motion(avatar, path, pose=args.pose),

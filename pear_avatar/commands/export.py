@@ -23,7 +23,14 @@ from pear_avatar.commands.avatar_library import (
 )
 from pear_avatar.commands.write_motion import write_viewer_motion
 from pear_avatar.errors import PearError
-from pear_avatar.export import save_avatar_glb, save_splat_gltf, save_splat_ply, save_spz
+from pear_avatar.export import (
+    VrmMeta,
+    save_avatar_glb,
+    save_splat_gltf,
+    save_splat_ply,
+    save_spz,
+    save_vrm,
+)
 from pear_avatar.export.gltf import as_motions
 from pear_avatar.export.rig import RigStyle
 from pear_avatar.io.atomic import write_text_atomic
@@ -122,6 +129,18 @@ def export_mesh(
     person = load_avatar(one_avatar(avatar))
     clips = _clips(person, motions)
     save_avatar_glb(out, person, clips, rig=rig, texture_size=texture_size)
+    return Path(out)
+
+
+def export_vrm(
+    avatar: str | Path, out: str | Path, *, meta: VrmMeta, texture_size: int = 1024
+) -> Path:
+    """Write an avatar as VRM 1.0, for VTuber programs and virtual worlds.
+
+    Raises:
+        PearError, ValueError, FileNotFoundError: an input is at fault.
+    """
+    save_vrm(out, load_avatar(one_avatar(avatar)), meta, texture_size=texture_size)
     return Path(out)
 
 

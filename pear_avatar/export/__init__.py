@@ -5,12 +5,15 @@ from pear_avatar.export.splat_gltf import save_splat_gltf
 from pear_avatar.export.splat_ply import save_splat_ply
 from pear_avatar.export.spz import save_spz
 from pear_avatar.export.texture import bake_texture, vertex_colors
+from pear_avatar.export.vrm import VrmMeta, save_vrm
 
 __all__ = [
+    "VrmMeta",
     "bake_texture",
     "save_avatar_glb",
     "save_splat_gltf",
     "save_splat_ply",
     "save_spz",
+    "save_vrm",
     "vertex_colors",
 ]

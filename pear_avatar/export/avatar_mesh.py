@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pear_avatar.avatar.avatar import Avatar
-from pear_avatar.export.gltf import Influences, Morphs, save_glb
+from pear_avatar.export.gltf import Influences, Morphs, Surface, save_glb
 from pear_avatar.export.rig import RigStyle
 from pear_avatar.export.texture import bake_texture, vertex_colors
 from pear_avatar.types import Motion
 
-__all__ = ["save_avatar_glb"]
+__all__ = ["avatar_surface", "save_avatar_glb"]
 
 _FACE_ONLY = Morphs(shape=0)
 _DEFAULT_RIG = RigStyle()
@@ -43,16 +43,23 @@ def save_avatar_glb(
         fps: key frames a second; by default the motion's own frames.
         rig: root, names and axes of the joints.
     """
-    textured = avatar.body.uv.shape[0] > 0
+    surface = avatar_surface(avatar, texture_size)
     save_glb(
         path,
         avatar.body,
         motion,
         morphs=morphs,
-        colors=None if textured else vertex_colors(avatar),
-        texture=bake_texture(avatar, texture_size) if textured else None,
+        colors=surface.colors,
+        texture=surface.texture,
         fps=fps,
         influences=influences,
-        unlit=True,
+        unlit=surface.unlit,
         rig=rig,
     )
+
+
+def avatar_surface(avatar: Avatar, texture_size: int = 1024) -> Surface:
+    """The colours of an avatar's splats on its mesh, with the light of the video in them."""
+    if avatar.body.uv.shape[0] == 0:
+        return Surface(colors=vertex_colors(avatar), unlit=True)
+    return Surface(texture=bake_texture(avatar, texture_size), unlit=True)

@@ -143,6 +143,8 @@ def test_another_address_is_warned_about(
         (("export", "{avatar}", "--ply", "a.ply", "--pose", "no.npz"), "no such motion"),
         (("export", "{avatar}", "--ply", "a.ply", "--pose", "{dance}", "--frame", "9"), "0 to 4"),
         (("export", "{avatar}", "--pmo", "a.pmo"), "--pose FILE"),
+        (("export", "{avatar}", "--vrm", "a.vrm"), "--author NAME"),
+        (("export", "{avatar}", "--glb", "a.glb", "--texture-size", "9000"), "16 to 8192"),
         (("export", "{avatar}", "--html", "a.html", "--with-video"), "--video FILE"),
     ],
 )

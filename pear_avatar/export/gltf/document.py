@@ -117,21 +117,21 @@ class GltfDocument:
         return self.add("images", {"bufferView": view, "mimeType": "image/png"})
 
     def write(self, path: str | Path) -> None:
-        """Write ``.glb`` (one binary file) or ``.gltf`` (JSON with the buffer inside it).
+        """Write ``.glb`` or ``.vrm`` (one binary file) or ``.gltf`` (JSON with the buffer in it).
 
         Raises:
             ValueError: another ending, or more than 4 GiB.
         """
         path = Path(path)
         ending = path.suffix.lower()
-        if ending not in (".glb", ".gltf"):
+        if ending not in (".glb", ".gltf", ".vrm"):
             raise PearError(f"a glTF file ends in .glb or .gltf, got {path.name!r}")
         if len(self._binary) > _MAX_BYTES // 2:
             raise PearError(
                 f"{path.name} would take {len(self._binary) >> 20} MiB; write fewer frames or "
                 "morph targets"
             )
-        data = self._glb() if ending == ".glb" else self._gltf()
+        data = self._gltf() if ending == ".gltf" else self._glb()
         with atomic_path(path) as temporary:
             temporary.write_bytes(data)
 
