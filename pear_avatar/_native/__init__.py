@@ -89,6 +89,11 @@ _FIT_SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "pear_adam": (c_int, [*[c_int] * 2, *[c_void_p] * 5, *[c_double] * 3, c_int]),
     "pear_bound_splats": (c_int, [c_int, *[c_void_p] * 8, *[c_float] * 3]),
     "pear_solve_factored": (c_int, [c_int, *[c_void_p] * 5, c_int, c_void_p]),
+    "pear_target_over": (c_int, [c_int, *[c_void_p] * 6]),
+    "pear_coverage_loss": (
+        c_int,
+        [c_int, *[c_void_p] * 3, c_float, POINTER(c_double), c_void_p],
+    ),
     "pear_chain_forward": (c_int, [c_int, *[c_void_p] * 7]),
     "pear_chain_backward": (c_int, [c_int, *[c_void_p] * 9]),
 }

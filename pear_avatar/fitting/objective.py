@@ -22,6 +22,7 @@ from pear_avatar.fitting.fit_config import FittingConfig, LossConfig
 from pear_avatar.fitting.fit_scene import Leaves, Scene, world_landmarks_px
 from pear_avatar.fitting.fit_state import FitState
 from pear_avatar.splatting import l1_ssim_loss
+from pear_avatar.splatting.target_loss import coverage_loss, target_over
 from pear_avatar.types import RenderOutput
 
 #: distance of a face landmark at which its pull is at half strength, over the face's size
@@ -196,7 +197,7 @@ def color_loss(
     windows around them pull.
     """
     prediction = out.color.permute(2, 0, 1)
-    wanted = on_background(prediction, background, target)
+    wanted = target_over(prediction, background, target)
     return l1_ssim_loss(prediction, wanted, weight_l1=config.loss.l1, weight_ssim=config.loss.ssim)
 
 
@@ -212,19 +213,9 @@ def image_loss(
     return loss + config.loss.alpha * alpha_loss(out, mask, valid)
 
 
-@torch.no_grad()
-def on_background(
-    prediction: Tensor, background: Tensor, target: tuple[Tensor, Tensor, Tensor]
-) -> Tensor:
-    """(3, h, w) the target over a colour (3,), with the prediction itself where not valid."""
-    color, mask, valid = target
-    wanted = torch.lerp(background[:, None, None], color, mask)
-    return torch.where(valid > 0.5, wanted, prediction)
-
-
 def alpha_loss(out: RenderOutput, mask: Tensor, valid: Tensor) -> Tensor:
     """Mean absolute difference of coverage and mask over valid pixels."""
-    return ((out.alpha[..., 0] - mask).abs() * valid).mean()
+    return coverage_loss(out.alpha[..., 0], mask, valid)
 
 
 def image_term(view: StepView) -> Tensor:
@@ -366,7 +357,7 @@ def perceptual_term(view: StepView) -> Tensor | None:
         view = view.look.view
     assert view.background is not None
     prediction = view.out.color.permute(2, 0, 1)
-    wanted = on_background(prediction, view.background, view.target)
+    wanted = target_over(prediction, view.background, view.target)
     size = min(view.config.perceptual_crop, *prediction.shape[1:])
     generator = torch.Generator().manual_seed(view.config.seed * 104_729 + view.step)
     top, left = (

@@ -149,3 +149,21 @@ def test_errors_name_what_was_found():
         l1_ssim_loss(x, y.clone().requires_grad_())
     with pytest.raises(ValueError, match="'gpu'"):
         l1_ssim_loss(x, y, backend="gpu")
+
+
+def test_what_is_equal_is_skipped_without_a_trace():
+    """A patch that differs, on equal pictures: loss and gradient as of whole windows."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 70, 90, generator=g)
+    y = x.clone()
+    y[:, 20:33, 40:47] = torch.rand(3, 13, 7, generator=g)
+    y[1, 60, 2] = 0.5
+    _assert_parity(x, y)
+    _assert_parity(x, y, pixel_weight=torch.rand(70, 90, generator=g))
+
+
+def test_equal_pictures_pull_nowhere():
+    x, _ = _images()
+    loss, gradient = _loss_and_gradient(x, x, torch.float32)
+    assert abs(float(loss.detach())) < 1e-7
+    assert not gradient.any()

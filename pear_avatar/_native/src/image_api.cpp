@@ -13,6 +13,7 @@ namespace pear {
 namespace {
 
 constexpr double kSigma = 1.5;
+constexpr int kSpanRows = 256;
 constexpr int kMinBandRows = 48;  // a band repeats up to 20 rows of its neighbours
 
 void gaussian_taps(float* taps) {
@@ -37,7 +38,16 @@ void run(SsimArgs args, int channels, double* l1, double* ssim) {
   std::vector<double> sums(2 * static_cast<std::size_t>(rows));
   args.row_l1 = sums.data();
   args.row_ssim = sums.data() + rows;
+  std::vector<Span> spans(3 * static_cast<std::size_t>(rows));
+  args.spans = spans.data();
+  Span *near = args.spans + rows, *far = near + rows;
   gaussian_taps(args.taps);
+  const Kernels& k = *kernels();
+  parallel_for(rows, kSpanRows, [&](int begin, int end) { k.ssim_spans(args, begin, end); });
+  k.ssim_reach(args, kSsimRadius, 0, rows, near);
+  k.ssim_reach(args, 2 * kSsimRadius, 0, rows, far);
+  args.near = near;
+  args.far = far;
   const int bands = bands_per_channel(channels, args.height);
   const int64_t scratch_size = ssim_scratch(args.width);
   std::vector<float> scratch(static_cast<std::size_t>(scratch_size) * bands * channels);

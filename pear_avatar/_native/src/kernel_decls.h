@@ -15,6 +15,8 @@ void project(const ProjectArgs& args, int begin, int end);
 void project_backward(const ProjectBackwardArgs& args, int begin, int end);
 void composite_forward(const CompositeArgs& args, int begin, int end);
 void composite_backward(const CompositeArgs& args, int begin, int end);
+void ssim_spans(const SsimArgs& args, int begin, int end);
+void ssim_reach(const SsimArgs& args, int rows, int begin, int end, Span* out);
 void ssim_band(const SsimArgs& args, int channel, int begin, int end, float* scratch);
 void blend_panels(const BlendArgs& args, int begin, int end);
 void skin_vertices(const SkinArgs& args, int begin, int end);

@@ -12,6 +12,8 @@ const Kernels PEAR_JOIN(kKernels_, PEAR_ISA) = {
     &PEAR_ISA::project_backward,
     &PEAR_ISA::composite_forward,
     &PEAR_ISA::composite_backward,
+    &PEAR_ISA::ssim_spans,
+    &PEAR_ISA::ssim_reach,
     &PEAR_ISA::ssim_band,
     &PEAR_ISA::blend_panels,
     &PEAR_ISA::skin_vertices,

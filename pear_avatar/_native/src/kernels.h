@@ -20,6 +20,10 @@ struct Kernels {
   void (*composite)(const CompositeArgs& args, int begin, int end);
   // Tiles [begin, end) from pixel gradients to pair gradients.
   void (*composite_backward)(const CompositeArgs& args, int begin, int end);
+  // Rows [begin, end) of all channels: where the image loss's pictures differ.
+  void (*ssim_spans)(const SsimArgs& args, int begin, int end);
+  // The same over all rows within reach of a window.
+  void (*ssim_reach)(const SsimArgs& args, int rows, int begin, int end, Span* out);
   // Rows [begin, end) of one channel of the image loss.
   void (*ssim_band)(const SsimArgs& args, int channel, int begin, int end, float* scratch);
   // Panels [begin, end) of a blend of shapes.

@@ -8,6 +8,11 @@ namespace pear {
 constexpr int kSsimRadius = 5;  // the 11-tap window of Wang et al. 2004, sigma 1.5
 constexpr int kSsimTaps = 2 * kSsimRadius + 1;
 
+// Columns [begin, end) of a row; empty where begin >= end.
+struct Span {
+  int32_t begin, end;
+};
+
 struct SsimArgs {
   const float *x, *y;   // (C, H, W)
   const float* weight;  // (H, W) or null
@@ -17,6 +22,9 @@ struct SsimArgs {
   float taps[kSsimTaps];
   double* row_l1;    // (C, H) sums over each row, weighted by `weight`
   double* row_ssim;  // (C, H)
+  Span* spans;       // (C, H) from the first to the last pixel in which x and y differ
+  // (C, H) the same over all rows within one radius of the window, and within two.
+  const Span *near, *far;
 };
 
 // Floats of one padded row: room for the taps on both sides and a whole vector at the end.

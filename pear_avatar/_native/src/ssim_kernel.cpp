@@ -4,6 +4,10 @@
 // not five. Outside of the image everything counts as 0. With S = (A B) / (C D), where
 // A = 2 mx my + c1, B = 2 cov + c2, C = mx^2 + my^2 + c1, D = var_x + var_y + c2, the gradient is
 //   dL/dx = blur(dS/dmx) + 2 x blur(dS/dE[x^2]) + y blur(dS/dE[x y]).
+//
+// Where x and y are equal over a whole window, S is 1 and its share of every gradient 0: a person
+// on a plain background leaves half of a picture to skip. Each row is worked on in one span of
+// columns, as wide as what differs in the rows within reach.
 #include "kernel_decls.h"
 
 namespace pear {
@@ -34,10 +38,29 @@ PEAR_INLINE void zero(float* p, int64_t count) {
   for (int64_t i = 0; i < count; ++i) p[i] = 0.f;
 }
 
+// A span of row y widened by `columns` and to whole vectors.
+PEAR_INLINE Span widened(const SsimArgs& args, const Span* spans, int channel, int y, int columns) {
+  if (y < 0 || y >= args.height) return {0, 0};
+  const Span s = spans[static_cast<int64_t>(channel) * args.height + y];
+  if (s.begin >= s.end) return {0, 0};
+  const int vectors = min_int((args.width + kLanes - 1) / kLanes,
+                              (s.end + columns + kLanes - 1) / kLanes);
+  return {max_int(0, s.begin - columns) / kLanes * kLanes, vectors * kLanes};
+}
+
+// Sum of the pixels' weights in columns [begin, end) of row y.
+float weight_between(const SsimArgs& args, int y, int begin, int end) {
+  if (!args.weight) return static_cast<float>(max_int(0, end - begin));
+  float total = 0.f;
+  for (int x = begin; x < end; ++x) total += args.weight[static_cast<int64_t>(y) * args.width + x];
+  return total;
+}
+
 // Horizontal window over a padded row: out[x] = sum_k taps[k] row[x + k]. The taps are symmetric.
-PEAR_INLINE void blur_row(const float* row, const float* taps, int width, float* out) {
-  VecF low = load(row);
-  for (int x = 0; x < width; x += kLanes) {
+PEAR_INLINE void blur_row(const float* row, const float* taps, Span span, float* out) {
+  if (span.begin >= span.end) return;
+  VecF low = load(row + span.begin);
+  for (int x = span.begin; x < span.end; x += kLanes) {
     const float* p = row + x;
     const VecF high = load(p + kLanes);
     VecF total = taps[5] * load_shifted<5>(p, low, high);
@@ -59,14 +82,17 @@ PEAR_INLINE VecF blur_column(const float* const* rows, const float* taps, int64_
   return total;
 }
 
-void blur_input_row(const SsimArgs& args, int64_t channel_offset, int y, const Rows& rows) {
+void blur_input_row(const SsimArgs& args, int channel, int y, const Rows& rows) {
   if (y < 0 || y >= args.height) {
     for (int map = 0; map < kInputs; ++map) zero(rows.input_ring(y, map), rows.pitch);
     return;
   }
-  const float* x_row = args.x + channel_offset + static_cast<int64_t>(y) * args.width;
-  const float* y_row = args.y + channel_offset + static_cast<int64_t>(y) * args.width;
-  for (int i = 0; i < args.width; ++i) {
+  const Span span = widened(args, args.far, channel, y, kSsimRadius);
+  if (span.begin >= span.end) return;
+  const int64_t at = (static_cast<int64_t>(channel) * args.height + y) * args.width;
+  const float *x_row = args.x + at, *y_row = args.y + at;
+  const int last = min_int(args.width, span.end + kSsimRadius);
+  for (int i = max_int(0, span.begin - kSsimRadius); i < last; ++i) {
     const float a = x_row[i], b = y_row[i];
     rows.padded(0)[kSsimRadius + i] = a;
     rows.padded(1)[kSsimRadius + i] = b;
@@ -74,17 +100,21 @@ void blur_input_row(const SsimArgs& args, int64_t channel_offset, int y, const R
     rows.padded(3)[kSsimRadius + i] = a * b;
   }
   for (int map = 0; map < kInputs; ++map)
-    blur_row(rows.padded(map), args.taps, args.width, rows.input_ring(y, map));
+    blur_row(rows.padded(map), args.taps, span, rows.input_ring(y, map));
 }
 
 // SSIM along one row; fills the padded derivative rows. Returns the weighted sum over the row.
-float ssim_row(const SsimArgs& args, int y, const Rows& rows) {
+float ssim_row(const SsimArgs& args, int channel, int y, const Rows& rows) {
+  const Span span = widened(args, args.near, channel, y, kSsimRadius);
+  const float equal = weight_between(args, y, 0, span.begin) +
+                      weight_between(args, y, max_int(span.begin, span.end), args.width);
   const float* ring[kSsimTaps];
   for (int k = 0; k < kSsimTaps; ++k) ring[k] = rows.input_ring(y - kSsimRadius + k, 0);
   const float* weight_row = args.weight ? args.weight + static_cast<int64_t>(y) * args.width : 0;
   const VecF lane = lane_index();
   VecF total = VecF{};
-  for (int x = 0; x < args.width; x += kLanes) {
+  zero(rows.padded(4), kDerivatives * rows.pitch);
+  for (int x = span.begin; x < span.end; x += kLanes) {
     VecF mean[kInputs];
     for (int map = 0; map < kInputs; ++map)
       mean[map] = blur_column(ring, args.taps, map * rows.pitch + x);
@@ -108,16 +138,19 @@ float ssim_row(const SsimArgs& args, int y, const Rows& rows) {
     store(rows.padded(5) + kSsimRadius + x, weight * ds_dxx);
     store(rows.padded(6) + kSsimRadius + x, weight * ds_dxy);
   }
-  return sum(total);
+  return sum(total) + equal;
 }
 
-void gradient_row(const SsimArgs& args, int64_t channel_offset, int y, const Rows& rows) {
+void gradient_row(const SsimArgs& args, int channel, int y, const Rows& rows) {
   const float* ring[kSsimTaps];
   for (int k = 0; k < kSsimTaps; ++k) ring[k] = rows.derivative_ring(y - kSsimRadius + k, 0);
-  const int64_t at = channel_offset + static_cast<int64_t>(y) * args.width;
+  const int64_t at = (static_cast<int64_t>(channel) * args.height + y) * args.width;
   const float *x_row = args.x + at, *y_row = args.y + at;
   const float* weight_row = args.weight ? args.weight + static_cast<int64_t>(y) * args.width : 0;
-  for (int x = 0; x < args.width; x += kLanes) {
+  const Span span = widened(args, args.far, channel, y, 2 * kSsimRadius);
+  zero(args.grad + at, span.begin);
+  zero(args.grad + at + span.end, args.width - span.end);
+  for (int x = span.begin; x < span.end; x += kLanes) {
     VecF blurred[kDerivatives];
     for (int map = 0; map < kDerivatives; ++map)
       blurred[map] = blur_column(ring, args.taps, map * rows.pitch + x);
@@ -146,49 +179,81 @@ void gradient_row(const SsimArgs& args, int64_t channel_offset, int y, const Row
   }
 }
 
-float l1_row(const SsimArgs& args, int64_t channel_offset, int y) {
-  const int64_t at = channel_offset + static_cast<int64_t>(y) * args.width;
+float l1_row(const SsimArgs& args, int channel, int y) {
+  const int64_t row = static_cast<int64_t>(channel) * args.height + y, at = row * args.width;
+  const Span span = args.spans[row];
   const float *x_row = args.x + at, *y_row = args.y + at;
   const float* weight_row = args.weight ? args.weight + static_cast<int64_t>(y) * args.width : 0;
   VecF total = VecF{};
-  int x = 0;
-  for (; x + kLanes <= args.width; x += kLanes) {
+  int x = span.begin;
+  for (; x + kLanes <= span.end; x += kLanes) {
     const VecF difference = abs(load(x_row + x) - load(y_row + x));
     total += weight_row ? difference * load(weight_row + x) : difference;
   }
   float tail = 0.f;
-  for (; x < args.width; ++x)
+  for (; x < span.end; ++x)
     tail += __builtin_fabsf(x_row[x] - y_row[x]) * (weight_row ? weight_row[x] : 1.f);
   return sum(total) + tail;
 }
 
 }  // namespace
 
+// Where rows [begin, end) of all channels, one after the other, differ.
+void ssim_spans(const SsimArgs& args, int begin, int end) {
+  for (int row = begin; row < end; ++row) {
+    const float* x_row = args.x + static_cast<int64_t>(row) * args.width;
+    const float* y_row = args.y + static_cast<int64_t>(row) * args.width;
+    Span s = {0, args.width};
+    for (; s.begin + kLanes <= s.end; s.begin += kLanes)
+      if (any(load(x_row + s.begin) != load(y_row + s.begin))) break;
+    while (s.begin < s.end && x_row[s.begin] == y_row[s.begin]) ++s.begin;
+    for (; s.end - kLanes >= s.begin; s.end -= kLanes)
+      if (any(load(x_row + s.end - kLanes) != load(y_row + s.end - kLanes))) break;
+    while (s.end > s.begin && x_row[s.end - 1] == y_row[s.end - 1]) --s.end;
+    args.spans[row] = s;
+  }
+}
+
+// The union of the spans within `rows` rows, for rows [begin, end) of all channels.
+void ssim_reach(const SsimArgs& args, int rows, int begin, int end, Span* out) {
+  for (int row = begin; row < end; ++row) {
+    const int first = row / args.height * args.height, last = first + args.height - 1;
+    Span s = {args.width, 0};
+    for (int k = max_int(first, row - rows); k <= min_int(last, row + rows); ++k) {
+      if (args.spans[k].begin >= args.spans[k].end) continue;
+      s.begin = min_int(s.begin, args.spans[k].begin);
+      s.end = max_int(s.end, args.spans[k].end);
+    }
+    out[row] = s;
+  }
+}
+
 void ssim_band(const SsimArgs& args, int channel, int begin, int end, float* scratch) {
   const Rows rows = {scratch, ssim_pitch(args.width)};
-  const int64_t channel_offset = static_cast<int64_t>(channel) * args.width * args.height;
   zero(rows.padded(0), 7 * rows.pitch);
   const bool backward = args.grad != 0;
   const int halo = backward ? kSsimRadius : 0;
   for (int y = begin - halo - kSsimRadius; y < begin - halo + kSsimRadius; ++y)
-    blur_input_row(args, channel_offset, y, rows);
+    blur_input_row(args, channel, y, rows);
   for (int y = begin - halo; y < end + halo; ++y) {
-    blur_input_row(args, channel_offset, y + kSsimRadius, rows);
+    blur_input_row(args, channel, y + kSsimRadius, rows);
     const bool own = y >= begin && y < end;
     if (y >= 0 && y < args.height) {
-      const float total = ssim_row(args, y, rows);
+      const float total = ssim_row(args, channel, y, rows);
       if (own) args.row_ssim[static_cast<int64_t>(channel) * args.height + y] = total;
     } else {
       zero(rows.padded(4), kDerivatives * rows.pitch);
     }
     if (own)
       args.row_l1[static_cast<int64_t>(channel) * args.height + y] =
-          l1_row(args, channel_offset, y);
+          l1_row(args, channel, y);
     if (!backward) continue;
+    zero(rows.derivative_ring(y, 0), kDerivatives * rows.pitch);
+    const Span span = widened(args, args.near, channel, y, 2 * kSsimRadius);
     for (int map = 0; map < kDerivatives; ++map)
-      blur_row(rows.padded(4 + map), args.taps, args.width, rows.derivative_ring(y, map));
+      blur_row(rows.padded(4 + map), args.taps, span, rows.derivative_ring(y, map));
     const int ready = y - kSsimRadius;
-    if (ready >= begin && ready < end) gradient_row(args, channel_offset, ready, rows);
+    if (ready >= begin && ready < end) gradient_row(args, channel, ready, rows);
   }
 }
 
