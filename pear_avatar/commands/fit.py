@@ -30,7 +30,13 @@ from pear_avatar.errors import ConfigError, MissingFileError, PearError
 from pear_avatar.evaluation.metrics import EVALUATOR_VERSION
 from pear_avatar.evaluation.perceptual import load_perceptual
 from pear_avatar.fitting.objective import Term, checked_terms
-from pear_avatar.fitting.run import FitOutcome, run_fit, single_torch_thread
+from pear_avatar.fitting.run import (
+    FitOutcome,
+    refined_track,
+    refused_detections,
+    run_fit,
+    single_torch_thread,
+)
 from pear_avatar.perception.detectors import Detectors, load_detectors
 from pear_avatar.perception.everyone import PersonChoice
 from pear_avatar.report.fit_report import ReportImages, write_report_html, write_report_json
@@ -38,8 +44,9 @@ from pear_avatar.report.origins import origin_shares, refused_frames
 from pear_avatar.report.outputs import report_images, write_preview
 from pear_avatar.report.tensorboard import CurveWriter
 from pear_avatar.splatting.devices import choose_device
+from pear_avatar.tracking.judge import refuse_misses
 from pear_avatar.tracking.track_report import track_report
-from pear_avatar.types import BodyParams, Camera, ClipDetections, ProgressFn, Track
+from pear_avatar.types import Camera, ClipDetections, ProgressFn, Track
 
 _DISTRIBUTIONS = ("torch", "numpy", "mediapipe", "gsplat", "lpips", "stlpips_pytorch")
 
@@ -117,6 +124,7 @@ def _run(job: FitJob, ehm: EhmModel) -> FitResult:
     with clock.stage("tracking"), single_torch_thread():
         track = job.track(detections, ehm)
     body = person_body(ehm, track)
+    track, detections = refuse_misses(track, detections, body)
     with clock.stage("crops"):
         frames, details = job.crops(detections, masks, track, body)
     device = choose_device(job.config.device)
@@ -140,6 +148,7 @@ def _run(job: FitJob, ehm: EhmModel) -> FitResult:
     )
     with clock.stage("outputs"):
         avatar, refined, images = _write_avatar(job, body, track, outcome)
+    detections = refused_detections(detections, outcome)
     if overlay is not None:
         overlay.result()
     if writer is not None:
@@ -147,7 +156,7 @@ def _run(job: FitJob, ehm: EhmModel) -> FitResult:
         writer.close()
     tracking = {
         **track_report(track, detections, body),
-        "refused": refused_frames(track.frame_index, track.trusted, list(detections.reason)),
+        "refused": refused_frames(track.frame_index, refined.trusted, list(detections.reason)),
     }
     seconds = {**clock.seconds, **outcome.seconds}
     seconds["outputs"] = seconds.pop("outputs")  # last, as it happened
@@ -192,29 +201,6 @@ def body_source(config: BodyConfig, models: str | Path | None) -> BodySource:
         )
     except PearError as error:
         raise ConfigError(f"body: {error}") from error
-
-
-def refined_track(track: Track, outcome: FitOutcome) -> Track:
-    """The track with the joint fit's shape and poses put in where frames were fitted.
-
-    Frames left out of the fit (untrusted, thinned out) keep the tracked pose.
-    """
-    old, new = track.motion.params, outcome.params
-    rows = torch.from_numpy(outcome.frames.row)
-    params = BodyParams(
-        new.betas,
-        old.expression.index_copy(0, rows, new.expression),
-        old.rotations.index_copy(0, rows, new.rotations),
-        old.transl.index_copy(0, rows, new.transl),
-    )
-    K = track.camera.K.clone()
-    K[:, 0, 0] *= outcome.focal_scale
-    K[:, 1, 1] *= outcome.focal_scale
-    return replace(
-        track,
-        motion=replace(track.motion, params=params),
-        camera=replace(track.camera, K=K),
-    )
 
 
 def _warnings(

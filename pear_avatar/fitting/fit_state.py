@@ -22,7 +22,7 @@ from pear_avatar.io.atomic import atomic_path
 from pear_avatar.splatting.skin_and_bind import SkinnedSplats
 from pear_avatar.types import BodyParams
 
-CHECKPOINT_VERSION = 3
+CHECKPOINT_VERSION = 4
 
 #: splat parameters: name -> width of a row
 SPLAT_WIDTHS = {

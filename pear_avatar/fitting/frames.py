@@ -27,6 +27,8 @@ class Split(IntEnum):
     HELD_OUT = 1
     #: the end of the clip, kept out of the fit altogether
     UNSEEN = 2
+    #: shows something that the body does not explain: neither fitted nor measured
+    REFUSED = 3
 
 
 @dataclass(frozen=True)

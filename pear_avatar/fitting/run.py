@@ -41,6 +41,15 @@ from pear_avatar.fitting.frame_poses import interpolated_pose
 from pear_avatar.fitting.frames import FrameSet, Split
 from pear_avatar.fitting.native_figures import native_figures
 from pear_avatar.fitting.objective import Term, checked_terms
+from pear_avatar.fitting.refusal import (
+    PICTURE_DISAGREES,
+    SILHOUETTE_DISAGREES,
+    measure_agreement,
+    refused_by_picture,
+    refused_by_silhouette,
+    without_crops,
+    without_details,
+)
 from pear_avatar.fitting.sides import origins
 from pear_avatar.types import BodyParams, ClipDetections, ProgressFn, Track
 
@@ -66,6 +75,7 @@ class FitOutcome:
     focal_scale: refined focal length over the tracked one.
     origins: (N, 3) of each splat, rows sum to 1: how much of its looks comes from the clip, from
              its partner on the other side, and is made up.
+    refused: reason -> positions of the crops that the avatar does not explain.
     details: head and hands at the video's own resolution.
     """
 
@@ -78,6 +88,7 @@ class FitOutcome:
     steps: int
     focal_scale: float
     origins: torch.Tensor
+    refused: Mapping[str, list[int]] = field(default_factory=dict)
     details: Mapping[str, Detail] = field(default_factory=dict)
 
 
@@ -235,10 +246,7 @@ def _enter(fitter: Fitter, stage: str) -> bool:
 
 def _run_stages(fitter: Fitter) -> Fitter:
     state, config = fitter.state, fitter.config
-    held_out = (
-        fitter.scene.frames.indices(Split.HELD_OUT)
-        or fitter.scene.frames.indices(Split.FITTED)[::8]
-    )
+    held_out = _measured(fitter.scene.frames)
     if state.progress.stage == "start":
         started = time.monotonic()
         color_from_frames(fitter)
@@ -248,15 +256,39 @@ def _run_stages(fitter: Fitter) -> Fitter:
         state.progress.seconds["first colours"] = time.monotonic() - started
     if _enter(fitter, "silhouettes"):
         fit_silhouettes(fitter)
+        agreement = measure_agreement(fitter.scene, state)
+        refused = refused_by_silhouette(fitter.scene.frames, agreement)
+        state.progress.figures["refused"] = {SILHOUETTE_DISAGREES: refused}
+        fitter = _without_refused(fitter)
         color_from_frames(fitter)
+    else:
+        fitter = _without_refused(fitter)
     if _enter(fitter, "joint"):
         fit_jointly(fitter)
     if config.find_occluders:
         fitter = mark_occluders(fitter)
     if _enter(fitter, "evaluation"):
-        _measure(fitter, held_out)
+        refused = refused_by_picture(fitter.scene.frames, measure_agreement(fitter.scene, state))
+        state.progress.figures["refused"][PICTURE_DISAGREES] = refused
+        _measure(fitter, _measured(fitter.scene.frames))
         _enter(fitter, "done")
     return fitter
+
+
+def _measured(frames: FrameSet) -> list[int]:
+    """The held-out crops; a few of the fitted ones where none is held out."""
+    return frames.indices(Split.HELD_OUT) or frames.indices(Split.FITTED)[::8]
+
+
+def _without_refused(fitter: Fitter) -> Fitter:
+    """The fit without the crops whose silhouettes it refused."""
+    refused = fitter.state.progress.figures.get("refused", {}).get(SILHOUETTE_DISAGREES, [])
+    if not refused:
+        return fitter
+    logger.warning("%d crops are left out: %s", len(refused), SILHOUETTE_DISAGREES)
+    frames = without_crops(fitter.scene.frames, refused)
+    details = without_details(dict(fitter.details), refused)
+    return replace(fitter, scene=replace(fitter.scene, frames=frames), details=details)
 
 
 def _evaluator(fitter: Fitter) -> Evaluator:
@@ -332,7 +364,7 @@ def avatar_of(scene: Scene, state: FitState) -> Avatar:
 def _outcome(fitter: Fitter) -> FitOutcome:
     state, scene = fitter.state, fitter.scene
     progress = state.progress
-    figures = {k: v for k, v in progress.figures.items() if k != "steps"}
+    figures = {k: v for k, v in progress.figures.items() if k not in ("steps", "refused")}
     frames = replace(scene.frames, camera=scene.frames.camera.to(_CPU))
     scale = float(state.log_focal.exp())
     if fitter.free_focal and scale != 1.0:
@@ -350,5 +382,49 @@ def _outcome(fitter: Fitter) -> FitOutcome:
         steps=int(progress.figures.get("steps", 0)),
         focal_scale=scale,
         origins=origins(state).to(_CPU),
+        refused={k: v for k, v in progress.figures.get("refused", {}).items() if v},
         details=fitter.details,
     )
+
+
+def refined_track(track: Track, outcome: FitOutcome) -> Track:
+    """The track with the joint fit's shape and poses put in where frames were fitted.
+
+    Frames left out of the fit (untrusted, thinned out) keep the tracked pose; refused ones are no
+    longer trusted.
+    """
+    old, new = track.motion.params, outcome.params
+    rows = torch.from_numpy(outcome.frames.row)
+    params = BodyParams(
+        new.betas,
+        old.expression.index_copy(0, rows, new.expression),
+        old.rotations.index_copy(0, rows, new.rotations),
+        old.transl.index_copy(0, rows, new.transl),
+    )
+    K = track.camera.K.clone()
+    K[:, 0, 0] *= outcome.focal_scale
+    K[:, 1, 1] *= outcome.focal_scale
+    trusted = track.trusted.copy()
+    trusted[_refused_rows(outcome)] = False
+    return replace(
+        track,
+        trusted=trusted,
+        motion=replace(track.motion, params=params),
+        camera=replace(track.camera, K=K),
+    )
+
+
+def refused_detections(detections: ClipDetections, outcome: FitOutcome) -> ClipDetections:
+    """The detections with the frames that the fit refused marked, and why."""
+    trusted, reason = detections.trusted.copy(), detections.reason.astype("<U40")
+    for why, crops in outcome.refused.items():
+        rows = outcome.frames.row[crops]
+        trusted[rows], reason[rows] = False, why
+    return replace(detections, trusted=trusted, reason=reason)
+
+
+def _refused_rows(outcome: FitOutcome) -> np.ndarray:
+    """Rows of the track that hold refused crops."""
+    crops = sorted({i for found in outcome.refused.values() for i in found})
+    rows: np.ndarray = outcome.frames.row[crops]
+    return rows
