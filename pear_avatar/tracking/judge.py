@@ -8,6 +8,7 @@ against the extent of what the picture shows: 19 px are little on a whole person
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def bridged(refused: np.ndarray) -> np.ndarray:
     """(N,) bool with the short gaps between refused frames filled."""
     out = refused.copy()
     rows = np.flatnonzero(refused)
-    for a, b in zip(rows[:-1], rows[1:], strict=True):
+    for a, b in pairwise(rows):
         if b - a <= _BRIDGE + 1:
             out[a:b] = True
     return out
