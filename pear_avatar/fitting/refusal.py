@@ -1,8 +1,8 @@
 """Crops that the fitted body does not explain are refused: trusted and wrong is worse than short.
 
-Tracking may put limbs where a blur was, or on another person who passed. Once shape and pose have been
-fitted to the silhouettes, a crop whose silhouette still disagrees shows another pose than the one
-that would be learnt from it. The whole fit's picture is judged once more at the end.
+Tracking may put limbs where a blur was, or on another person who passed. Once shape and pose have
+been fitted to the silhouettes, a crop whose silhouette still disagrees shows another pose than the
+one that would be learnt from it. The whole fit's picture is judged once more at the end.
 """
 
 from __future__ import annotations
