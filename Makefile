@@ -1,14 +1,14 @@
 # Everything runs in .venv, which the first target makes; the machine itself is left alone.
 #   make VIDEO=holiday.mp4 demo     the demo on a video of your own
-#   make PYTHON=python3.12 install  another interpreter (3.10 to 3.12)
+#   make PYTHON=python3.12 install  another interpreter (3.10 to 3.14)
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
 # The first interpreter of a version that the dependencies support; python3 where there is none,
 # so that the message names it.
-SUITS := 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))'
-PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+SUITS := 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 15))'
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
   $$p -c $(SUITS) 2>/dev/null && echo $$p && exit; done; echo python3)
 VIDEO ?=
 JOBS ?= 2
@@ -72,7 +72,7 @@ clean:  ## Remove what the other targets made, .venv included
 # stopped. torch comes first and alone: nothing after it may choose another build of it.
 $(VENV)/.created:
 	@$(PYTHON) -c $(SUITS) || { \
-	  echo "pear-avatar needs Python 3.10, 3.11 or 3.12 as $(PYTHON); with another one, say" \
+	  echo "pear-avatar needs Python 3.10 to 3.14 as $(PYTHON); with another one, say" \
 	       "for instance: make PYTHON=python3.12 install" >&2; exit 1; }
 	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
 	  echo "a C++ compiler is missing; on Debian or Ubuntu: apt-get install g++" >&2; exit 1; }

@@ -185,5 +185,5 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    heavy = {"torch", "numpy", "mediapipe", "cv2", "av", "omegaconf", "rich"}
+    heavy = {"torch", "numpy", "ai_edge_litert", "cv2", "av", "omegaconf", "rich"}
     assert not heavy & set(loaded)

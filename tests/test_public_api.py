@@ -65,7 +65,7 @@ TYPES = {
     "Term",
     "Track",
 }
-HEAVY = {"torch", "numpy", "scipy", "mediapipe", "cv2", "av", "omegaconf", "rich", "PIL"}
+HEAVY = {"torch", "numpy", "scipy", "ai_edge_litert", "cv2", "av", "omegaconf", "rich", "PIL"}
 
 
 def test_the_public_names_are_these() -> None:

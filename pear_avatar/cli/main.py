@@ -128,7 +128,7 @@ def _what_is_kept(args: argparse.Namespace) -> str:
 
 
 def _quieten_libraries() -> None:
-    """Keep mediapipe's C++ log lines off the terminal; must come before its import."""
+    """Keep C++ libraries' log lines off the terminal; must come before their import."""
     os.environ.setdefault("GLOG_minloglevel", "2")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

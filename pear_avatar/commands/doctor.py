@@ -59,7 +59,7 @@ def run_checks(folder: str | Path = ".") -> list[Check]:
         ("native core", _native_core),
         ("rasteriser", _rasteriser),
         ("GPU", _gpu),
-        ("mediapipe", _mediapipe),
+        ("detectors", _detectors),
         ("body model", _body),
         ("perceptual metric", _perceptual),
         ("video", _video),
@@ -108,10 +108,6 @@ def _packages() -> Check:
             missing.append(name)
     if missing:
         return Check("packages", "problem", f"missing: {', '.join(missing)}", _REINSTALL)
-    if int(metadata.version("numpy").partition(".")[0]) >= 2:
-        return Check(
-            "packages", "problem", ", ".join(found), 'mediapipe needs pip install "numpy<2"'
-        )
     return Check("packages", "ok", ", ".join(found))
 
 
@@ -161,20 +157,17 @@ def _gpu() -> Check:
     return Check("GPU", "ok", f"{', '.join(names)} (CUDA {torch.version.cuda})")
 
 
-def _mediapipe() -> Check:
-    from pear_avatar.perception.detectors.mediapipe import import_mediapipe
+def _detectors() -> Check:
+    from pear_avatar.perception.detectors.mediapipe import FaceMeshDetector
 
     try:
-        version = import_mediapipe().__version__
+        FaceMeshDetector().close()
     except (ImportError, OSError) as error:
         remedy = _REINSTALL
         if "libGL" in str(error) or "libgthread" in str(error):
             remedy = "on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0"
-        return Check("mediapipe", "problem", one_line(error), remedy)
-    if version != "0.10.21":
-        remedy = "pip install mediapipe==0.10.21: others lack the holistic model"
-        return Check("mediapipe", "problem", version, remedy)
-    return Check("mediapipe", "ok", version)
+        return Check("detectors", "problem", one_line(error), remedy)
+    return Check("detectors", "ok", f"LiteRT {metadata.version('ai-edge-litert')}")
 
 
 def _body() -> Check:

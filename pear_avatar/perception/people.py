@@ -7,27 +7,16 @@ distant person is detected in a tile only); detections of one person in several 
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 
 from pear_avatar.perception.detectors import PersonArea
-from pear_avatar.perception.detectors.mediapipe import import_mediapipe, silent_stderr
+from pear_avatar.perception.networks.anchors import Detection
+from pear_avatar.perception.networks.bodies import PeopleNetwork
+from pear_avatar.perception.networks.regions import Region
 
 __all__ = ["PeopleFinder", "distinct_areas", "tiles"]
 
-#: The detector's own graph, without the landmark networks that keep only one person.
-_GRAPH = """
-input_stream: "image"
-output_stream: "detections"
-node {
-  calculator: "PoseDetectionCpu"
-  input_stream: "IMAGE:image"
-  output_stream: "DETECTIONS:detections"
-}
-"""
-_MIN_SCORE = 0.5
 #: The network's input; tiles much smaller than this hold nothing new.
 _NETWORK_SIDE = 224
 #: Two detections are one person if their centres lie within this share of the mean radius and their
@@ -38,18 +27,10 @@ _INSIDE, _SURE = 0.8, 0.9
 
 
 class PeopleFinder:
-    """mediapipe's person detector over a picture and its tiles."""
+    """MediaPipe's person detector over a picture and its tiles."""
 
     def __init__(self) -> None:
-        import_mediapipe()
-        from google.protobuf import text_format
-        from mediapipe.framework import calculator_pb2
-        from mediapipe.python.solution_base import SolutionBase
-
-        config = text_format.Parse(_GRAPH, calculator_pb2.CalculatorGraphConfig())
-        with silent_stderr():
-            self._graph = SolutionBase(graph_config=config, outputs=["detections"])
-            self._graph.process(np.zeros((64, 64, 3), np.uint8))
+        self._network = PeopleNetwork()
 
     def find(self, rgb: np.ndarray, levels: int = 2) -> list[PersonArea]:
         """The people in an (H, W, 3) uint8 picture, highest score first.
@@ -66,22 +47,20 @@ class PeopleFinder:
             if zoom < 1.0:
                 crop = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
             size = np.array([side_x, side_y], np.float32)
-            for item in self._graph.process(np.ascontiguousarray(crop)).detections or ():
-                area = _area(item, np.array([x, y], np.float32), size)
-                if area.score >= _MIN_SCORE and area.radius > 8.0:
+            whole = Region.of_picture(crop.shape[1], crop.shape[0])
+            for item in self._network.find(crop, whole):
+                area = _area(item, np.array([x, y]), size / crop.shape[1::-1])
+                if area.radius > 8.0:
                     found.append(area)
         return distinct_areas(found)
 
     def close(self) -> None:
-        """Free the network."""
-        self._graph.close()
+        """The network is freed with the object."""
 
 
-def _area(item: Any, origin: np.ndarray, size: np.ndarray) -> PersonArea:
-    """Key points 0 and 1 of the detector are the middle of the hips and a point on the circle."""
-    points = item.location_data.relative_keypoints
-    centre, rim = (np.array([p.x, p.y], np.float32) * size for p in points[:2])
-    return PersonArea(centre + origin, float(np.linalg.norm(rim - centre)), float(item.score[0]))
+def _area(item: Detection, origin: np.ndarray, zoom: np.ndarray) -> PersonArea:
+    centre, rim = item.points[:2] * zoom
+    return PersonArea(centre + origin, float(np.linalg.norm(rim - centre)), item.score)
 
 
 def tiles(width: int, height: int, levels: int) -> list[tuple[int, int, int, int]]:

@@ -17,7 +17,7 @@ from pear_avatar.body.topology import HEAD_POINTS, LEFT_WRIST, RIGHT_WRIST
 from pear_avatar.perception.appearance import NUM_COLOR_BINS
 from pear_avatar.perception.assemble import judged_detections
 from pear_avatar.perception.detectors import FrameDetection
-from pear_avatar.perception.gated_graph import GatedDetector
+from pear_avatar.perception.detectors.mediapipe import HolisticDetector
 from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.masks import PackedMask
 from pear_avatar.perception.measure import SEEN, inside_image
@@ -30,7 +30,7 @@ __all__ = ["PartsDetector", "RefreshPlan", "RefreshingDetector"]
 class PartsDetector(Protocol):
     """Follows one person; detects hands and face only on request."""
 
-    def detect(self, rgb: np.ndarray, *, hands: bool, face: bool) -> FrameDetection:
+    def detect(self, rgb: np.ndarray, *, hands: bool, face: bool, mask: bool) -> FrameDetection:
         """Look at one (H, W, 3) uint8 frame."""
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class RefreshingDetector:
         self, plan: RefreshPlan | None = None, detector: PartsDetector | None = None
     ) -> None:
         self.plan = plan or RefreshPlan()
-        self._detector = detector or GatedDetector()
+        self._detector = detector or HolisticDetector()
         self._frame = 0
         self._since_hands = self._since_face = 10**6
         self._held: dict[str, _Held] = {}
@@ -107,7 +107,7 @@ class RefreshingDetector:
         """
         index, self._frame = self._frame, self._frame + 1
         want_hands, want_face = self._due(rgb)
-        found = self._detector.detect(rgb, hands=want_hands, face=want_face)
+        found = self._detector.detect(rgb, hands=want_hands, face=want_face, mask=False)
         self._since_hands = 1 if want_hands else self._since_hands + 1
         self._since_face = 1 if want_face else self._since_face + 1
         if found.pose is None:

@@ -180,25 +180,21 @@ def _build_landmarks(
     source: Source, geometry: _Geometry, config: BuildConfig, figures: dict[str, Any]
 ) -> dict[str, np.ndarray]:
     painter = Painter(geometry.body, load_masks())
-    with Detectors() as detectors:
-        face = fit_face_landmarks(
-            painter,
-            detectors,
-            source.actions,
-            geometry.expression.coef,
-            geometry.expression.pose,
-            count=config.face_renders,
-            seed=5,
-        )
-        _log.info("face landmarks learnt")
-        hands = fit_hands(
-            geometry.body, observe_hands(painter, detectors, config.hand_renders, seed=7)
-        )
-        _log.info("hand landmarks learnt")
-        pose = fit_pose(
-            geometry.body, observe_bodies(painter, detectors, config.body_renders, seed=3)
-        )
-        _log.info("pose landmarks learnt")
+    detectors = Detectors()
+    face = fit_face_landmarks(
+        painter,
+        detectors,
+        source.actions,
+        geometry.expression.coef,
+        geometry.expression.pose,
+        count=config.face_renders,
+        seed=5,
+    )
+    _log.info("face landmarks learnt")
+    hands = fit_hands(geometry.body, observe_hands(painter, detectors, config.hand_renders, seed=7))
+    _log.info("hand landmarks learnt")
+    pose = fit_pose(geometry.body, observe_bodies(painter, detectors, config.body_renders, seed=3))
+    _log.info("pose landmarks learnt")
     figures |= landmark_figures(face, pose, hands)
     coco = coco_weights(source, geometry.samples, geometry.body.mean)
     return landmark_arrays(face, pose, hands, coco)
