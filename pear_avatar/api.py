@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
     from pear_avatar.avatar.avatar import Avatar
     from pear_avatar.body.model import BodyModel
+    from pear_avatar.choices import NpzLayout
     from pear_avatar.commands.configuration import FitConfig
     from pear_avatar.commands.fit import FitResult
     from pear_avatar.commands.recover import RecoverSummary
@@ -234,7 +235,7 @@ def save_motion(
     path: str | Path,
     motion: Motion,
     *,
-    layout: Literal["amass", "smplh", "smplx", "ehm"] = "amass",
+    layout: NpzLayout = "amass",
     body: BodyModel | None = None,
 ) -> None:
     """Write a motion; the ending says as what: ``.npz``, ``.bvh``, ``.csv``, ``.glb`` or ``.gltf``.
@@ -244,8 +245,9 @@ def save_motion(
     Args:
         path: the file; it appears whole or not at all.
         motion: N frames.
-        layout: names of the arrays in an ``.npz`` file: ``"amass"`` (SMPL-X), ``"smplh"`` (AMASS
-            without a face), ``"smplx"`` (as SMPLer-X writes) or ``"ehm"`` (EHM tracker).
+        layout: names of the arrays in an ``.npz`` file, of
+            :data:`~pear_avatar.choices.NPZ_LAYOUTS` all but ``"track"``, for which there is
+            :func:`~pear_avatar.motion.track_file.save_track`.
         body: whose skeleton and mesh the other files hold; by default the open body's.
 
     Raises:

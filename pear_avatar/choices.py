@@ -9,10 +9,12 @@ from enum import Enum
 from typing import Literal
 
 __all__ = [
+    "NPZ_LAYOUTS",
     "BodyName",
     "BoneNames",
     "Convention",
     "Gender",
+    "NpzLayout",
     "Precision",
     "RootKind",
     "SplatAxes",
@@ -38,6 +40,16 @@ class BodyName(str, Enum):
 
 #: Which of the licensed files.
 Gender = Literal["neutral", "male", "female"]
+
+#: Names of the arrays in an ``.npz`` file of motion that is written, and what they are.
+NpzLayout = Literal["amass", "smplh", "smplx", "ehm", "track"]
+NPZ_LAYOUTS: dict[NpzLayout, str] = {
+    "amass": "SMPL-X",
+    "smplh": "AMASS without a face",
+    "smplx": "as SMPLer-X writes",
+    "ehm": "EHM tracker",
+    "track": "with cameras, from a track",
+}
 
 #: Whose joint names an exported skeleton carries.
 BoneNames = Literal["smplx", "mixamo", "unreal", "vrm"]

@@ -9,9 +9,14 @@ How: Python files of the package, tools, benchmarks, tests and examples are pars
   a ``*parameter`` of the repository's own functions takes.
   Parameters are capped at five positional ones by ruff (PLR0917).
 - A setting is a field of a dataclass whose name ends in Config, in a file whose name ends in
-  ``config.py`` or ``configuration.py``. It is read where some module of the package takes an
-  attribute of that name, or names it in a string constant that is no docstring: ``getattr(config,
-  "name")``, or the weight of a term.
+  ``config.py`` or ``configuration.py``. It is read where some module of the package takes that
+  attribute of an expression whose class is that very dataclass (``support/field_reads.py`` says
+  how classes are known), or where a term of the objective names it as its weight or period.
+- A list of formats is one string, or one tuple, list, set or dictionary of strings, that holds the
+  names of three or more of the registered pose formats as whole words, in any case. The registry's
+  room ``motion/formats`` is the one place for those that are read, ``choices.py`` for those that
+  are written; beside them may stand only the writers, which must be the same, and the sample
+  commands in help texts (``_EXAMPLES``). TypeScript may hold no line with three.
 - Two functions are the same when their bodies, docstrings left out, have equal syntax trees after
   every local name, parameter included, has been replaced by its order of first use. Bodies of
   fewer than five statements, nested ones included, are not compared.
@@ -20,12 +25,19 @@ How: Python files of the package, tools, benchmarks, tests and examples are pars
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from field_reads import field_reads
+
+from pear_avatar.choices import NPZ_LAYOUTS
+from pear_avatar.commands.write_motion import NPZ_WRITERS
+from pear_avatar.fitting.objective import TERMS
+from pear_avatar.motion.formats.registry import formats
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("pear_avatar", "tools", "benchmarks", "tests", "examples")
@@ -148,24 +160,51 @@ def settings(found: dict[str, ast.Module]) -> Iterator[tuple[str, str]]:
                         yield node.name, item.target.id
 
 
-def names_read(found: dict[str, ast.Module]) -> set[str]:
-    """Attributes that are read, and string constants that are no docstrings."""
-    names = set()
-    for tree in found.values():
+def named_by_terms() -> set[tuple[str, str]]:
+    """(class, field) of the settings that terms of the objective name."""
+    weights = {("LossConfig", str(term.weight)) for term in TERMS}
+    return weights | {("FittingConfig", str(term.every)) for term in TERMS}
+
+
+def strings_of(node: ast.AST) -> list[str]:
+    """The text of a string, or of the strings in a tuple, list, set or dictionary's keys."""
+    if isinstance(node, ast.Constant | ast.JoinedStr):
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    elif isinstance(node, ast.Tuple | ast.List | ast.Set):
+        parts = node.elts
+    else:
+        parts = node.keys if isinstance(node, ast.Dict) else []
+    return [p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str)]
+
+
+@cache
+def format_pattern() -> re.Pattern[str]:
+    """Matches the names of all pose formats."""
+    names = "|".join(re.escape(f.name) for f in formats())
+    return re.compile(rf"\b(?:{names})\b", re.IGNORECASE)
+
+
+def formats_in(text: str) -> set[str]:
+    """The pose formats that a text names."""
+    return {found.lower() for found in format_pattern().findall(text)}
+
+
+def format_lists(found: dict[str, ast.Module]) -> Iterator[tuple[str, int]]:
+    """(path, line) of every list of formats."""
+    for path, tree in found.items():
+        examples = {
+            id(node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_EXAMPLES"
+        }
         for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-                names.add(node.attr)
-            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-                node.value.value = None  # a docstring
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                names.add(node.value)
-    return names
+            if id(node) not in examples and len(formats_in(" ".join(strings_of(node)))) >= 3:
+                yield path, node.lineno  # type: ignore[attr-defined]
 
 
 def package() -> dict[str, ast.Module]:
-    """Fresh trees of the package alone."""
-    return {p: ast.parse(ast.unparse(t)) for p, t in trees().items() if p.startswith("pear_avatar")}
+    """The trees of the package alone."""
+    return {path: tree for path, tree in trees().items() if path.startswith("pear_avatar")}
 
 
 def test_no_file_is_too_long() -> None:
@@ -198,9 +237,30 @@ def test_no_call_has_too_many_positional_arguments() -> None:
 
 def test_every_setting_is_read() -> None:
     found = package()
-    read = names_read(found)
-    unread = [f"{owner}.{name}" for owner, name in settings(found) if name not in read]
-    assert not unread
+    read = field_reads(found) | named_by_terms()
+    assert not [f"{owner}.{name}" for owner, name in settings(found) if (owner, name) not in read]
+
+
+def test_formats_are_listed_in_one_place() -> None:
+    allowed = ("pear_avatar/motion/formats/", "pear_avatar/choices.py")
+    writers = "pear_avatar/commands/write_motion.py"
+    found = [
+        f"{path}:{line}"
+        for path, line in format_lists(package())
+        if not path.startswith((*allowed, writers))
+    ]
+    assert not found, "\n".join(found)
+    assert list(NPZ_WRITERS) == [name for name in NPZ_LAYOUTS if name != "track"]
+
+
+def test_the_page_lists_no_formats() -> None:
+    found = [
+        path.name
+        for path in (ROOT / "viewer" / "src").rglob("*.ts")
+        for line in path.read_text("utf-8").splitlines()
+        if len(formats_in(line)) >= 3
+    ]
+    assert not found
 
 
 def test_no_two_functions_have_the_same_body() -> None:
@@ -232,7 +292,18 @@ def test_the_comparison_of_bodies(first: str, second: str, same: bool) -> None:
 def test_the_other_checks_see_what_they_look_for() -> None:
     call = ast.parse("f(1, 2, 3, 4, 5, 6, 7)\nf(1, *rest, last=2)\nx.pear_y(1, 2, 3, 4, 5, 6, 7)")
     assert list(long_calls(call)) == [(1, 7)]
-    module = {"x_config.py": ast.parse("class XConfig:\n    used: int = 1\n    idle: int = 2")}
-    reader = {"y.py": ast.parse("'idle'\ndef f(c):\n    return c.used")}
-    read = names_read(module | reader)
-    assert [name for _, name in settings(module) if name not in read] == ["idle"]
+    module = {
+        "x_config.py": ast.parse("class XConfig:\n    used: int = 1\n    idle: int = 2"),
+        "y.py": ast.parse(
+            "class Other:\n    idle: int = 0\n"
+            "class Job:\n    config: XConfig\n"
+            "def f(job: Job, other: Other):\n"
+            "    config = job.config\n    return config.used + other.idle"
+        ),
+    }
+    read = field_reads(module)
+    assert [name for _, name in settings(module) if ("XConfig", name) not in read] == ["idle"]
+    listing = ast.parse(
+        "'one of AMASS, bvh and ehm'\n_EXAMPLES = 'amass bvh ehm'\n('amass', 'bvh')"
+    )
+    assert list(format_lists({"a.py": listing})) == [("a.py", 1)]

@@ -32,7 +32,7 @@ FUNCTIONS = re.compile(
 )
 _PATTERN = re.compile(r"\b(" + "|".join(WORDS) + r")\b", re.IGNORECASE)
 _CODE = ("pear_avatar", "tools", "benchmarks", "examples")
-_TEXT = ("docs", "ARCHITECTURE.md", "CONTRIBUTING.md", "Makefile")
+_TEXT = ("docs", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "Makefile")
 
 
 def comments_and_strings(source: str) -> Iterator[tuple[int, str]]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pear_avatar.choices import BodyName
+from pear_avatar.choices import NPZ_LAYOUTS, BodyName
 from pear_avatar.cli.options import (
     Subparsers,
     add_body_options,
@@ -58,10 +58,11 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--layout",
-        choices=("amass", "smplh", "smplx", "ehm", "track"),
+        choices=tuple(NPZ_LAYOUTS),
         default="amass",
-        help="names in npz files: amass (SMPL-X), smplh (AMASS), smplx (SMPLer-X), ehm (EHM "
-        "tracker), track (with cameras, from a track) (default: amass)",
+        help="names in npz files: "
+        + ", ".join(f"{name} ({what})" for name, what in NPZ_LAYOUTS.items())
+        + " (default: amass)",
     )
     _add_motion_options(parser)
     _add_source_options(parser)

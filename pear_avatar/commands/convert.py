@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from pear_avatar.body.ehm import EhmModel
 from pear_avatar.body.licensed.find import named_folder
 from pear_avatar.body.licensed.hands import HandPca
 from pear_avatar.body.sources import BodySource, load_ehm, load_hands, load_licensed_body
+from pear_avatar.choices import NPZ_LAYOUTS, NpzLayout
 from pear_avatar.commands.write_motion import NPZ_WRITERS, write_viewer_motion
 from pear_avatar.errors import (
     PearError,
@@ -45,7 +45,6 @@ from pear_avatar.types import BodyParams, Motion, Track
 __all__ = [
     "ConvertOptions",
     "Converted",
-    "Layout",
     "Outcome",
     "betas_of_height",
     "convert_all",
@@ -54,8 +53,6 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-
-Layout = Literal["amass", "smplh", "smplx", "ehm", "track"]
 
 _ENDINGS = ("npz", "bvh", "csv", "glb", "gltf", "pmo")
 _MESHES = ("obj", "ply")
@@ -92,7 +89,7 @@ class ConvertOptions:
     betas: Tensor | None = None
     body_height: float | None = None
     name: str | None = None
-    layout: Layout = "amass"
+    layout: NpzLayout = "amass"
     order: EulerOrder = "ZXY"
     unit: BvhUnit = "cm"
     loop: bool = False
@@ -398,7 +395,7 @@ def _write_npz(
     target: str, motion: Motion, body: BodyModel, found: MotionFile, options: ConvertOptions
 ) -> None:
     if options.layout not in NPZ_WRITERS:
-        known = ", ".join(get_args(Layout))
+        known = ", ".join(NPZ_LAYOUTS)
         raise PearError(f"npz layouts are {known}; got {options.layout!r}")
     if options.body.name.is_open:
         NPZ_WRITERS[options.layout](target, motion)

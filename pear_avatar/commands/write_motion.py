@@ -22,7 +22,7 @@ from pear_avatar.viewer.payload import motion_payload
 
 __all__ = ["NPZ_WRITERS", "write_motion", "write_viewer_motion"]
 
-#: The layouts of ``.npz`` files, by the names that the command line gives them.
+#: What writes each of :data:`~pear_avatar.choices.NPZ_LAYOUTS` that holds a motion alone.
 NPZ_WRITERS: dict[str, Callable[..., None]] = {
     "amass": save_motion_amass,
     "smplh": save_motion_smplh,

@@ -182,8 +182,12 @@ def silhouette_step(
 def joint_rates(fitter: Fitter, factor: float) -> dict[str, Tensor | float]:
     """Learning rates of the dense parameters in the joint stage."""
     rates, sizes = fitter.config.rates, fitter.scene.step_sizes
-    names = ("local_quats", "log_scales", "logit_opacities", "colors")
-    dense: dict[str, Tensor | float] = {name: getattr(rates, name) * factor for name in names}
+    dense: dict[str, Tensor | float] = {
+        "local_quats": rates.local_quats * factor,
+        "log_scales": rates.log_scales * factor,
+        "logit_opacities": rates.logit_opacities * factor,
+        "colors": rates.colors * factor,
+    }
     dense["offsets"] = rates.offsets_px * factor * sizes.metres
     dense["betas"] = _JOINT_BETAS * rates.betas_px * factor * sizes.betas
     if fitter.free_focal and fitter.config.refine_focal:

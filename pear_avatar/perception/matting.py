@@ -113,7 +113,8 @@ def _refine_crop(
         )
         alpha = cv2.resize(small, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
     radius = max(2, round(0.008 * hints.scale))
-    alpha = _guided_filter(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), alpha, radius)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
+    alpha = cv2.ximgproc.guidedFilter(grey, alpha, radius, _GUIDE_EPS)
     alpha = np.clip((alpha - 0.08) / 0.84, 0.0, 1.0)
     return _fill_holes((alpha * 255.0 + 0.5).astype(np.uint8), mask, hints.scale)
 
@@ -239,21 +240,6 @@ def _below_knees(hints: BodyHints, shape: tuple[int, ...]) -> np.ndarray:
     if knees.any():
         below[max(0, int(hints.pose[[25, 26], 1][knees].max())) :] = True
     return below
-
-
-def _guided_filter(guide: np.ndarray, alpha: np.ndarray, radius: int) -> np.ndarray:
-    """He et al. 2010, "Guided Image Filtering", with a grey guide; all (H, W)."""
-    size = (2 * radius + 1, 2 * radius + 1)
-    grey = guide.astype(np.float32) / 255.0
-
-    def mean(x: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(x, -1, size, borderType=cv2.BORDER_REFLECT)
-
-    mean_grey, mean_alpha = mean(grey), mean(alpha)
-    variance = mean(grey * grey) - mean_grey**2
-    slope = (mean(grey * alpha) - mean_grey * mean_alpha) / (variance + _GUIDE_EPS)
-    offset = mean_alpha - slope * mean_grey
-    return mean(slope) * grey + mean(offset)
 
 
 def _work_region(mask: np.ndarray, hints: BodyHints) -> tuple[slice, slice] | None:
