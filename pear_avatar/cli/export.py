@@ -41,6 +41,7 @@ _KINDS = {
     "spz": ((".spz",), "splats of a pose as SPZ"),
     "gltf": ((".gltf", ".glb"), "splats of a pose as glTF (KHR_gaussian_splatting)"),
     "glb": ((".glb",), "a skinned, textured mesh with facial expressions"),
+    "usd": ((".usdz",), "the same mesh as USD (UsdSkel); needs pear-avatar[usd]"),
     "vrm": ((".vrm",), "VRM 1.0: humanoid, 52 facial expressions, licence"),
     "pmo": ((".pmo",), "the motion of --pose, to be dropped onto an exported web page"),
 }
@@ -167,6 +168,13 @@ def _writers(args: argparse.Namespace, avatar: Path) -> dict[str, Callable[[Path
         "spz": splats,
         "gltf": splats,
         "glb": lambda path: export.export_mesh(
+            avatar,
+            path,
+            motions=args.motions,
+            rig=rig_style(args),
+            texture_size=args.texture_size,
+        ),
+        "usd": lambda path: export.export_usd(
             avatar,
             path,
             motions=args.motions,

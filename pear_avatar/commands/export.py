@@ -29,6 +29,7 @@ from pear_avatar.export import (
     save_splat_gltf,
     save_splat_ply,
     save_spz,
+    save_usd,
     save_vrm,
 )
 from pear_avatar.export.gltf import as_motions
@@ -129,6 +130,24 @@ def export_mesh(
     person = load_avatar(one_avatar(avatar))
     clips = _clips(person, motions)
     save_avatar_glb(out, person, clips, rig=rig, texture_size=texture_size)
+    return Path(out)
+
+
+def export_usd(
+    avatar: str | Path,
+    out: str | Path,
+    *,
+    motions: Sequence[str | Path] = (),
+    rig: RigStyle = _DEFAULT_RIG,
+    texture_size: int = 1024,
+) -> Path:
+    """Write an avatar as USD (``.usdz``), with each motion as an animation of its skeleton.
+
+    Raises:
+        PearError, ValueError, FileNotFoundError: an input is at fault, or ``usd-core`` is missing.
+    """
+    person = load_avatar(one_avatar(avatar))
+    save_usd(out, person, _clips(person, motions), rig=rig, texture_size=texture_size)
     return Path(out)
 
 

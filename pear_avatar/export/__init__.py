@@ -5,6 +5,7 @@ from pear_avatar.export.splat_gltf import save_splat_gltf
 from pear_avatar.export.splat_ply import save_splat_ply
 from pear_avatar.export.spz import save_spz
 from pear_avatar.export.texture import bake_texture, vertex_colors
+from pear_avatar.export.usd import save_usd
 from pear_avatar.export.vrm import VrmMeta, save_vrm
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "save_splat_gltf",
     "save_splat_ply",
     "save_spz",
+    "save_usd",
     "save_vrm",
     "vertex_colors",
 ]
