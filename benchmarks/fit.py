@@ -6,18 +6,24 @@ gsplat's own torch reference (with the stand-ins of ``benchmarks.raster``), and 
 Both compute gradients for splats, clothes, pose and camera.
 
 A second figure is the number of steps a minute, a third what the whole step costs beside its
-drawing alone.
+drawing alone. Then where the time of a step goes, and how it grows with splats and pixels.
+
+``--against TREE`` times steps and evaluation of another source tree beside this one's, in turns
+in one run, on one thread and on two.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks._fit_against import beside, growth
 from benchmarks._splat_peers import gsplat_reference, torch_l1_ssim
 from benchmarks.framework import Options, Result
 from benchmarks.timing import interleaved_medians
@@ -32,6 +38,7 @@ from pear_avatar.fitting.fit_scene import (
     leaves_of,
     make_scene,
     refined_camera,
+    render_frame,
     rest_body,
     stored_pose,
 )
@@ -45,6 +52,7 @@ from pear_avatar.fitting.fit_stages import (
 from pear_avatar.fitting.fit_state import FitState, new_state, state_to
 from pear_avatar.fitting.frames import FrameSet
 from pear_avatar.fitting.limits import SplatLimits
+from pear_avatar.fitting.objective import StepView, image_loss
 from pear_avatar.fitting.run import single_torch_thread
 from pear_avatar.fitting.step import ClothUpdater, update_dense, update_pose
 from pear_avatar.fitting.step_sizes import pose_rates
@@ -69,8 +77,23 @@ _REFINED = frozenset(
 )
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare this workload's own options."""
+    parser.add_argument(
+        "--against", type=Path, metavar="TREE", help="another source tree, timed in the same run"
+    )
+
+
 def run(options: Options) -> list[Result]:
-    """Time the steps; ``options.quick`` halves the rounds."""
+    """Time the steps; ``options.quick`` halves the rounds and leaves growth out."""
+    against: Path | None = options.own.against
+    if against is not None:
+        return beside(against.resolve(), rounds=5 if options.quick else 11)
+    return _own(options) + ([] if options.quick else growth(rounds=7))
+
+
+def _own(options: Options) -> list[Result]:
+    """This tree's step beside its peer, and where its time goes."""
     if options.threads is not None:
         _native.set_num_threads(options.threads)
         torch.set_num_threads(options.threads)
@@ -79,6 +102,8 @@ def run(options: Options) -> list[Result]:
     calls: dict[str, Callable[[], object]] = {
         "step": _single(make_step(fitter)),
         "drawing": _single(lambda: _draw_and_back(fitter)),
+        "loss": _single(_loss_alone(fitter)),
+        "updates": _single(_updates_alone(fitter)),
         "peer": lambda: _peer_step(fitter.scene, fitter.state),
     }
     budget = 20.0 if options.quick else 60.0
@@ -96,6 +121,10 @@ def run(options: Options) -> list[Result]:
         ),
         Result(f"joint fit steps in a minute {label}", 60e3 / ours, "steps", "higher"),
         Result(f"step over drawing alone {label}", ours / medians["drawing"], "x", "lower"),
+        *(
+            Result(f"of which {name} {label}", medians[name], "ms", "lower")
+            for name in ("drawing", "loss", "updates")
+        ),
     ]
 
 
@@ -124,7 +153,8 @@ def make_fitter(config: FittingConfig, device: torch.device) -> Fitter:
     shape = (_FRAMES, _HEIGHT, _WIDTH)
     images = rng.integers(0, 255, (*shape, 3), dtype=np.uint8)
     masks = np.zeros(shape, np.uint8)
-    masks[:, 40:480, 60:200] = 255
+    top, bottom = round(0.08 * _HEIGHT), round(0.94 * _HEIGHT)
+    masks[:, top:bottom, round(0.23 * _WIDTH) : round(0.78 * _WIDTH)] = 255
     frames = FrameSet(
         images=images,
         targets=images,
@@ -156,17 +186,23 @@ def make_fitter(config: FittingConfig, device: torch.device) -> Fitter:
 
 def make_step(fitter: Fitter) -> Callable[[], object]:
     """One whole step of the joint stage, updates and bounds included."""
-    state, config = fitter.state, fitter.config
     constants, total = stage_constants(fitter), joint_total(fitter)
+    return make_updates(
+        fitter, lambda count: joint_step(fitter, constants, count % _FRAMES, count, total)[0]
+    )
+
+
+def make_updates(fitter: Fitter, look: Callable[[int], StepView]) -> Callable[[], object]:
+    """A step that takes its gradients from ``look``, called with the number of steps before."""
+    state, config = fitter.state, fitter.config
     limits = SplatLimits(fitter.scene.body, state, config.limits)
     cloth = ClothUpdater(state, config.limits.vertex_offset, every=4)
     count = 0
 
     def step() -> None:
         nonlocal count
-        i = count % _FRAMES
-        view, _ = joint_step(fitter, constants, i, count, total)
-        leaves = view.leaves
+        view = look(count)
+        leaves, i = view.leaves, view.i
         count += 1
         update_dense(state, leaves, joint_rates(fitter, 1e-6), count, state.seen)
         cloth.add(state, leaves, 1e-9)
@@ -176,6 +212,23 @@ def make_step(fitter: Fitter) -> Callable[[], object]:
         limits.apply(state)
 
     return step
+
+
+def _loss_alone(fitter: Fitter) -> Callable[[], object]:
+    """Picture and coverage of one drawing, and their gradient."""
+    target, background = fitter.scene.target(0), torch.full((3,), 0.5)
+    with torch.no_grad():
+        leaves = leaves_of(fitter.state, stored_pose(fitter.state, 0), refine=frozenset())
+        out = render_frame(fitter.scene, fitter.state, 0, leaves, background=background)
+    color, alpha = out.color.requires_grad_(), out.alpha.requires_grad_()
+    drawn = replace(out, color=color, alpha=alpha)
+    return lambda: image_loss(drawn, background, target, fitter.config).backward()
+
+
+def _updates_alone(fitter: Fitter) -> Callable[[], object]:
+    """What follows the gradients: every parameter's step, and the splats' bounds."""
+    view, _ = joint_step(fitter, stage_constants(fitter), 0, 0, joint_total(fitter))
+    return make_updates(fitter, lambda _: view)
 
 
 def _splats(state: FitState, leaves_splats: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

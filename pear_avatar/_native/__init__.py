@@ -87,6 +87,7 @@ _MESH_SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
 #: What a fit does between two pictures, looked up on first use.
 _FIT_SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "pear_adam": (c_int, [*[c_int] * 2, *[c_void_p] * 5, *[c_double] * 3, c_int]),
+    "pear_adam_row": (c_int, [c_int, *[c_void_p] * 7, *[c_double] * 2]),
     "pear_bound_splats": (c_int, [c_int, *[c_void_p] * 8, *[c_float] * 3]),
     "pear_solve_factored": (c_int, [c_int, *[c_void_p] * 5, c_int, c_void_p]),
     "pear_target_over": (c_int, [c_int, *[c_void_p] * 6]),

@@ -41,13 +41,40 @@ class RowAdam:
         )
 
     def step(
-        self, row: int, grad: Tensor, rate: Tensor | float, columns: Tensor | None = None
+        self,
+        row: int,
+        grad: Tensor,
+        rate: Tensor | float,
+        columns: Tensor | None = None,
+        *,
+        backend: str = "auto",
     ) -> None:
         """Move one row in place.
 
-        grad (D,); rate a number or one each (D,); columns (D,) bool, those that took part in the
-        picture behind the gradient: the others keep their values, moments and clocks.
+        Args:
+            row: of the table.
+            grad: (D,).
+            rate: a number, or one each (D,).
+            columns: (D,) bool, those that took part in the picture behind the gradient: the
+                others keep their values, moments and clocks.
+            backend: "cpu" (the C++ core: contiguous float32), "torch", or "auto".
         """
+        rates = rate if isinstance(rate, Tensor) else torch.full_like(grad, rate)
+        tables = (self.mean, self.square, self.count, self.values)
+        if backend == "cpu" or (backend == "auto" and fits_core(grad, *tables, rates)):
+            start = 4 * row * self.values.shape[1]
+            _native.check(
+                _native.fit_library().pear_adam_row(
+                    self.values.shape[1],
+                    grad.data_ptr(),
+                    *(table.data_ptr() + start for table in tables),
+                    rates.data_ptr(),
+                    None if columns is None else columns.data_ptr(),
+                    self.beta1,
+                    self.beta2,
+                )
+            )
+            return
         keep = slice(None) if columns is None else columns
         g, m, v, n = grad[keep], self.mean[row], self.square[row], self.count[row]
         n[keep] += 1

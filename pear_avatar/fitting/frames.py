@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -17,6 +19,8 @@ from pear_avatar.types import Camera, ClipDetections, Track
 
 _MARGIN_X, _MARGIN_Y = 1.12, 1.08
 _MASK_INSIDE = 0.9
+#: crops of so many frames are cut at a time; OpenCV leaves Python's lock meanwhile
+_CUTTING_THREADS = 2
 
 
 class Split(IntEnum):
@@ -136,13 +140,25 @@ def carry_color_outwards(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     known, color = inside.astype(np.float32), image.astype(np.float32)
     out = image.copy()
     missing = inside == 0
-    for sigma in (1.5, 4.0, 12.0):
-        weight = cv2.GaussianBlur(known, (0, 0), sigma)
-        blurred = cv2.GaussianBlur(color * known[..., None], (0, 0), sigma)
+    both = np.dstack([color * known[..., None], known])
+    for sigma, shrink in ((1.5, 1), (4.0, 1), (12.0, 4)):
+        blurred = _blurred(both, sigma, shrink)
+        weight = blurred[..., 3]
         ok = missing & (weight > 0.02)
-        out[ok] = np.clip(blurred[ok] / weight[ok, None], 0, 255).astype(np.uint8)
+        out[ok] = np.clip(blurred[ok][:, :3] / weight[ok, None], 0, 255).astype(np.uint8)
         missing &= ~ok
     return out
+
+
+def _blurred(image: np.ndarray, sigma: float, shrink: int) -> np.ndarray:
+    """A Gaussian blur, on a grid ``shrink`` times coarser: wide ones have nothing finer to lose."""
+    if shrink == 1 or min(image.shape[:2]) < 4 * shrink:
+        return cv2.GaussianBlur(image, (0, 0), sigma)
+    height, width = image.shape[:2]
+    size = (-(-width // shrink), -(-height // shrink))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / shrink)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 @dataclass(frozen=True)
@@ -193,19 +209,28 @@ def cut_crops(
     """
     cutters = {name: _Cutter(plan) for name, plan in plans.items()}
     wanted = {int(track.frame_index[r]): int(r) for plan in plans.values() for r in plan.rows}
-    found = 0
-    for index, _, rgb in frames:
-        row = wanted.get(index)
-        if row is None:
-            continue
+
+    def cut(row: int, rgb: np.ndarray) -> None:
         mask = mask_of(row)
         for cutter in cutters.values():
             cutter.take(row, rgb, mask)
-        found += 1
-        if on_frame is not None:
-            on_frame(found)
-        if found == len(wanted):
-            break
+
+    found, waiting = 0, deque[Future[None]]()
+    with ThreadPoolExecutor(_CUTTING_THREADS) as pool:
+        for index, _, rgb in frames:
+            row = wanted.get(index)
+            if row is None:
+                continue
+            waiting.append(pool.submit(cut, row, rgb))
+            if len(waiting) > _CUTTING_THREADS:  # so many frames at most are held
+                waiting.popleft().result()
+            found += 1
+            if on_frame is not None:
+                on_frame(found)
+            if found == len(wanted):
+                break
+        for future in waiting:
+            future.result()
     if found < len(wanted):
         raise MediaError(f"the video gave {found} of the {len(wanted)} frames the track names")
     return {name: cutter.frame_set(track) for name, cutter in cutters.items()}

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from pear_avatar.evaluation import perceptual
-from pear_avatar.evaluation.perceptual import BlurredConvolution, Perceptual, blur_halve
+from pear_avatar.evaluation.perceptual import BlurredConvolution, Perceptual, blur_halve, max_3x3
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +93,8 @@ def test_without_weights_there_is_no_metric(
 def test_a_foreign_weight_file_is_refused() -> None:
     with pytest.raises(ValueError, match="not a shift-tolerant LPIPS weight file"):
         perceptual.ShiftTolerantLpips({"fc.weight": torch.zeros(1)})
+
+
+def test_the_largest_by_rows_and_columns_is_the_largest_of_the_window() -> None:
+    x = torch.rand(2, 3, 11, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(max_3x3(x), F.max_pool2d(x, kernel_size=3, stride=1))

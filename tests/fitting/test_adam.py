@@ -90,3 +90,18 @@ def test_the_core_solves_as_scipy_does(times):
     ours, twin = (solver(b, times, backend=backend) for backend in ("cpu", "scipy"))
     torch.testing.assert_close(ours, twin, rtol=1e-4, atol=1e-5)
     assert torch.equal(b, before)
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_the_core_steps_a_row_as_torch_does(part):
+    g = torch.Generator().manual_seed(4)
+    grads, rates = torch.randn(6, 5, generator=g), torch.rand(5, generator=g)
+    ends = []
+    for backend in ("cpu", "torch"):
+        table = RowAdam.zeros(3, 5)
+        for k, grad in enumerate(grads):
+            columns = torch.tensor([True, False, True, k > 2, False]) if part else None
+            table.step(1, grad, rates, columns, backend=backend)
+        ends.append((table.values, table.mean, table.square, table.count))
+    for ours, twin in zip(*ends, strict=True):
+        torch.testing.assert_close(ours, twin, rtol=1e-5, atol=1e-6)

@@ -62,6 +62,24 @@ PEAR_EXPORT int pear_adam(int rows, int width, const float* grad, float* mean, f
   return pear::kOk;
 }
 
+// One step of Adam on one row of `width` numbers with a clock each, in place. keep (width,) marks
+// those that take part; null for all. rates (width,).
+PEAR_EXPORT int pear_adam_row(int width, const float* grad, float* mean, float* square,
+                              float* count, float* value, const float* rates,
+                              const uint8_t* keep, double beta1, double beta2) {
+  for (int i = 0; i < width; ++i) {
+    if (keep != nullptr && keep[i] == 0) continue;
+    const double g = grad[i], n = ++count[i];
+    const double m = beta1 * mean[i] + (1 - beta1) * g;
+    const double v = beta2 * square[i] + (1 - beta2) * g * g;
+    mean[i] = static_cast<float>(m);
+    square[i] = static_cast<float>(v);
+    const double root = std::sqrt(v / (1 - std::pow(beta2, n)));
+    value[i] -= static_cast<float>(rates[i] * m / (1 - std::pow(beta1, n)) / (root + 1e-8));
+  }
+  return pear::kOk;
+}
+
 // Brings N splats into their bounds, in place. Shapes as in update.h.
 PEAR_EXPORT int pear_bound_splats(int count, float* offsets, float* log_scales, float* quats,
                                   float* logits, float* colors, const float* longest,
