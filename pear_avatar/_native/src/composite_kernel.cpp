@@ -293,7 +293,7 @@ PEAR_INLINE void backward_tile(const CompositeArgs& args, const Tile& t,
         const VecF rest = load(behind + at) - weight * shade;
         store(behind + at, rest);
         const VecF g = zero_unless(drawn & free & active,
-                                   weight * shade - alpha * rest / (1.f - alpha));
+                                   weight * shade - alpha * rest * reciprocal(1.f - alpha));
         const VecF gy = g * dy;
         column_g += g;
         column_gy += gy;

@@ -155,6 +155,16 @@ PEAR_INLINE VecF sqrt(VecF v) {
 #endif
 }
 
+// 1 / v for normal numbers: an estimate and one step of Newton's, a third of a division's time.
+PEAR_INLINE VecF reciprocal(VecF v) {
+#if defined(__AVX512F__)
+  const VecF estimate = (VecF)_mm512_rcp14_ps((__m512)v);
+  return estimate * (2.f - v * estimate);
+#else
+  return 1.f / v;
+#endif
+}
+
 // 2^p for p in (-126, 128): minimax polynomial of degree 5 on the fraction, relative error 7e-8.
 // The fraction is split towards zero, so it lies in (-1, 1).
 PEAR_INLINE VecF exp2(VecF p) {
