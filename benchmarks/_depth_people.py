@@ -103,7 +103,8 @@ def film_scene(body: BodyModel, scene: Scene, folder: Path) -> tuple[Path, Path]
         K=camera.K.numpy(),
     )
     detections = detect_landmarks(video)
-    np.savez(found, **{f.name: np.asarray(getattr(detections, f.name)) for f in fields(detections)})
+    values = {f.name: getattr(detections, f.name) for f in fields(detections)}
+    np.savez(found, **{n: np.asarray(v) for n, v in values.items() if v is not None})
     return found, truth
 
 

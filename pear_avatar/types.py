@@ -149,6 +149,10 @@ class RenderOutput:
         return torch.where(self.alpha > eps, self.depth / self.alpha.clamp_min(eps), 0.0)
 
 
+#: Fields of :class:`ClipDetections` that every clip has but no frame, and those it may lack.
+_PER_CLIP = frozenset({"width", "height", "notes", "face_actions"})
+
+
 @dataclass(frozen=True)
 class ClipDetections:
     """Landmarks of one person over the N frames of a clip (NumPy, float32 unless said).
@@ -171,6 +175,8 @@ class ClipDetections:
     reason:               (N,) str: empty where trusted, else why not (shown on the overlay).
     width, height:        frame size in pixels.
     notes:                what the user should know of the clip, a line each.
+    face_actions:         (N, 52) ARKit's facial actions in [0, 1] by their names' order, 0 where no
+                          face was found; None where they were not looked for.
     """
 
     frame_index: np.ndarray
@@ -190,6 +196,7 @@ class ClipDetections:
     width: int
     height: int
     notes: tuple[str, ...] = ()
+    face_actions: np.ndarray | None = None
 
     @property
     def num_frames(self) -> int:
@@ -199,6 +206,8 @@ class ClipDetections:
     def __getitem__(self, index: slice | np.ndarray) -> ClipDetections:
         """Some of the frames: a slice, row numbers or a mask."""
         rows: dict[str, Any] = {name: getattr(self, name)[index] for name in self._per_frame()}
+        if self.face_actions is not None:
+            rows["face_actions"] = self.face_actions[index]
         return replace(self, **rows)
 
     @classmethod
@@ -215,11 +224,13 @@ class ClipDetections:
             name: np.concatenate([getattr(part, name) for part in parts])
             for name in cls._per_frame()
         }
+        actions = [part.face_actions for part in parts if part.face_actions is not None]
+        rows["face_actions"] = np.concatenate(actions) if len(actions) == len(parts) else None
         return replace(parts[0], **rows)
 
     @classmethod
     def _per_frame(cls) -> list[str]:
-        return [f.name for f in fields(cls) if f.name not in {"width", "height", "notes"}]
+        return [f.name for f in fields(cls) if f.name not in _PER_CLIP]
 
 
 @dataclass(frozen=True)

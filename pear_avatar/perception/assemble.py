@@ -6,6 +6,7 @@ import numpy as np
 
 from pear_avatar.perception.judged import JudgedClip
 from pear_avatar.perception.matting import BodyHints
+from pear_avatar.perception.networks.actions import facial_actions
 from pear_avatar.perception.trust import judge_frames
 from pear_avatar.types import ClipDetections
 
@@ -37,6 +38,7 @@ def judged_detections(clip: JudgedClip, is_other: np.ndarray | None = None) -> C
         reason=reason,
         width=raw.width,
         height=raw.height,
+        face_actions=facial_actions(raw.face, clip.face_confidence > 0),
     )
 
 

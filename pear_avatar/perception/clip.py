@@ -41,7 +41,7 @@ from pear_avatar.types import ClipDetections, ProgressFn
 _log = logging.getLogger(__name__)
 
 #: Part of the cache key: raise it whenever results change.
-VERSION = 5
+VERSION = 6
 #: Below this share of trusted frames the user is warned.
 _FEW_TRUSTED = 0.5
 
@@ -159,7 +159,8 @@ def _log_quality(path: str | os.PathLike[str], detections: ClipDetections) -> No
 
 
 def _to_arrays(detections: ClipDetections, masks: PersonMasks) -> dict[str, np.ndarray]:
-    arrays = {f.name: np.asarray(getattr(detections, f.name)) for f in fields(detections)}
+    found = {f.name: getattr(detections, f.name) for f in fields(detections)}
+    arrays = {name: np.asarray(value) for name, value in found.items() if value is not None}
     return arrays | masks_to_arrays(masks.packed)
 
 

@@ -8,14 +8,17 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from footage import DATA
 
+from pear_avatar.body import face_from_arkit, load_body
 from pear_avatar.io.images import read_image
 from pear_avatar.perception.detectors.mediapipe import (
     FaceMeshDetector,
     HandCropDetector,
     HolisticDetector,
 )
+from pear_avatar.perception.networks.actions import facial_actions
 from pear_avatar.perception.networks.anchors import AnchorDetector
 from pear_avatar.perception.networks.regions import Region
 from pear_avatar.perception.networks.tracking import Tolerance, followed_region
@@ -81,6 +84,28 @@ def test_nothing_is_found_in_an_empty_picture() -> None:
     assert FaceMeshDetector().find(empty) is None
     assert HandCropDetector().find(empty) is None
     assert PeopleFinder().find(empty) == []
+
+
+def test_what_a_face_does_is_read_from_its_landmarks() -> None:
+    body = load_body()
+    done = ("jawOpen", "mouthSmileLeft", "eyeBlinkRight", "browInnerUp")
+    weights = torch.zeros(len(done) + 1, 52)
+    for i, name in enumerate(done):
+        weights[i, body.arkit_names.index(name)] = 1.0
+    face = face_from_arkit(body, weights)
+    rotations = face.apply(torch.eye(3).expand(55, 3, 3))
+    marks = body.shape(torch.zeros(10), face.expression).pose(rotations).landmarks("mediapipe_face")
+    points = marks[..., :2].numpy() * np.array([1000.0, -1000.0], np.float32) + 500.0
+    seen = np.ones(len(points), bool)
+    found = facial_actions(points, seen)
+    assert found.shape == (5, 52)
+    assert found.min() >= 0.0
+    assert found.max() <= 1.0
+    neutral = found[-1]
+    for i, name in enumerate(done):
+        k = body.arkit_names.index(name)
+        assert found[i, k] > neutral[k] + 0.15, name
+    assert (facial_actions(points, ~seen) == 0.0).all()
 
 
 @pytest.mark.data

@@ -11,7 +11,8 @@ import pytest
 import torch
 from footage import DATA
 
-from pear_avatar.body import BodyModel, load_body
+from pear_avatar.body import BodyModel, face_from_arkit, load_body
+from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, look_at, project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, geodesic_angle
 from pear_avatar.recovery.lifter import Lifter
@@ -112,12 +113,7 @@ def test_shapes_are_as_promised_for_stills_and_clips(lifter: Lifter, body: BodyM
 
 def test_frames_do_not_know_of_each_other(lifter: Lifter, body: BodyModel) -> None:
     clip = detect(body, people(4), camera())
-    arrays = {
-        f.name: getattr(clip, f.name)[2:3]
-        for f in fields(clip)
-        if f.name not in ("width", "height")
-    }
-    alone = lifter.lift(replace(clip, **arrays)).params
+    alone = lifter.lift(clip[2:3]).params
     together = lifter.lift(clip).params[2:3]
     torch.testing.assert_close(alone.rotations, together.rotations, atol=1e-5, rtol=0)
     torch.testing.assert_close(alone.transl, together.transl, atol=1e-4, rtol=0)
@@ -136,6 +132,19 @@ def test_hands_and_faces_that_nobody_saw_stay_neutral(lifter: Lifter, body: Body
     torch.testing.assert_close(face, torch.eye(3).expand_as(face))
     assert not lifted.confidence.left_hand.any()
     assert lifted.confidence.right_hand.all()
+
+
+def test_facial_actions_that_the_detector_saw_are_taken(lifter: Lifter, body: BodyModel) -> None:
+    found = detect(body, people(2), camera())
+    actions = np.zeros((2, 52), np.float32)
+    actions[0, body.arkit_names.index("mouthPucker")] = 0.9
+    actions[0, body.arkit_names.index("eyeLookUpLeft")] = 0.5
+    own = lifter.lift(found, camera())
+    lifted = lifter.lift(replace(found, face_actions=actions), camera())
+    np.testing.assert_allclose(lifted.actions[0], actions[0], atol=1e-6)
+    np.testing.assert_array_equal(lifted.actions[1], own.actions[1])
+    turn = face_from_arkit(body, torch.from_numpy(actions[0])).left_eye
+    torch.testing.assert_close(lifted.params.rotations[0, JOINT_INDEX["left_eye"]], turn)
 
 
 def test_a_picture_of_nobody_gives_a_finite_body_without_confidence(

@@ -114,7 +114,7 @@ class Lifter:
             out = Outputs(*(torch.cat(column) for column in zip(*parts, strict=True)))
             # A sigmoid never says nothing, and no landmark lies on the tongue.
             actions = ((out.actions - _FAINT) / (1 - _FAINT)).clamp_min(0) * self._visible
-            out = out._replace(actions=actions)
+            out = _with_seen_actions(out._replace(actions=actions), detections)
             lifted = self._without_guesses(decode(out, box, self._face), seen)
             confidence = _confidence(seen)
             pooled = self._pool_shape(lifted, confidence, torch.from_numpy(detections.trusted))
@@ -195,6 +195,21 @@ class Lifter:
             for b, x in zip(betas.chunk(2), transl.chunk(2), strict=True)
         )
         return first, second
+
+
+def _with_seen_actions(out: Outputs, detections: ClipDetections) -> Outputs:
+    """The detector's facial actions, which know lips and lids better, where it has any.
+
+    They turn the eyes too, so the lifter's own gaze counts only where they are missing.
+    """
+    if detections.face_actions is None:
+        return out
+    found = torch.from_numpy(np.ascontiguousarray(detections.face_actions)).to(out.actions)
+    seen = found.amax(1, keepdim=True) > 0
+    return out._replace(
+        actions=torch.where(seen, found, out.actions),
+        gaze=torch.where(seen, torch.zeros_like(out.gaze), out.gaze),
+    )
 
 
 def landmark_rays(detections: ClipDetections, cameras: Camera) -> LandmarkRays:
