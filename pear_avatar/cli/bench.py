@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from pear_avatar.cli.options import (
     Subparsers,
     add_command,
+    add_force_option,
     add_machine_options,
     add_network_options,
+    plan_outputs,
     positive_int,
 )
 from pear_avatar.errors import (
@@ -72,6 +74,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     add_network_options(parser, "float32")
     add_machine_options(parser)
+    add_force_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -79,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print the table."""
     if args.root is None and args.dataset != "synthetic":
         raise PearError(f"--dataset {args.dataset} needs --root, the folder that holds it")
+    plan_outputs(args, [args.json] if args.json else [], [args.checkpoint])
     args.kept_on_interrupt = "Nothing was written."
     limit_threads(args.threads)
 
@@ -158,6 +162,12 @@ def _write_json(path: Path, dataset: str, report: HmrReport) -> None:
 
     from pear_avatar.evaluation.human_mesh.published import PROTOCOLS
     from pear_avatar.io.atomic import write_text_atomic
+    from pear_avatar.io.replacing import MARK
 
-    content = {"dataset": dataset, "protocol": PROTOCOLS[dataset], **asdict(report)}
+    content = {
+        "made_by": MARK,
+        "dataset": dataset,
+        "protocol": PROTOCOLS[dataset],
+        **asdict(report),
+    }
     write_text_atomic(path, json.dumps(content, indent=2) + "\n")

@@ -11,7 +11,9 @@ from pear_avatar.cli.options import (
     Subparsers,
     add_body_options,
     add_command,
+    add_force_option,
     add_rig_options,
+    plan_outputs,
     positive_float,
     rig_style,
 )
@@ -66,6 +68,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     _add_motion_options(parser)
     _add_source_options(parser)
+    add_force_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -125,10 +128,18 @@ def run(args: argparse.Namespace) -> int:
     """Convert and say where the results lie."""
     inputs, output = _paths(args)
     args.kept_on_interrupt = "Files that were finished are kept; the one in work is not."
+    read = [*inputs, args.skeleton, args.betas]
+    files = [Path(output)] if _is_one_file(args, inputs, output) else []
+    plan_outputs(args, files, read)
     options = _options(args)
     if args.to is None and len(inputs) == 1:
         return _convert_one(args, inputs[0], output, options)
     return _convert_many(args, inputs, Path(output), options)
+
+
+def _is_one_file(args: argparse.Namespace, inputs: list[Path], output: str) -> bool:
+    stream = output.startswith("osc:")
+    return args.to is None and len(inputs) == 1 and not stream and Path(output).stem != "*"
 
 
 def _convert_one(

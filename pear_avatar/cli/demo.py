@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pear_avatar.cli.options import Subparsers, add_command, add_machine_options
+from pear_avatar.cli.options import (
+    Subparsers,
+    add_command,
+    add_force_option,
+    add_machine_options,
+    plan_outputs,
+)
 from pear_avatar.errors import EXIT_OK, require_file
 from pear_avatar.machine import limit_threads
 
@@ -35,6 +41,7 @@ def add_parser(commands: Subparsers) -> None:
         "--preset", default="default", metavar="NAME", help="as for `fit` (default: default)"
     )
     add_machine_options(parser)
+    add_force_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -46,10 +53,14 @@ def run(args: argparse.Namespace) -> int:
     )
     limit_threads(args.threads)
 
+    from pear_avatar.cli.fit import result_files
     from pear_avatar.cli.progress import StageProgress
     from pear_avatar.cli.summary import print_demo_summary
-    from pear_avatar.commands.demo import run_demo
+    from pear_avatar.commands.configuration import load_fit_config
+    from pear_avatar.commands.demo import demo_folder, run_demo
 
+    load_fit_config(args.preset, {"device": args.device})  # a wrong preset is reported at once
+    plan_outputs(args, result_files(demo_folder(args.output, video)), [video, args.preset])
     with StageProgress() as progress:
         result = run_demo(
             args.output,

@@ -11,11 +11,13 @@ from pear_avatar.choices import SplatAxes, VrmPermission
 from pear_avatar.cli.options import (
     Subparsers,
     add_command,
+    add_force_option,
     add_rig_options,
+    plan_outputs,
     positive_int,
     rig_style,
 )
-from pear_avatar.cli.render import find_avatar
+from pear_avatar.cli.render import AVATAR_FILE, find_avatar
 from pear_avatar.errors import (
     EXIT_OK,
     PearError,
@@ -99,6 +101,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     add_rig_options(parser)
     _add_vrm_options(parser)
+    add_force_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -137,6 +140,8 @@ def run(args: argparse.Namespace) -> int:
         require_file(path, "motion")
     if args.video is not None:
         require_file(args.video, "video")
+    avatar_file = target / AVATAR_FILE if target.is_dir() else target
+    plan_outputs(args, outputs.values(), [avatar_file, *args.motions, args.pose, args.video])
     limit_threads()
 
     from pear_avatar.commands.export import one_avatar

@@ -12,6 +12,8 @@ from pear_avatar.cli.options import (
     add_command,
     add_detector_option,
     add_machine_options,
+    add_output_folder,
+    plan_outputs,
     positive_int,
 )
 from pear_avatar.errors import EXIT_OK, ConfigError, PearError, require_file
@@ -42,13 +44,7 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command and its options."""
     parser = add_command(commands, "fit", "Fit an avatar to a video of one person.", _EXAMPLES)
     parser.add_argument("video", type=Path, metavar="VIDEO", help="a video with one person in it")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="result folder (default: ./<name of the video>-avatar)",
-    )
+    add_output_folder(parser, "result folder (default: ./<name of the video>-avatar)")
     parser.add_argument(
         "--preset",
         default="default",
@@ -112,13 +108,24 @@ def default_output(video: Path) -> Path:
     return Path.cwd() / f"{video.stem}-avatar"
 
 
+def result_files(folder: Path) -> list[Path]:
+    """The files by which a fit's result is known."""
+    names = "avatar.safetensors track.npz config.yaml report.json report.html preview.mp4"
+    return [folder / name for name in (*names.split(), "overlay.mp4")]
+
+
+def camera_file(spec: str) -> Path:
+    """The file of ``FILE:NAME`` or ``FILE``."""
+    path, colon, _ = spec.rpartition(":")
+    return Path(path if colon and not Path(spec).is_file() else spec)
+
+
 def read_camera(spec: str) -> Camera:
     """The camera of ``FILE:NAME``, or of ``FILE`` where it holds only one."""
     from pear_avatar.tracking.calibration import load_camera
 
-    path, colon, name = spec.rpartition(":")
-    if not colon or Path(spec).is_file():
-        path, name = spec, ""
+    path = camera_file(spec)
+    name = spec[len(str(path)) + 1 :]
     return load_camera(require_file(path, "camera file"), name or None)
 
 
@@ -164,6 +171,8 @@ def run(args: argparse.Namespace) -> int:
     if args.tensorboard:
         overrides.append("output.tensorboard=true")
     config = load_fit_config(args.preset, overrides)
+    calibration = None if args.camera is None else camera_file(args.camera)
+    plan_outputs(args, result_files(out_dir), [video, args.preset, calibration])
 
     # Settings are checked before the heavy imports, so that a mistake is reported at once.
     camera = read_camera(args.camera) if args.camera else None

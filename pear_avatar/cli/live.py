@@ -9,8 +9,10 @@ from pathlib import Path
 from pear_avatar.cli.options import (
     Subparsers,
     add_command,
+    add_output_folder,
     add_threads_option,
     image_size,
+    plan_outputs,
     positive_float,
 )
 from pear_avatar.cli.render import find_avatar
@@ -52,13 +54,7 @@ def add_parser(commands: Subparsers) -> None:
         help="a camera's number (default: 0), a video, or a stream's address (rtsp://, http://)",
     )
     parser.add_argument("--loop", action="store_true", help="begin a video again at its end")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="folder of recordings (default: ./live-recordings)",
-    )
+    add_output_folder(parser, "folder of recordings (default: ./live-recordings)")
     _add_picture_options(parser)
     _add_output_options(parser)
     parser.add_argument(
@@ -119,6 +115,8 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Drive, and say what was recorded."""
     paths = args.avatars or [find_avatar(None, Path.cwd())]
+    out: Path = args.output or Path.cwd() / "live-recordings"
+    plan_outputs(args, [out / "live.npz"], [*paths, args.source])
     limit_threads(args.threads)
 
     from pear_avatar.cli.fit import read_camera
@@ -139,7 +137,6 @@ def run(args: argparse.Namespace) -> int:
         framing=args.framing,
     )
     avatars = live_avatars(paths)
-    out: Path = args.output or Path.cwd() / "live-recordings"
     summary = drive_live(
         avatars,
         source,

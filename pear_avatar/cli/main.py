@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextvars
 import logging
 import os
 import sys
@@ -104,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         format=f"{PROGRAM}: %(levelname)s: %(message)s",
     )
     try:
-        code: int = args.run(args)
+        code: int = contextvars.copy_context().run(args.run, args)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

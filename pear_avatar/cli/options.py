@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -138,12 +139,53 @@ def rig_style(args: argparse.Namespace) -> RigStyle:
     return RigStyle(args.root, args.bones, args.travel)
 
 
+def add_force_option(parser: argparse.ArgumentParser) -> None:
+    """``--force``; :func:`plan_outputs` obeys it."""
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace files that pear-avatar did not make, too (inputs never)",
+    )
+
+
+def add_output_folder(parser: argparse.ArgumentParser, summary: str) -> None:
+    """``-o`` for a folder, and ``--force``."""
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help=summary)
+    add_force_option(parser)
+
+
+def plan_outputs(
+    args: argparse.Namespace,
+    outputs: Iterable[str | Path],
+    inputs: Iterable[str | Path | None],
+) -> None:
+    """Check the outputs before any work, and protect the inputs and the user's files until the end.
+
+    Args:
+        args: of a command with ``--force``.
+        outputs: the files that will be written, as far as they are known.
+        inputs: the files that are read; None stands for an option that was left out.
+
+    Raises:
+        PearError: an output is an input, is not of this program, or cannot be written.
+    """
+    from pear_avatar.io.replacing import check_outputs, rules_for_outputs
+
+    rules_for_outputs([path for path in inputs if path is not None], force=args.force)
+    check_outputs(outputs)
+
+
+def seed_number(text: str) -> int:
+    """A whole number from 0 to 2^32 - 1, which every random generator takes."""
+    value = int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1
+    if not 0 <= value < 1 << 32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 4294967295")
+    return value
+
+
 def positive_int(text: str) -> int:
     """A whole number of at least 1."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
+    value = int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return value
@@ -163,7 +205,7 @@ def positive_float(text: str) -> float:
 def image_size(text: str) -> tuple[int, int]:
     """``WxH`` in pixels, such as ``720x1280``; both even, as H.264 wants them."""
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    if not (all(s.isascii() and s.isdigit() and len(s) < 6 for s in (width, height))):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 720x1280")
     size = int(width), int(height)
     if not all(16 <= side <= 8192 and side % 2 == 0 for side in size):

@@ -14,10 +14,12 @@ from pear_avatar.cli.options import (
     add_machine_options,
     add_model_file_options,
     add_network_options,
+    add_output_folder,
+    plan_outputs,
     positive_float,
     positive_int,
 )
-from pear_avatar.errors import EXIT_OK, EXIT_SKIPPED
+from pear_avatar.errors import EXIT_OK, EXIT_SKIPPED, PearError
 from pear_avatar.machine import limit_threads
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ _EXAMPLES = """\
 The parameters are read by render --pose and by convert (AMASS, BVH, GLB and others).
 """
 
+_FARTHEST_PIXEL = 1e6
+
 
 def add_parser(commands: Subparsers) -> None:
     """Add the command and its options."""
@@ -51,13 +55,7 @@ def add_parser(commands: Subparsers) -> None:
         help="a picture, a folder of them, a video, a camera's number (0), or a stream's address "
         "(rtsp://, http://: the only kind of input that uses the network)",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="result folder (default: ./<name of the input>-recovered)",
-    )
+    add_output_folder(parser, "result folder (default: ./<name of the input>-recovered)")
     _add_person_options(parser)
     _add_result_options(parser)
     parser.add_argument(
@@ -138,7 +136,7 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
 
 
 def _person_number(text: str) -> int:
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number such as 0, 1, 2")
     return int(text)
 
@@ -150,6 +148,8 @@ def _box(text: str) -> tuple[float, float, float, float]:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a box such as 120,40,380,700 (x0,y0,x1,y1 in pixels)"
         ) from None
+    if not all(abs(v) < _FARTHEST_PIXEL for v in (x0, y0, x1, y1)):
+        raise argparse.ArgumentTypeError(f"{text!r}: a box is made of pixels of a picture")
     if not (x0 < x1 and y0 < y1):
         raise argparse.ArgumentTypeError(f"{text!r}: x0 must be below x1, and y0 below y1")
     return x0, y0, x1, y1
@@ -170,11 +170,16 @@ def _network(args: argparse.Namespace) -> LifterSource | PearSource:
 
 def run(args: argparse.Namespace) -> int:
     """Recover, write, and say what was done and what was skipped."""
+    from pear_avatar.cli.fit import camera_file
     from pear_avatar.commands.recover_inputs import resolve_input
 
     source = resolve_input(args.input)
     out: Path = args.output or Path.cwd() / f"{source.name}-recovered"
     args.kept_on_interrupt = f"What was finished is in {out}."
+    if source.kind == "folder" and out.resolve() == Path(source.source).resolve():
+        raise PearError(f"{out} holds the pictures: name another folder for the results with -o")
+    calibration = None if args.camera is None else camera_file(args.camera)
+    plan_outputs(args, [out / f"{source.name}.npz"], [source.source, args.checkpoint, calibration])
     limit_threads(args.threads)
 
     from pear_avatar.cli.fit import read_camera

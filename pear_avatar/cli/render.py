@@ -8,8 +8,10 @@ from pathlib import Path
 from pear_avatar.cli.options import (
     Subparsers,
     add_command,
+    add_force_option,
     add_machine_options,
     image_size,
+    plan_outputs,
     positive_float,
     positive_int,
 )
@@ -77,6 +79,7 @@ def add_parser(commands: Subparsers) -> None:
         "--max-frames", type=positive_int, metavar="N", help="render only the first N frames"
     )
     add_machine_options(parser)
+    add_force_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -101,6 +104,9 @@ def run(args: argparse.Namespace) -> int:
     """Render and say where the result lies."""
     avatar = find_avatar(args.avatar, Path.cwd())
     pose = require_file(args.pose, "pose file")
+    behind = args.background if Path(args.background).suffix else None
+    first = args.output if args.output.suffix else args.output / "frame_00000.png"
+    plan_outputs(args, [first], [avatar, pose, behind])
     limit_threads(args.threads)
     args.kept_on_interrupt = "No video was written; run the same command again."
 

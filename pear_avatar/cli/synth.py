@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pear_avatar.cli.options import Subparsers, add_command, image_size, positive_int
+from pear_avatar.cli.options import (
+    Subparsers,
+    add_command,
+    add_force_option,
+    image_size,
+    plan_outputs,
+    positive_int,
+    seed_number,
+)
 from pear_avatar.errors import EXIT_OK
 from pear_avatar.machine import available_cores, limit_threads
 
@@ -41,7 +49,7 @@ def add_parser(commands: Subparsers) -> None:
         metavar="WxH",
         help="pixels (default: 256x256)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="another set (default: 0)")
+    parser.add_argument("--seed", type=seed_number, default=0, help="another set (default: 0)")
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="also write the first 64 pictures on one"
     )
@@ -76,6 +84,7 @@ def add_parser(commands: Subparsers) -> None:
         metavar="N",
         help="how many work side by side (default: all cores that are granted)",
     )
+    add_force_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -102,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
         backgrounds=None if args.backgrounds is None else str(args.backgrounds),
         maps=not args.no_maps,
     )
+    plan_outputs(args, [args.output / "dataset.json", *([args.sheet] if args.sheet else [])], [])
     with StageProgress() as progress:
         made = make_synthetic_set(
             options,

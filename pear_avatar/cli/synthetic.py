@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pear_avatar.cli.options import Subparsers, add_command, image_size, positive_int
+from pear_avatar.cli.options import (
+    Subparsers,
+    add_command,
+    add_force_option,
+    image_size,
+    plan_outputs,
+    positive_int,
+    seed_number,
+)
 from pear_avatar.errors import EXIT_OK
 from pear_avatar.machine import limit_threads
 
@@ -41,7 +49,8 @@ def add_parser(commands: Subparsers) -> None:
         metavar="WxH",
         help="pixels (default: 512x640)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="another person (default: 0)")
+    parser.add_argument("--seed", type=seed_number, default=0, help="another person (default: 0)")
+    add_force_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -52,8 +61,15 @@ def run(args: argparse.Namespace) -> int:
 
     from pear_avatar.body import load_body
     from pear_avatar.cli.progress import StageProgress
-    from pear_avatar.synthesis.synthetic_clip import TRUTH_NAME, UNSEEN_NAME, make_synthetic_clip
+    from pear_avatar.synthesis.synthetic_clip import (
+        TRUTH_NAME,
+        UNSEEN_NAME,
+        VIDEO_NAME,
+        make_synthetic_clip,
+    )
 
+    names = (VIDEO_NAME, TRUTH_NAME, UNSEEN_NAME)
+    plan_outputs(args, [args.output / name for name in names], [])
     with StageProgress() as progress:
         clip = make_synthetic_clip(
             args.output,

@@ -21,6 +21,7 @@ from pear_avatar.choices import BodyName
 from pear_avatar.errors import ConfigError, one_line
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.io.atomic import write_text_atomic
+from pear_avatar.io.replacing import MARK
 from pear_avatar.perception.detectors import DEFAULT_DETECTOR
 from pear_avatar.tracking.track_config import TrackConfig
 
@@ -157,7 +158,8 @@ def config_to_dict(config: FitConfig) -> dict[str, Any]:
 
 def save_fit_config(config: FitConfig, path: str | Path) -> None:
     """Write the resolved configuration as YAML; ``load_fit_config(path)`` reads it back."""
-    write_text_atomic(path, OmegaConf.to_yaml(OmegaConf.create(config_to_dict(config))))
+    text = OmegaConf.to_yaml(OmegaConf.create(config_to_dict(config)))
+    write_text_atomic(path, f"# the settings of a fit by {MARK}\n{text}")
 
 
 def _writable(schema: type) -> DictConfig:

@@ -33,6 +33,7 @@ from pear_avatar.export.gltf import save_glb
 from pear_avatar.export.mesh_files import save_mesh, save_mesh_sequence
 from pear_avatar.export.rig import RigStyle
 from pear_avatar.io.atomic import write_text_atomic
+from pear_avatar.io.replacing import MARK
 from pear_avatar.motion.formats.registry import MotionFile, ReadOptions, read_motion
 from pear_avatar.motion.osc import OscTarget, stream_motion
 from pear_avatar.motion.resample import evenly_spaced, resample_motion
@@ -222,6 +223,7 @@ def output_kind(target: str) -> str:
 def write_report(path: str | Path, found: MotionFile) -> None:
     """Write what was read, and how its skeleton was mapped, as JSON."""
     content = {
+        "made_by": MARK,
         "layout": found.layout,
         "frames": found.motion.params.num_frames,
         "fps": round(found.motion.fps, 6),

@@ -75,7 +75,7 @@ def run_demo(
     Raises:
         FileNotFoundError, ValueError: as :func:`pear_avatar.commands.fit.fit_video`.
     """
-    folder = Path(out_dir) / (_SYNTHETIC_NAME if video is None else Path(video).stem)
+    folder = demo_folder(Path(out_dir), video)
     clip = _synthetic_clip(folder, progress) if video is None else None
     config = load_fit_config(preset, {"device": device})
     source = clip.video if clip is not None else Path(str(video))
@@ -92,6 +92,11 @@ def run_demo(
     label = "new pose" if clip is None else "unseen pose: truth, avatar"
     write_image(folder / SHEET_NAME, _sheet(fit.avatar, shown, label))
     return DemoResult(fit, truth, folder / MOTION_NAME, folder / SHEET_NAME)
+
+
+def demo_folder(out_dir: Path, video: str | Path | None) -> Path:
+    """Where a demo of a video, or of the synthetic clip, leaves its results."""
+    return out_dir / (_SYNTHETIC_NAME if video is None else Path(video).stem)
 
 
 def _synthetic_clip(folder: Path, progress: ProgressFn | None) -> SyntheticClip:

@@ -19,6 +19,7 @@ from pear_avatar.body import BodyModel
 from pear_avatar.body.ehm import EhmModel
 from pear_avatar.body.sources import BodySource, load_ehm
 from pear_avatar.choices import BodyName, Convention, Gender
+from pear_avatar.commands.background import Background
 from pear_avatar.commands.configuration import (
     BodyConfig,
     FitConfig,
@@ -111,16 +112,17 @@ def fit_video(
         terms=terms,
         progress=progress,
     )
-    return _run(job, load_ehm(body_source(config.body, body_models)))
+    ehm = load_ehm(body_source(config.body, body_models))
+    with Background() as background:
+        return _run(job, ehm, background)
 
 
-def _run(job: FitJob, ehm: EhmModel) -> FitResult:
+def _run(job: FitJob, ehm: EhmModel, background: Background) -> FitResult:
     clock = StageClock(job.cache / "seconds.json", job.key)
     job.out.mkdir(parents=True, exist_ok=True)
-    save_fit_config(job.config, job.out / "config.yaml")
     with clock.stage("perception"):
         detections, masks = job.detect()
-    overlay = job.draw_overlay(detections, masks)
+    job.draw_overlay(background, detections, masks)
     with clock.stage("tracking"), single_torch_thread():
         track = job.track(detections, ehm)
     body = person_body(ehm, track)
@@ -149,8 +151,7 @@ def _run(job: FitJob, ehm: EhmModel) -> FitResult:
     with clock.stage("outputs"):
         avatar, refined, images = _write_avatar(job, body, track, outcome)
     detections = refused_detections(detections, outcome)
-    if overlay is not None:
-        overlay.result()
+    background.finish()
     if writer is not None:
         writer.figures(outcome.figures)
         writer.close()
@@ -182,6 +183,7 @@ def _write_avatar(
     refined = refined_track(track, outcome)
     facts = {**_avatar_metadata(job.video, outcome), "body": job.config.body.name}
     avatar = replace(outcome.avatar, metadata=facts)
+    save_fit_config(job.config, job.out / "config.yaml")
     save_avatar(job.out / "avatar.safetensors", avatar)
     write_track(job.out / "track.npz", refined, body)
     images = report_images(avatar, outcome, job.report)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ import torch
 import pear_avatar
 from pear_avatar.body import BodyModel
 from pear_avatar.body.ehm import EhmModel
+from pear_avatar.commands.background import Background
 from pear_avatar.commands.configuration import FitConfig, config_to_dict
 from pear_avatar.errors import PearError
 from pear_avatar.fitting.details import Detail, make_details, plan_details
@@ -24,6 +24,7 @@ from pear_avatar.fitting.frame_cache import FRAMES_VERSION, load_frames, save_fr
 from pear_avatar.fitting.frames import FrameSet, choose_rows, cut_crops, plan_person
 from pear_avatar.fitting.objective import Term
 from pear_avatar.io.atomic import write_text_atomic
+from pear_avatar.io.replacing import MARK
 from pear_avatar.io.video import read_frames
 from pear_avatar.motion.track_file import load_track, save_track
 from pear_avatar.perception.clip import detect_clip
@@ -63,7 +64,7 @@ class StageClock:
         finally:
             # A stage served from the cache must not replace the time it once took.
             self.seconds[name] = before + time.monotonic() - started
-            text = json.dumps({"key": self._key, "seconds": self.seconds})
+            text = json.dumps({"made_by": MARK, "key": self._key, "seconds": self.seconds})
             write_text_atomic(self._path, text)
 
 
@@ -124,12 +125,13 @@ class FitJob:
             person=self.person,
         )
 
-    def draw_overlay(self, detections: ClipDetections, masks: PersonMasks) -> Future[None] | None:
-        """Start to draw overlay.mp4 in the background; None where none is wanted."""
-        if not self.config.output.overlay:
-            return None
-        stamp = self.cache / f"overlay-{self.key}"
-        return _in_background(_overlay_once, stamp, self.video, detections, masks, self.out)
+    def draw_overlay(
+        self, background: Background, detections: ClipDetections, masks: PersonMasks
+    ) -> None:
+        """Start to draw overlay.mp4 in the background, where it is wanted."""
+        if self.config.output.overlay:
+            stamp = self.cache / f"overlay-{self.key}"
+            background.start(_overlay_once, stamp, self.video, detections, masks, self.out)
 
     def track(self, detections: ClipDetections, body: EhmModel) -> Track:
         """The clip's track, from the cache where the settings agree.
@@ -203,27 +205,21 @@ def person_body(body: EhmModel, track: Track) -> BodyModel:
     return body.person(track.proportions or Proportions.neutral())
 
 
-def _in_background(function: Callable[..., None], *args: object) -> Future[None]:
-    """Run beside the tracking and the fit, which leave a core free now and then."""
-    pool = ThreadPoolExecutor(max_workers=1)
-    future = pool.submit(function, *args)
-    pool.shutdown(wait=False)
-    return future
-
-
 def _overlay_once(
     stamp: Path,
     video: str | Path,
     detections: ClipDetections,
     masks: PersonMasks,
     out: Path,
+    *,
+    progress: ProgressFn,
 ) -> None:
     """Draw the overlay unless it was drawn from this very input before."""
     path = out / "overlay.mp4"
     if stamp.is_file() and path.is_file():
         return
-    write_overlay(video, detections, masks, path)
-    write_text_atomic(stamp, "")
+    write_overlay(video, detections, masks, path, progress=progress)
+    write_text_atomic(stamp, MARK)
 
 
 def write_track(path: Path, track: Track, person: BodyModel) -> None:

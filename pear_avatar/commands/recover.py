@@ -118,7 +118,7 @@ def recover_pictures(
     if len(cells) > 1:
         write_image(out / "contact_sheet.jpg", contact_sheet(cells))
     if skipped:
-        text = "".join(f"{s.path}\t{s.reason}\n" for s in skipped)
+        text = "skipped by pear-avatar\n" + "".join(f"{s.path}\t{s.reason}\n" for s in skipped)
         write_text_atomic(out / "skipped.txt", text)
     return RecoverSummary(out, len(paths), people, tuple(skipped))
 

@@ -22,6 +22,7 @@ from pear_avatar.export.rig import AT_PELVIS
 from pear_avatar.geometry.cameras import project
 from pear_avatar.io.atomic import write_text_atomic
 from pear_avatar.io.npz import save_npz
+from pear_avatar.io.replacing import MARK
 from pear_avatar.motion.track_file import save_track
 from pear_avatar.rendering.mesh_picture import COLORS, DrawnBody, draw_over, side_view
 from pear_avatar.types import BodyParams, Track
@@ -114,6 +115,7 @@ def _write_joints(stem: Path, person: PersonTrack) -> Path:
         return path
     camera = person.track.camera
     content: dict[str, Any] = {
+        "made_by": MARK,
         "identity": person.identity,
         "confidence": round(float(person.confidence[0]), 4),
         "reason": person.reason[0] if person.reason else "",

@@ -14,6 +14,7 @@ from torch import Tensor
 from pear_avatar.body.model import BodyModel
 from pear_avatar.errors import PearError
 from pear_avatar.io.atomic import atomic_folder, atomic_path
+from pear_avatar.io.replacing import is_ours
 from pear_avatar.motion.resample import resample_motion
 from pear_avatar.types import Motion
 
@@ -81,7 +82,7 @@ def save_mesh_sequence(
         motion = resample_motion(motion, fps)[0]
     params = motion.params
     betas = params.betas if body.num_betas else None
-    with atomic_folder(folder, lambda name: _FRAME_NAME.fullmatch(name) is not None) as temporary:
+    with atomic_folder(folder, _is_our_frame) as temporary:
         for start in range(0, params.num_frames, _BATCH):
             p = params[start : start + _BATCH]
             with torch.no_grad():
@@ -90,6 +91,10 @@ def save_mesh_sequence(
             for row, vertices in enumerate(meshes):
                 (temporary / f"frame_{start + row:05d}.{kind}").write_bytes(encode(vertices))
     return params.num_frames
+
+
+def _is_our_frame(path: Path) -> bool:
+    return _FRAME_NAME.fullmatch(path.name) is not None and is_ours(path)
 
 
 def _encoder(kind: str, body: BodyModel, colors: Tensor | np.ndarray | None) -> Encoder:
@@ -128,7 +133,11 @@ def _obj_encoder(body: BodyModel, rgb: np.ndarray | None) -> Encoder:
 
     def encode(vertices: np.ndarray) -> bytes:
         rows = vertices if rgb is None else np.concatenate([vertices, rgb], axis=1)
-        return b"# metres, y up\n" + (pattern % tuple(rows.ravel().tolist())).encode() + tail
+        return (
+            b"# pear-avatar: metres, y up\n"
+            + (pattern % tuple(rows.ravel().tolist())).encode()
+            + tail
+        )
 
     return encode
 
@@ -141,7 +150,7 @@ def _ply_encoder(body: BodyModel, rgb: np.ndarray | None) -> Encoder:
     faces = np.empty(len(body.faces), dtype=[("count", "u1"), ("index", "<i4", 3)])
     faces["count"], faces["index"] = 3, body.faces.cpu().numpy()
     header = [
-        "ply", "format binary_little_endian 1.0", "comment metres, y up",
+        "ply", "format binary_little_endian 1.0", "comment pear-avatar: metres, y up",
         f"element vertex {body.num_vertices}",
         *(f"property {types[kind]} {name}" for name, kind in fields),
         f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", "",

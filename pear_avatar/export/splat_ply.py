@@ -9,6 +9,7 @@ import numpy as np
 from pear_avatar.choices import SplatAxes
 from pear_avatar.export.plain_splats import plain_splats
 from pear_avatar.io.atomic import atomic_path
+from pear_avatar.io.replacing import MARK
 from pear_avatar.splatting import Gaussians
 
 __all__ = ["save_splat_ply"]
@@ -41,7 +42,8 @@ def save_splat_ply(path: str | Path, gaussians: Gaussians, *, axes: SplatAxes = 
         ],
         axis=1,
     )
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {splats.count}"]
+    header = ["ply", "format binary_little_endian 1.0", f"comment {MARK}"]
+    header += [f"element vertex {splats.count}"]
     header += [f"property float {name}" for name in PROPERTIES] + ["end_header", ""]
     with atomic_path(path) as temporary:
         temporary.write_bytes("\n".join(header).encode() + rows.astype("<f4").tobytes())

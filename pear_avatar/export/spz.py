@@ -16,6 +16,7 @@ import numpy as np
 from pear_avatar.errors import PearError
 from pear_avatar.export.plain_splats import PlainSplats, plain_splats
 from pear_avatar.io.atomic import atomic_path
+from pear_avatar.io.replacing import MARK
 from pear_avatar.splatting import Gaussians
 
 __all__ = ["save_spz"]
@@ -62,9 +63,12 @@ def save_spz(path: str | Path, gaussians: Gaussians, *, version: Literal[2, 3] =
         rotations,
     ]
     # A fixed time in the gzip header: the same splats give the same file.
-    data = gzip.compress(header + b"".join(body), compresslevel=9, mtime=0)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as f,
+        gzip.GzipFile(MARK, "wb", compresslevel=9, fileobj=f, mtime=0) as packed,
+    ):
+        packed.write(header + b"".join(body))
 
 
 def _bytes(values: np.ndarray) -> bytes:

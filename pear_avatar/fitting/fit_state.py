@@ -19,6 +19,7 @@ from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.geometry.meshes import mesh_edges
 from pear_avatar.geometry.symmetry import mesh_mirror
 from pear_avatar.io.atomic import atomic_path
+from pear_avatar.io.replacing import MARK
 from pear_avatar.splatting.skin_and_bind import SkinnedSplats
 from pear_avatar.types import BodyParams
 
@@ -198,7 +199,12 @@ def save_checkpoint(path: Path, state: FitState, key: str) -> None:
     """Write the state atomically; ``key`` identifies input and settings."""
     progress = json.dumps(vars(state.progress))
     tensors = {k: v.detach().cpu().contiguous() for k, v in _tensors(state).items()}
-    metadata = {"version": str(CHECKPOINT_VERSION), "key": key, "progress": progress}
+    metadata = {
+        "made_by": MARK,
+        "version": str(CHECKPOINT_VERSION),
+        "key": key,
+        "progress": progress,
+    }
     with atomic_path(path) as temporary:
         save_file(tensors, str(temporary), metadata=metadata)
 

@@ -14,7 +14,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pear_avatar.errors import MediaError, PearError
 from pear_avatar.io.atomic import atomic_path
 from pear_avatar.io.media_kind import media_kind
+from pear_avatar.io.replacing import MARK
 
+_EXIF_SOFTWARE = 0x0131
 #: File endings under which one still picture is written.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -138,5 +140,7 @@ def write_image(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
         )
     if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):
         raise ValueError(f"expected 3 or 4 channels, got {pixels.shape[2]}")
+    exif = Image.Exif()
+    exif[_EXIF_SOFTWARE] = MARK
     with atomic_path(Path(path)) as part:
-        Image.fromarray(np.ascontiguousarray(pixels)).save(part)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(part, exif=exif)

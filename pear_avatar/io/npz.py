@@ -11,6 +11,7 @@ import numpy as np
 
 from pear_avatar.errors import DataFileError, MissingFileError
 from pear_avatar.io.atomic import atomic_path
+from pear_avatar.io.replacing import MARK
 
 
 def load_npz(path: str | Path) -> dict[str, np.ndarray]:
@@ -41,5 +42,8 @@ def save_npz(
 ) -> None:
     """Write arrays to an npz file, atomically."""
     write = np.savez_compressed if compressed else np.savez
-    with atomic_path(path) as temporary, temporary.open("wb") as f:
-        write(f, **dict(arrays))
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as f:
+            write(f, **dict(arrays))
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.comment = MARK.encode()

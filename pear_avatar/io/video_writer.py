@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,8 +14,13 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from pear_avatar.errors import MediaError, PearError
+from pear_avatar.io.atomic import partial_path, put_in_place
+from pear_avatar.io.replacing import MARK
 
 __all__ = ["VideoWriter"]
+
+#: A box that players skip, at the end of the file: who made it.
+_MARK_BOX = struct.pack(">I4s", 8 + len(MARK), b"free") + MARK.encode()
 
 
 class VideoWriter:
@@ -35,7 +41,7 @@ class VideoWriter:
         self.path = Path(path)
         self._fps = Fraction(fps).limit_denominator(1001)
         self._crf = crf
-        self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part.mp4")
+        self._part: Path | None = None
         self._container: Any = None
         self._stream: Any = None
         self._shape: tuple[int, ...] | None = None
@@ -64,8 +70,10 @@ class VideoWriter:
 
     def _start(self, shape: tuple[int, ...]) -> None:
         self._shape = shape
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._container = av.open(f"file:{self._part}", "w", options={"movflags": "+faststart"})
+        self._part = partial_path(self.path)
+        self._container = av.open(
+            f"file:{self._part}", "w", format="mp4", options={"movflags": "+faststart"}
+        )
         stream: Any = self._container.add_stream("libx264", rate=self._fps)
         stream.width, stream.height = shape[1] + shape[1] % 2, shape[0] + shape[0] % 2
         stream.pix_fmt = "yuv420p"
@@ -92,7 +100,10 @@ class VideoWriter:
                 if kind is None:
                     self._mux(None)
                 self._container.close()
-            if kind is None:
-                os.replace(self._part, self.path)
+            if kind is None and self._part is not None:
+                with self._part.open("ab") as file:
+                    file.write(_MARK_BOX)
+                put_in_place(self._part, self.path)
         finally:
-            self._part.unlink(missing_ok=True)
+            if self._part is not None:
+                self._part.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from pear_avatar.body.expressions import transfer_expression
 from pear_avatar.errors import MotionFileError, PearError
 from pear_avatar.geometry.cameras import camera_center
 from pear_avatar.io.images import is_image_path, read_image, write_image
+from pear_avatar.io.replacing import is_ours
 from pear_avatar.io.video import VideoWriter
 from pear_avatar.motion.formats.registry import MotionFile, read_motion
 from pear_avatar.motion.resample import resample_motion
@@ -184,7 +185,8 @@ def render_motion(
         write_image(path, picture)
         written.add(path.name)
     for stale in out.glob("frame_*.png"):  # of a longer run before this one
-        if _FRAME_NAME.fullmatch(stale.name) and stale.name not in written:
+        ours = _FRAME_NAME.fullmatch(stale.name) and is_ours(stale)
+        if ours and stale.name not in written:
             stale.unlink()
     return out
 

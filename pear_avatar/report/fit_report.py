@@ -16,6 +16,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from pear_avatar.io.atomic import write_text_atomic
+from pear_avatar.io.replacing import MARK
 from pear_avatar.report.charts import Curve, group_curves, line_chart
 from pear_avatar.report.close_up_table import close_up_table
 from pear_avatar.report.origins import ORIGIN_COLORS
@@ -94,7 +95,7 @@ def write_report_json(path: str | Path, report: Mapping[str, Any]) -> None:
         ValueError: a key of the format is missing; the message names it.
     """
     check_report(report)
-    content = {key: value for key, value in report.items() if key != "curves"}
+    content = {"made_by": MARK, **{k: value for k, value in report.items() if k != "curves"}}
     text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
     if curves := report.get("curves"):
         text = text.removesuffix("\n}") + f',\n  "curves": {{\n{_curve_lines(curves)}\n  }}\n}}'

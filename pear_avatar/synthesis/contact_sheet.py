@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from pear_avatar.io.atomic import atomic_path
+from pear_avatar.io.images import write_image
 
 
 def write_sheet(path: Path, pictures: list[np.ndarray], columns: int = 8) -> None:
@@ -25,5 +24,4 @@ def write_sheet(path: Path, pictures: list[np.ndarray], columns: int = 8) -> Non
     for k, picture in enumerate(pictures):
         y, x = k // columns * high, k % columns * wide
         sheet[y : y + high, x : x + wide] = picture
-    with atomic_path(path) as temporary:
-        cv2.imwrite(str(temporary), sheet[..., ::-1])
+    write_image(path, sheet)

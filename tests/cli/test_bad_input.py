@@ -13,12 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
-from pear_avatar.avatar.binding import sample_surface
-from pear_avatar.avatar.file_format import save_avatar
-from pear_avatar.body import load_body
 from pear_avatar.cli.main import main
 from pear_avatar.io.video import VideoWriter
 
@@ -50,26 +45,6 @@ def grey_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with VideoWriter(path, 12.0) as writer:
         for shade in range(12):
             writer.write(np.full((96, 128, 3), 100 + shade, np.uint8))
-    return path
-
-
-@pytest.fixture(scope="module")
-def avatar_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bare body with a few splats."""
-    body = load_body()
-    binding = sample_surface(body.v_template, body.faces, torch.ones(len(body.faces)), 50, seed=0)
-    n = binding.count
-    splats = SplatSet(
-        torch.zeros(n, 3),
-        torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(n, 4).contiguous(),
-        torch.full((n, 3), -4.0),
-        torch.zeros(n),
-        torch.full((n, 3), 0.5),
-    )
-    betas = torch.zeros(10)
-    person = personalise(body, betas, torch.zeros_like(body.v_template))
-    path = tmp_path_factory.mktemp("avatar") / "avatar.safetensors"
-    save_avatar(path, Avatar(person, binding, splats, betas))
     return path
 
 
@@ -109,15 +84,15 @@ def bad_pose(kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["pickle", "nan", "shape", "unknown"])
-def test_bad_pose_files(run: Run, avatar_file: Path, kind: str) -> None:
+def test_bad_pose_files(run: Run, avatar_path: Path, kind: str) -> None:
     np.savez("pose.npz", **bad_pose(kind))
-    assert "pose.npz" in run("render", avatar_file, "--pose", "pose.npz", "-o", "o.mp4")
+    assert "pose.npz" in run("render", avatar_path, "--pose", "pose.npz", "-o", "o.mp4")
     assert not Path("o.mp4").exists()
 
 
-def test_a_pose_file_that_is_text(run: Run, avatar_file: Path) -> None:
+def test_a_pose_file_that_is_text(run: Run, avatar_path: Path) -> None:
     Path("pose.npz").write_text("not a pose")
-    assert "pose.npz" in run("render", avatar_file, "--pose", "pose.npz", "-o", "o.mp4")
+    assert "pose.npz" in run("render", avatar_path, "--pose", "pose.npz", "-o", "o.mp4")
 
 
 def test_an_avatar_that_is_something_else(run: Run) -> None:
@@ -126,8 +101,8 @@ def test_an_avatar_that_is_something_else(run: Run) -> None:
     assert "avatar.safetensors" in run("render", "--pose", "pose.npz", "-o", "o.mp4")
 
 
-def test_a_background_that_is_nothing(run: Run, avatar_file: Path) -> None:
+def test_a_background_that_is_nothing(run: Run, avatar_path: Path) -> None:
     np.savez("pose.npz", poses=np.zeros((2, 165)), trans=np.zeros((2, 3)))
     where = ["--pose", "pose.npz", "-o", "o.mp4"]
-    told = run("render", avatar_file, *where, "--background", "#12345")
+    told = run("render", avatar_path, *where, "--background", "#12345")
     assert "#12345" in told
