@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +25,21 @@ EXIT_SKIPPED = 3
 EXIT_INTERRUPTED = 130
 
 _PACKAGE = __name__.partition(".")[0]
+#: What content of another structure than expected makes Python and NumPy raise.
+_CONTENT_ERRORS = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    struct.error,
+    EOFError,
+)
+#: Characters of the longest message, and of a reason within one.
+_LONGEST, _BRIEF = 700, 160
+#: What the system refuses, whatever the program does; such errors often name no file.
+_SYSTEM_LIMITS = (errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.EIO, errno.EAGAIN)
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -106,13 +124,19 @@ def explain(error: BaseException) -> Failure:
     if _is_out_of_memory(error):
         return Failure(
             EXIT_USER_ERROR,
-            "not enough memory: try --preset fast, or --device cpu if the GPU ran out",
+            "not enough memory: close other programs, or use fewer frames or smaller pictures; "
+            "for a fit, --preset fast",
         )
     if isinstance(error, PearError):
         return Failure(EXIT_USER_ERROR, one_line(error))
-    if isinstance(error, OSError) and error.filename is not None:
+    if isinstance(error, OSError) and isinstance(error.filename, (str, bytes, os.PathLike)):
         reason = (error.strerror or type(error).__name__).lower()
-        return Failure(EXIT_USER_ERROR, f"{reason}: {error.filename}")
+        return Failure(
+            EXIT_USER_ERROR, printable(f"{reason}: {os.fsdecode(error.filename)}"[:_LONGEST])
+        )
+    if isinstance(error, OSError) and error.errno in _SYSTEM_LIMITS:
+        reason = (error.strerror or type(error).__name__).lower()
+        return Failure(EXIT_USER_ERROR, f"the system refuses: {reason}; see its limits (ulimit -a)")
     if isinstance(error, (FileNotFoundError, PermissionError)):
         return Failure(EXIT_USER_ERROR, one_line(error))
     return Failure(
@@ -123,8 +147,43 @@ def explain(error: BaseException) -> Failure:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's message without newlines; its type's name where it has no message."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """An exception's message without newlines; its type's name where it has no message.
+
+    Names and contents of files reach it: it is short, and no character in it steers a terminal.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 200]} ... {text[-195:]}"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Text with control characters, and bytes of names that are not UTF-8, written as escapes."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for c in text
+    )
+
+
+@contextmanager
+def content_errors(kind: type[PearError], what: str) -> Iterator[None]:
+    """Word whatever a file's content makes its reader raise: the content is at fault.
+
+    For short readers of files from elsewhere, whose structure any value may contradict.
+
+    Args:
+        kind: what is raised in the place of Python's own exceptions.
+        what: the file, and what it should hold, for the message.
+    """
+    try:
+        yield
+    except (PearError, OSError):
+        raise
+    except _CONTENT_ERRORS as error:
+        reason = one_line(error)[:_BRIEF]
+        if isinstance(error, KeyError):
+            reason = f"{reason} is missing"
+        raise kind(f"{what} is not as it should be ({reason})") from error
 
 
 def require_file(path: str | Path, what: str) -> Path:
@@ -163,13 +222,15 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "DefaultCPUAllocator: can't allocate memory" in text
+        or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in text)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (type(error).__name__ == "error" and "Insufficient memory" in text)  # OpenCV's own
     )
 
 
 def _of_file(error: BaseException) -> str:
     filename = getattr(error, "filename", None)
-    return f" ({filename})" if filename else ""
+    return f" ({printable(str(filename))})" if filename else ""
 
 
 def _where(error: BaseException) -> str:

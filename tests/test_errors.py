@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pear_avatar._native  # noqa: F401  (defines a kind of its own)
-from pear_avatar.errors import PearError, explain, require_file
+from pear_avatar.errors import DataFileError, PearError, content_errors, explain, require_file
 from pear_avatar.geometry.cameras import intrinsics
 
 
@@ -86,3 +86,25 @@ def test_require_file_says_what_was_found(tmp_path: Path, kind: str) -> None:
         path.touch()
     with pytest.raises(PearError, match=r"clip\.mp4"):
         require_file(path, "video")
+
+
+def test_messages_are_short_and_steer_no_terminal() -> None:
+    message = explain(PearError("caf\udce9 \x1b[31m" + "x" * 5000)).message
+    assert len(message) < 1000
+    assert message.startswith("caf\\udce9 \\x1b[31m")
+    path = explain(FileNotFoundError(errno.ENOENT, "No such file", "\x1b" + "y" * 5000)).message
+    assert len(path) < 1000
+    assert "\x1b" not in path
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("K"), TypeError("x"), IndexError(), AttributeError(), RecursionError()]
+)
+def test_content_of_another_structure_is_the_files_fault(error: Exception) -> None:
+    def read() -> None:
+        with content_errors(DataFileError, "c.json"):
+            raise error
+
+    failure = explain(caught(read))
+    assert failure.exit_code == 2
+    assert "c.json is not as it should be" in failure.message

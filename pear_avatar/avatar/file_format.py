@@ -45,8 +45,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from pear_avatar.avatar.avatar import Avatar, SplatSet
@@ -54,13 +53,19 @@ from pear_avatar.avatar.binding import SplatBinding
 from pear_avatar.body.joints import JOINT_NAMES, NUM_JOINTS, PARENTS
 from pear_avatar.body.model import BodyModel
 from pear_avatar.body.skinning import KinematicTree
-from pear_avatar.errors import AvatarFileError, MissingFileError
-from pear_avatar.io.atomic import atomic_path
+from pear_avatar.errors import AvatarFileError, MissingFileError, content_errors
+from pear_avatar.io.tensors import read_tensors, write_tensors
 
 FORMAT = "pear-avatar"
 VERSION = 1
 _INFO = "info."
 _MAX_BYTES = 1 << 30
+_WHOLE = frozenset(
+    ("template.faces", "template.joint_index", "template.skin_joints", "template.scalp",
+     "template.uv_faces", "template.face_part", "splat.face")
+)  # fmt: skip
+_WHOLE_TYPES = (torch.uint8, torch.int32, torch.int64)
+_REAL_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def save_avatar(path: str | Path, avatar: Avatar) -> None:
@@ -103,12 +108,7 @@ def save_avatar(path: str | Path, avatar: Avatar) -> None:
         "arkit_names": json.dumps(list(body.arkit_names)),
         **{_INFO + k: v for k, v in avatar.metadata.items()},
     }
-    with atomic_path(path) as temporary:
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-            str(temporary),
-            metadata=metadata,
-        )
+    write_tensors(path, tensors, metadata)
 
 
 def _optional_tensors(body: BodyModel) -> dict[str, Tensor]:
@@ -133,14 +133,16 @@ def load_avatar(path: str | Path) -> Avatar:
     if path.stat().st_size > _MAX_BYTES:
         raise AvatarFileError(f"{path.name}: larger than {_MAX_BYTES >> 20} MiB, not an avatar")
     try:
-        with safe_open(str(path), framework="pt") as f:
-            metadata = f.metadata() or {}
-            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+        tensors, metadata = read_tensors(path)
     except (SafetensorError, OSError) as error:
         raise AvatarFileError(f"{path.name}: not a readable safetensors file ({error})") from error
     _check_header(path, metadata)
-    _check_tensors(path, tensors)
-    return _assemble(tensors, metadata)
+    with content_errors(AvatarFileError, path.name):
+        _check_tensors(path, tensors, len(_names(metadata, "part_names")))
+        for key, count in (("arkit_names", 52), ("part_names", 1)):
+            if len(set(_names(metadata, key))) < count:
+                raise AvatarFileError(f"{path.name}: the header's {key} are missing or damaged")
+        return _assemble(tensors, metadata)
 
 
 def _check_header(path: Path, metadata: dict[str, str]) -> None:
@@ -154,7 +156,7 @@ def _check_header(path: Path, metadata: dict[str, str]) -> None:
         )
 
 
-def _check_tensors(path: Path, t: dict[str, Tensor]) -> None:
+def _check_tensors(path: Path, t: dict[str, Tensor], parts: int) -> None:
     """Names, shapes, finite numbers and indices in range."""
     try:
         v, f = t["template.vertices"].shape[0], t["template.faces"].shape[0]
@@ -185,6 +187,12 @@ def _check_tensors(path: Path, t: dict[str, Tensor]) -> None:
         if name not in t or tuple(t[name].shape) != shape:
             found = tuple(t[name].shape) if name in t else "nothing"
             raise AvatarFileError(f"{path.name}: {name} should be {shape}, found {found}")
+    for name in ("template.vertices", "template.faces", "splat.face"):
+        if not len(t[name]):
+            raise AvatarFileError(f"{path.name}: {name} is empty")
+    if min(k, q) < 1:
+        raise AvatarFileError(f"{path.name}: vertices without joints, or joints without vertices")
+    _check_types(path, t, tuple(shapes))
     for name, tensor in t.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise AvatarFileError(f"{path.name}: {name} holds NaN or infinite numbers")
@@ -194,13 +202,27 @@ def _check_tensors(path: Path, t: dict[str, Tensor]) -> None:
         "template.uv_faces": uvs,
         "template.skin_joints": 55,
         "splat.face": f,
+        "template.face_part": parts,
     }
     for name, limit in limits.items():
         if t[name].numel() and not 0 <= int(t[name].min()) <= int(t[name].max()) < limit:
             raise AvatarFileError(f"{path.name}: {name} has an index outside 0..{limit - 1}")
 
 
+def _check_types(path: Path, t: dict[str, Tensor], names: tuple[str, ...]) -> None:
+    """Each tensor is of whole or of real numbers, as the layout says, never of truth values."""
+    for name in (*names, "betas"):
+        whole = name in _WHOLE
+        dtype = t[name].dtype
+        if dtype not in (_WHOLE_TYPES if whole else _REAL_TYPES):
+            kind = "whole" if whole else "real"
+            raise AvatarFileError(f"{path.name}: {name} must hold {kind} numbers, found {dtype}")
+    if t["betas"].dim() != 1:
+        raise AvatarFileError(f"{path.name}: betas must be one row of numbers")
+
+
 def _assemble(t: dict[str, Tensor], metadata: dict[str, str]) -> Avatar:
+    t = {name: v.float() if v.is_floating_point() else v for name, v in t.items()}
     faces = t["template.faces"].long()
     face = t["splat.face"].long()
     expressions = t["template.expression_dirs"].shape[-1]
@@ -213,8 +235,8 @@ def _assemble(t: dict[str, Tensor], metadata: dict[str, str]) -> Avatar:
         v_template=v_template,
         faces=faces,
         shape_dirs=v_template.new_zeros(*v_template.shape, 0),
-        expression_dirs=t["template.expression_dirs"].float(),
-        pose_dirs=None if pose_dirs is None else pose_dirs.float(),
+        expression_dirs=t["template.expression_dirs"],
+        pose_dirs=pose_dirs,
         skin_joints=t["template.skin_joints"].long(),
         skin_weights=t["template.skin_weights"],
         tree=KinematicTree.from_parents(PARENTS),
@@ -227,7 +249,7 @@ def _assemble(t: dict[str, Tensor], metadata: dict[str, str]) -> Avatar:
         uv_faces=t["template.uv_faces"].long(),
         part_names=_names(metadata, "part_names"),
         face_part=t["template.face_part"].long(),
-        eyelid_dirs=t["template.eyelid_dirs"].float(),
+        eyelid_dirs=t["template.eyelid_dirs"],
         arkit_names=_names(metadata, "arkit_names"),
         arkit_coef=t["template.arkit_coef"],
         arkit_pose=t["template.arkit_pose"],

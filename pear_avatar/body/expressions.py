@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pear_avatar.body.joints import JOINT_INDEX
 from pear_avatar.body.model import BodyModel
+from pear_avatar.errors import PearError
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 
 __all__ = ["FacePose", "arkit_weights", "face_from_arkit", "transfer_expression"]
@@ -42,7 +43,7 @@ def arkit_weights(model: BodyModel, actions: Mapping[str, float | Tensor]) -> Te
     """Strengths by name, each a number or (*B,), -> (*B, 52) in the model's order."""
     unknown = sorted(set(actions) - set(model.arkit_names))
     if unknown:
-        raise ValueError(
+        raise PearError(
             f"unknown facial actions {unknown}; the names are ARKit's, such as "
             f"{', '.join(model.arkit_names[:3])}"
         )

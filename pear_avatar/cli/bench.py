@@ -21,7 +21,9 @@ from pear_avatar.cli.options import (
 from pear_avatar.errors import (
     EXIT_OK,
     EXIT_SKIPPED,
+    DatasetError,
     PearError,
+    content_errors,
 )
 from pear_avatar.machine import limit_threads
 
@@ -117,6 +119,12 @@ def _source(args: argparse.Namespace) -> LifterSource | PearSource:
 
 
 def _samples(dataset: str, root: Path, scratch: Path, body: BodyModel) -> Iterator[Sample]:
+    """The data set's samples; a file of another structure is the data set's fault."""
+    with content_errors(DatasetError, f"{dataset} in {root}"):
+        yield from _read_samples(dataset, root, scratch, body)
+
+
+def _read_samples(dataset: str, root: Path, scratch: Path, body: BodyModel) -> Iterator[Sample]:
     from pear_avatar.evaluation import datasets
 
     if dataset == "synthetic":

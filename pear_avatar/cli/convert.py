@@ -20,6 +20,7 @@ from pear_avatar.cli.options import (
 from pear_avatar.errors import (
     EXIT_OK,
     EXIT_SKIPPED,
+    EXIT_USER_ERROR,
     PearError,
 )
 
@@ -183,6 +184,8 @@ def _convert_many(
     skipped = sum(outcome.result is None for outcome in outcomes)
     if skipped:
         print(f"{skipped} of {len(outcomes)} files were skipped")
+    if skipped == len(outcomes):
+        return EXIT_USER_ERROR
     return EXIT_SKIPPED if skipped else EXIT_OK
 
 

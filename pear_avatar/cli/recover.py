@@ -19,10 +19,11 @@ from pear_avatar.cli.options import (
     positive_float,
     positive_int,
 )
-from pear_avatar.errors import EXIT_OK, EXIT_SKIPPED, PearError
+from pear_avatar.errors import EXIT_OK, EXIT_SKIPPED, EXIT_USER_ERROR, PearError
 from pear_avatar.machine import limit_threads
 
 if TYPE_CHECKING:
+    from pear_avatar.commands.recover import RecoverSummary
     from pear_avatar.recovery.sources import LifterSource, PearSource
 
 _EXAMPLES = """\
@@ -184,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pear_avatar.cli.fit import read_camera
     from pear_avatar.cli.progress import StageProgress
-    from pear_avatar.commands.recover import RecoverOptions, RecoverSummary, recover_pictures
+    from pear_avatar.commands.recover import RecoverOptions, recover_pictures
 
     options = RecoverOptions(
         everyone=args.everyone,
@@ -222,8 +223,15 @@ def run(args: argparse.Namespace) -> int:
             work = recover_video if source.kind == "video" else recover_pictures
             with StageProgress() as progress:
                 found = work(source, out, options, recoverer, progress=progress)
+    return _summary(found)
+
+
+def _summary(found: RecoverSummary) -> int:
+    """Say what was done and what was skipped; the exit code."""
     for skipped in found.skipped:
         print(f"pear-avatar: skipped: {skipped.reason}", file=sys.stderr)
     people = "1 person" if found.people == 1 else f"{found.people} people"
     print(f"{people} recovered: {found.folder}")
+    if found.skipped and len(found.skipped) == found.inputs:
+        return EXIT_USER_ERROR
     return EXIT_SKIPPED if found.skipped else EXIT_OK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     limit_threads()
 
     from pear_avatar.commands.view import view
+    from pear_avatar.viewer.open_page import open_page
     from pear_avatar.viewer.server import is_loopback
 
     if not is_loopback(args.host):
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         print(url, flush=True)
         print("Ctrl-C stops it.", file=sys.stderr)
         if not args.no_browser:
-            _open_browser(url)
+            open_page(url)
 
     view(target, motions=motions, video=video, host=args.host, port=args.port, on_ready=on_ready)
     return EXIT_OK
@@ -116,14 +116,3 @@ def _describe(library: Library) -> None:
     tracked = any(motion.has_camera for motion in avatar.motions)
     if tracked and avatar.video is None:
         print("its input video was not found: name it with --video to compare", file=sys.stderr)
-
-
-def _open_browser(url: str) -> None:
-    """Open a graphical browser; a text browser would take over the terminal."""
-    import webbrowser
-
-    headless = sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )
-    if not headless:
-        webbrowser.open(url)

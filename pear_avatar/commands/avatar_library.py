@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.avatar.file_format import (
@@ -22,6 +22,7 @@ from pear_avatar.avatar.file_format import (
     load_avatar,
 )
 from pear_avatar.errors import AvatarFileError, MediaError, MotionFileError, PearError
+from pear_avatar.io.tensors import read_shapes
 from pear_avatar.io.video import probe_video
 from pear_avatar.motion.formats.registry import load_motion
 from pear_avatar.motion.resample import resample_motion
@@ -120,16 +121,14 @@ def read_header(path: Path) -> AvatarHeader:
         AvatarFileError: not an avatar, or damaged.
     """
     try:
-        with safe_open(str(path), framework="np") as file:
-            raw = file.metadata() or {}
-            if raw.get("format") != FORMAT:
-                raise AvatarFileError(f"{path.name}: not a pear-avatar avatar")
-            splats = file.get_slice("splat.face").get_shape()[0]
-            faces = file.get_slice("template.faces").get_shape()[0]
-            vertices, influences = file.get_slice("template.skin_joints").get_shape()
-    except (SafetensorError, OSError, ValueError, IndexError) as error:
-        if isinstance(error, AvatarFileError):
-            raise
+        shapes, raw = read_shapes(path)
+        if raw.get("format") != FORMAT:
+            raise AvatarFileError(f"{path.name}: not a pear-avatar avatar")
+        splats, faces = shapes["splat.face"][0], shapes["template.faces"][0]
+        vertices, influences = shapes["template.skin_joints"]
+    except AvatarFileError:
+        raise
+    except (SafetensorError, OSError, ValueError, LookupError) as error:
         raise AvatarFileError(f"{path.name}: not a readable avatar ({error})") from error
     metadata = {k.removeprefix("info."): v for k, v in raw.items() if k.startswith("info.")}
     return AvatarHeader(path, splats, vertices, faces, influences, metadata)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
@@ -29,6 +28,7 @@ from pear_avatar.live.senders import PoseSender, Senders, SentPose, VirtualCamer
 from pear_avatar.perception.refreshing import RefreshingDetector
 from pear_avatar.recovery.lifter.lifter import Lifter
 from pear_avatar.types import BodyParams, Camera
+from pear_avatar.viewer.open_page import open_page
 
 __all__ = ["LiveOptions", "LiveSummary", "drive_live", "live_avatars", "live_source"]
 
@@ -111,7 +111,7 @@ def drive_live(
             run.page = stack.enter_context(LivePage(run.status, run.control))
             say(f"live page: {run.page.url} (Ctrl-C ends)")
             if options.browser:
-                webbrowser.open(run.page.url)
+                open_page(run.page.url)
         for line in run.descriptions:
             say(line)
         run.go(capture, detector, say)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import webbrowser
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from pear_avatar.recovery.recoverer import Recoverer
 from pear_avatar.recovery.smoothing import BodyFilterState, one_euro_body
 from pear_avatar.tracking.clip_camera import clip_cameras
 from pear_avatar.types import BodyParams, Camera, ClipDetections, Motion, Proportions, Track
+from pear_avatar.viewer.open_page import open_page
 
 __all__ = ["recover_live"]
 
@@ -113,7 +113,7 @@ def _preview(
     page = stack.enter_context(LivePage())
     log(f"live picture: {page.url} (Ctrl-C ends)")
     if browser:
-        webbrowser.open(page.url)
+        open_page(page.url)
 
     def on_page(rgb: np.ndarray) -> bool:
         page.camera.show(rgb)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from pear_avatar.avatar.binding import SplatBinding, sample_mirror_pairs, sample_surface
@@ -18,8 +17,8 @@ from pear_avatar.fitting.adam import RowAdam, SmoothAdam, SmoothSolver
 from pear_avatar.fitting.fit_config import FittingConfig
 from pear_avatar.geometry.meshes import mesh_edges
 from pear_avatar.geometry.symmetry import mesh_mirror
-from pear_avatar.io.atomic import atomic_path
 from pear_avatar.io.replacing import MARK
+from pear_avatar.io.tensors import read_tensors, write_tensors
 from pear_avatar.splatting.skin_and_bind import SkinnedSplats
 from pear_avatar.types import BodyParams
 
@@ -198,15 +197,13 @@ def _tensors(state: FitState) -> dict[str, Tensor]:
 def save_checkpoint(path: Path, state: FitState, key: str) -> None:
     """Write the state atomically; ``key`` identifies input and settings."""
     progress = json.dumps(vars(state.progress))
-    tensors = {k: v.detach().cpu().contiguous() for k, v in _tensors(state).items()}
     metadata = {
         "made_by": MARK,
         "version": str(CHECKPOINT_VERSION),
         "key": key,
         "progress": progress,
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, str(temporary), metadata=metadata)
+    write_tensors(path, _tensors(state), metadata)
 
 
 def restore_checkpoint(path: Path, state: FitState, key: str) -> bool:
@@ -214,12 +211,10 @@ def restore_checkpoint(path: Path, state: FitState, key: str) -> bool:
     if not path.is_file():
         return False
     try:
-        with safe_open(str(path), framework="pt") as f:
-            metadata = f.metadata() or {}
-            if metadata.get("key") != key or metadata.get("version") != str(CHECKPOINT_VERSION):
-                return False
-            stored = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+        stored, metadata = read_tensors(path)
     except (SafetensorError, OSError):
+        return False
+    if metadata.get("key") != key or metadata.get("version") != str(CHECKPOINT_VERSION):
         return False
     own = _tensors(state)
     if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in stored.items()}:

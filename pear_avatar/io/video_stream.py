@@ -77,6 +77,9 @@ def picture_stream(container: Any, file: Path) -> Any:
     if not streams:
         art = " but cover art" if container.streams.video else ""
         raise MediaError(f"{file} has no picture in it{art} (sound only?): choose a video file")
+    streams = [s for s in streams if s.codec_context is not None]
+    if not streams:
+        raise MediaError(f"{file} is damaged or of an unknown kind: copy or export it again")
     return max(streams, key=lambda s: (_has(s, ("default",)), s.width * s.height, -s.index))
 
 

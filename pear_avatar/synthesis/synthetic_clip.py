@@ -31,6 +31,12 @@ _MAX_THREADS = 4
 _FORMAT = "pear-avatar-truth-1"
 
 
+#: Largest picture, memory for a clip's masks and poses, and what one pose takes, roughly.
+_MOST_PIXELS = 4096 * 2304
+_MOST_BYTES = 2 << 30
+_BYTES_A_POSE = 1 << 15
+
+
 @dataclass(frozen=True)
 class SceneTruth:
     """What is known of N frames of a synthetic person.
@@ -130,6 +136,15 @@ def _check_clip(num_frames: int, num_unseen: int, size: tuple[int, int], fps: fl
         raise PearError(f"a clip needs at least 2 frames, got {num_frames} and {num_unseen}")
     if min(size) < 64 or width % 2 or height % 2:
         raise PearError(f"the size must be even and at least 64 px a side, got {width}x{height}")
+    pixels = size[0] * size[1]
+    if pixels > _MOST_PIXELS:
+        raise PearError(f"a picture has at most {_MOST_PIXELS} pixels, got {size[0]}x{size[1]}")
+    needed = num_frames * (pixels + _BYTES_A_POSE) + num_unseen * 4 * pixels
+    if needed > _MOST_BYTES:
+        raise PearError(
+            f"{num_frames} frames of {size[0]}x{size[1]} take {needed / 2**30:.1f} GiB of memory, "
+            f"more than {_MOST_BYTES >> 30} GiB: film fewer or smaller ones"
+        )
     if not fps > 0:
         raise PearError(f"fps must be positive, got {fps}")
 

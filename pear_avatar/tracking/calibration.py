@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pear_avatar.errors import DataFileError, MissingFileError
+from pear_avatar.errors import DataFileError, MissingFileError, content_errors
 from pear_avatar.geometry.cameras import invert_rigid
 from pear_avatar.types import Camera
 
@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 #: pixels: a lens that bends the picture's corners by more deserves undistorted footage
 _NOTICEABLE_DISTORTION = 2.0
+_LARGEST_SIDE = 65536
+#: Pixels or metres beyond which a calibration is a mistake.
+_FARTHEST = 1e6
 _AXES = {"x": 0, "y": 1, "z": 2}
 
 
@@ -51,19 +54,27 @@ def load_camera(
         raise MissingFileError(f"{path}: no such calibration file")
     try:
         content = json.loads(path.read_bytes())  # of any encoding that a byte order mark may say
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise DataFileError(f"{path} is not JSON ({error}): give a calibration file") from None
-    entry = _select_camera(content, name, path)
+    with content_errors(DataFileError, f"{path}: the camera's entry"):
+        return _camera(_select_camera(content, name, path), up, path)
+
+
+def _camera(entry: dict[str, Any], up: str | None, path: Path) -> Camera:
     K = _matrix(entry, ("K",), (3, 3), path)
     R = _matrix(entry, ("R_w2c", "R"), (3, 3), path)
     t = _matrix(entry, ("t_w2c_m", "t_w2c", "t"), (3,), path)
+    if not (K[0, 0] > 0 and K[1, 1] > 0 and np.allclose(K[2], (0, 0, 1))):
+        raise DataFileError(f"{path}: K must be [fx 0 cx; 0 fy cy; 0 0 1] with fx, fy above 0")
+    if np.abs(K).max() > _FARTHEST or np.abs(t).max() > _FARTHEST:
+        raise DataFileError(f"{path}: K or t holds numbers beyond {_FARTHEST:g}: check the units")
     if np.abs(R @ R.T - np.eye(3)).max() > 1e-3 or np.linalg.det(R) < 0:
         raise DataFileError(f"{path}: the camera's R is not a rotation: check the calibration")
     width, height = _size(entry, path)
     _warn_of_distortion(entry, K, width, height, path)
     T_camera_file = torch.eye(4, dtype=torch.float64)
     T_camera_file[:3, :3], T_camera_file[:3, 3] = torch.from_numpy(R), torch.from_numpy(t)
-    T_world_file = _turn_upright(up or entry.get("up") or _nearest_up(R), path)
+    T_world_file = _turn_upright(str(up or entry.get("up") or _nearest_up(R)), path)
     T = T_camera_file @ invert_rigid(T_world_file)
     return Camera(torch.from_numpy(K).float(), T.float(), width, height)
 
@@ -99,6 +110,8 @@ def _size(entry: dict[str, Any], path: Path) -> tuple[int, int]:
     width, height = entry.get("image_wh") or (entry.get("width"), entry.get("height"))
     if not width or not height:
         raise DataFileError(f"{path}: the camera lacks image_wh, its picture's width and height")
+    if not all(1 <= int(side) == side <= _LARGEST_SIDE for side in (width, height)):
+        raise DataFileError(f"{path}: image_wh must be whole pixels, 1 to {_LARGEST_SIDE}")
     return int(width), int(height)
 
 

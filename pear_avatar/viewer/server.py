@@ -18,6 +18,7 @@ from pear_avatar.errors import PearError
 from pear_avatar.viewer.app import create_app, read_pages
 from pear_avatar.viewer.guard import Guard, HostPolicy
 from pear_avatar.viewer.library import Library
+from pear_avatar.viewer.patience import BoundedProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     """A plain HTTP/1.1 server that keeps to itself and stops at once."""
     return uvicorn.Config(
         app,
-        http="h11",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_level="warning",

@@ -1,0 +1,1 @@
+"""Bad and odd inputs over all commands, tried and judged: ``python -m tests.campaign``."""
