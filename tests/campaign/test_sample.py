@@ -16,7 +16,7 @@ from .judge import faults
 from .runner import Runner
 
 #: Of each group, and of those whose cases are processes of their own.
-_OF_EACH, _OF_PROCESSES = 4, 1
+_OF_EACH, _OF_PROCESSES = 3, 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="folders, signals and limits are Linux's")
