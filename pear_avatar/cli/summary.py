@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,20 +11,22 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from pear_avatar.report.fit_report import METRIC_ROWS, SET_NAMES
+
 if TYPE_CHECKING:
     from pear_avatar.commands.demo import DemoResult
     from pear_avatar.evaluation.avatar_truth import TruthFigures
 
-_SETS = ("initial", "heldout", "heldout_refit", "unseen")
-_ROWS = (
-    ("psnr_masked", "PSNR masked (dB)", ".2f"),
-    ("psnr_masked_all", "  nothing left out (dB)", ".2f"),
-    ("ssim_masked", "SSIM masked", ".3f"),
-    ("perceptual_masked", "perceptual masked", ".3f"),
-    ("silhouette_iou", "silhouette IoU", ".3f"),
-    ("psnr_frame", "PSNR unmasked (dB)", ".2f"),
-    ("excluded_share", "left out of the box", ".1%"),
-)
+#: How a figure is written; the report has more figures than the terminal.
+_FORMS = {
+    "psnr_masked": ".2f",
+    "psnr_masked_all": ".2f",
+    "ssim_masked": ".3f",
+    "perceptual_masked": ".3f",
+    "silhouette_iou": ".3f",
+    "psnr_frame": ".2f",
+    "excluded_share": ".1%",
+}
 
 
 def print_fit_summary(out_dir: Path) -> None:
@@ -42,6 +45,12 @@ def print_fit_summary(out_dir: Path) -> None:
         console.print(f"note: {warning}", style="yellow", markup=False, highlight=False)
     _print_files(
         console, out_dir, ("avatar.safetensors", "preview.mp4", "report.html", "overlay.mp4")
+    )
+    console.print(
+        f"next: pear-avatar view {shlex.quote(str(out_dir))}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
 
 
@@ -81,11 +90,12 @@ def _truth_table(truth: TruthFigures) -> Table:
 def _metrics_table(report: Mapping[str, Any]) -> Table:
     table = Table(title="distance to the video", title_justify="left")
     table.add_column("figure")
-    columns = [name for name in _SETS if report.get(name)]
+    columns = [name for name in SET_NAMES if report.get(name)]
     for name in columns:
-        table.add_column(name, justify="right")
-    for key, label, form in _ROWS:
-        table.add_row(label, *(_format(report[name].get(key), form) for name in columns))
+        table.add_column(SET_NAMES[name], justify="right")
+    for key, label, _ in METRIC_ROWS:
+        if form := _FORMS.get(key):
+            table.add_row(label, *(_format(report[name].get(key), form) for name in columns))
     names = {str(report[name]["perceptual_metric"]) for name in columns} - {"None"}
     table.caption = f"perceptual: {', '.join(sorted(names)) or 'no metric found'}"
     return table

@@ -35,7 +35,8 @@ METRIC_KEYS = (
     "perceptual_metric",
 )
 TRACK_KEYS = ("landmark_error_rel", "frames", "frames_trusted")
-_SETS = {
+#: What a set of frames is called, in the report and on the terminal.
+SET_NAMES = {
     "initial": "before the joint fit",
     "heldout": "held out",
     "heldout_refit": "held out, pose fitted",
@@ -45,7 +46,8 @@ _ORIGINS = {"seen": "seen", "mirrored": "mirrored", "made_up": "made up"}
 _REQUIRED_SETS = ("initial", "heldout", "heldout_refit")
 _REQUIRED = (*_REQUIRED_SETS, "track", "seconds", "splats", "steps", "device", "versions")
 
-_METRIC_ROWS = (
+#: Key, name and explanation of each figure, in the report and on the terminal.
+METRIC_ROWS = (
     ("psnr_masked", "PSNR, masked", "dB, person over white on the person's crop; more is better"),
     ("psnr_masked_all", "PSNR, masked, nothing left out", "dB; occluders count as errors"),
     ("ssim_masked", "SSIM, masked", "11 x 11 Gaussian window; more is better"),
@@ -114,7 +116,7 @@ def check_report(report: Mapping[str, Any]) -> None:
     """Raise ValueError where a key that readers of ``report.json`` rely on is missing."""
     _check_keys(report, _REQUIRED, "report")
     _check_keys(report["track"], TRACK_KEYS, "report.track")
-    for name in _SETS:
+    for name in SET_NAMES:
         metrics = report.get(name)
         if metrics is not None:
             _check_keys(metrics, METRIC_KEYS, f"report.{name}")
@@ -304,15 +306,15 @@ def _figures(pictures: Sequence[tuple[str, np.ndarray]]) -> str:
 
 
 def _metrics_table(report: Mapping[str, Any]) -> str:
-    columns = {name: report[name] for name in _SETS if report.get(name)}
+    columns = {name: report[name] for name in SET_NAMES if report.get(name)}
     if not columns:
         return '<p class="soft">No frame could be held out, so nothing was measured.</p>'
-    head = "".join(f"<th>{_text(_SETS[name])}</th>" for name in columns)
+    head = "".join(f"<th>{_text(SET_NAMES[name])}</th>" for name in columns)
     body = "".join(
         f"<tr><th>{_text(label)}<small>{_text(note)}</small></th>"
         + "".join(f"<td>{_metric(key, metrics[key])}</td>" for metrics in columns.values())
         + "</tr>"
-        for key, label, note in _METRIC_ROWS
+        for key, label, note in METRIC_ROWS
     )
     names = sorted({str(m["perceptual_metric"]) for m in columns.values()} - {"None"})
     source = f" Perceptual metric: {', '.join(names)}." if names else " No perceptual metric found."
