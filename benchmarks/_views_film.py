@@ -191,7 +191,7 @@ def true_views(body: BodyModel, person: Person, *, quick: bool = False) -> Itera
     """Every true picture of a person: all poses from all sides, and the head close up."""
     for name in (*(POSES[:2] if quick else POSES), "head"):
         for yaw in VIEWS:
-            yield _true_view(body, person, name, yaw)
+            yield true_view(body, person, name, yaw)
 
 
 def view_camera(name: str) -> Camera:
@@ -210,7 +210,8 @@ def view_place(name: str, joints: Tensor) -> Tensor:
     return away - (middle.amax(0) + middle.amin(0)) / 2
 
 
-def _true_view(body: BodyModel, person: Person, name: str, yaw: int) -> TrueView:
+def true_view(body: BodyModel, person: Person, name: str, yaw: int) -> TrueView:
+    """The true picture of one pose from one side; ``head`` is the close-up."""
     rotations = pose_rotations("down" if name == "head" else name, yaw)
     shaped = body.shape(torch.from_numpy(person.betas))
     with torch.no_grad():

@@ -1,6 +1,6 @@
 """One step of the joint fit: pose, skin, bind, draw, compare, go back, update.
 
-The scene is the open body in a 512 px crop with 30k splats, the sizes of the default preset. The
+The scene is the open body in a 512 px crop with 40k splats, the sizes of the default preset. The
 peer does the same work with what a CPU user has otherwise: batched torch skinning and binding,
 gsplat's own torch reference (with the stand-ins of ``benchmarks.raster``), and the torch SSIM.
 Both compute gradients for splats, clothes, pose and camera.

@@ -67,9 +67,10 @@ class LimitsConfig:
     #: largest splat offset
     offset: float = 0.01
     offset_head_hands: float = 0.005
-    #: largest growth and shrinkage of the in-plane scale against the splat spacing, natural log
-    log_scale_up: float = 0.6
-    log_scale_down: float = 1.6
+    #: largest growth and shrinkage of the in-plane scale against the one at the start, natural
+    #: log. A splat that grows blurs every side; one that thins to a needle sticks out of the others
+    log_scale_up: float = 0.1
+    log_scale_down: float = 0.8
     #: thickness along the normal as a share of the spacing
     thickness_max: float = 0.35
     #: how far a splat's colour may lie from the mean of its eight neighbours before it is drawn
@@ -98,7 +99,7 @@ class FittingConfig:
 
     #: longest side of the person's crop in pixels
     crop_size: int = 512
-    num_splats: int = 30000
+    num_splats: int = 40000
     #: share of the splats that lie as dense as the pixels of the views; the rest are spread over
     #: the whole body
     pixel_density: float = 0.0

@@ -2,7 +2,8 @@
 
 Every splat has a partner on the other side. Where a clip shows the partner in detail and the splat
 hardly or only edge-on, the splat takes the partner's colour and shape, inside the fit: poses and
-the splats around then settle on it. Where both are shown each keeps its own.
+the splats around then settle on it. What is shown fairly stays as it is, however well the other
+side is shown: halves that are blended over a middle that misses by millimetres show it twice.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from pear_avatar.geometry.rotations import matrix_to_quat_wxyz, quat_wxyz_to_mat
 
 #: a partner may miss the mirrored place by this much (m), one radian of normal counting as much
 _REACH, _NORMAL_WEIGHT = 0.02, 0.02
-#: how fast the better shown of a pair takes over: 1 / the lead in evidence that decides
-_DECIDE = 2.0
+#: evidence of its own above which a splat takes nothing: what is shown fairly is the person's, and
+#: a share taken every few steps, however small, outweighs what the pictures teach in between
+_FAIR, _LEAST_SHARE = 0.4, 0.3
 #: both of a pair count as shown above this when their light is compared
 _BOTH = 0.5
 #: light is smooth: sweeps that average it where it is known, then carry it on, fading
@@ -71,11 +73,14 @@ def _triangle_frames(corners: Tensor) -> Tensor:
 
 
 def share_of_partner(partners: Partners, evidence: Tensor) -> Tensor:
-    """(N,) in [0, 1], how much of its partner's looks each splat takes; evidence (N,) in [0, 1]."""
+    """(N,) in [0, 1], how much of its partner's looks each splat takes; evidence (N,) in [0, 1].
+
+    Nothing where its own evidence is fair, all where it has none and the partner's is full.
+    """
     theirs = torch.where(partners.usable, evidence[partners.index], torch.zeros_like(evidence))
-    lead = (_DECIDE * (theirs - evidence)).clamp(0, 1)
-    take = theirs * torch.maximum(lead, 1 - evidence) * (theirs > evidence)
-    return take / (evidence * (1 - lead) + take).clamp_min(1e-6)
+    need = (1 - evidence / _FAIR).clamp(0, 1)
+    share = need * need * (3 - 2 * need) * theirs
+    return torch.where(share > _LEAST_SHARE, share, torch.zeros_like(share))
 
 
 @torch.no_grad()

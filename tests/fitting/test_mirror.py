@@ -74,11 +74,17 @@ def test_a_hidden_side_becomes_the_exact_mirror_image(state: FitState, partners:
 def test_the_better_shown_side_wins_and_equals_keep_their_own(partners: Partners) -> None:
     evidence = torch.ones(COUNT)
     assert share_of_partner(partners, evidence).abs().max() == 0
-    evidence[: COUNT // 2] = 0.4
+    evidence[: COUNT // 2] = 0.1
     share = share_of_partner(partners, evidence)
     assert share[: COUNT // 2].min() > 0.6
     assert share[COUNT // 2 :].max() == 0
     assert share_of_partner(partners, torch.zeros(COUNT)).max() == 0
+
+
+def test_what_is_shown_fairly_takes_nothing(partners: Partners) -> None:
+    evidence = torch.ones(COUNT)
+    evidence[: COUNT // 2] = 0.5
+    assert share_of_partner(partners, evidence).max() == 0
 
 
 def test_copied_colours_are_put_into_the_light_of_their_side(
