@@ -14,10 +14,16 @@ export default defineConfig(({ mode }) => {
       ? {
           alias: [
             { find: /^\.\/spawn$/, replacement: resolve(import.meta.dirname, "src/worker/spawnInline.ts") },
+            {
+              find: /^\.\/spawnDetector$/,
+              replacement: resolve(import.meta.dirname, "src/live/spawnNothing.ts"),
+            },
           ],
         }
       : {},
     plugins: single ? [viteSingleFile({ removeViteModuleLoader: true })] : [],
+    // The detector's program is loaded by import(), which only module workers can do.
+    worker: { format: single ? "iife" : "es" },
     build: {
       outDir: out,
       emptyOutDir: !single,

@@ -29,6 +29,8 @@ _EXAMPLES = """\
   pear-avatar export holiday-avatar --html me.html
       one page with the avatar and the viewer in it; opens from disk, needs no network
   pear-avatar export holiday-avatar --html me.html --motion dance.npz --with-video
+  pear-avatar export holiday-avatar --web me/
+      a folder for any static web host; visitors' cameras drive the avatar, in their own browser
   pear-avatar export holiday-avatar --ply me.ply --spz me.spz --pose dance.npz --frame 40
       splats of one pose, for other splat viewers
   pear-avatar export holiday-avatar --gltf splats.glb --glb body.glb
@@ -63,6 +65,12 @@ def add_parser(commands: Subparsers) -> None:
     )
     for kind, (_, summary) in _KINDS.items():
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=summary)
+    parser.add_argument(
+        "--web",
+        type=Path,
+        metavar="DIR",
+        help="a new folder for a static web host: the page, and a camera drives the avatar",
+    )
     parser.add_argument(
         "--motion",
         dest="motions",
@@ -123,8 +131,9 @@ def _add_vrm_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write all that was asked for, and say how large it is."""
     outputs = {kind: path for kind in _KINDS if (path := getattr(args, kind)) is not None}
-    if not outputs:
-        raise PearError(f"say what to write: {', '.join(f'--{kind} FILE' for kind in _KINDS)}")
+    if not outputs and args.web is None:
+        options = ", ".join(f"--{kind} FILE" for kind in _KINDS)
+        raise PearError(f"say what to write: {options}, --web DIR")
     for kind, path in outputs.items():
         endings = _KINDS[kind][0]
         if path.suffix.lower() not in endings:
@@ -144,13 +153,16 @@ def run(args: argparse.Namespace) -> int:
     plan_outputs(args, outputs.values(), [avatar_file, *args.motions, args.pose, args.video])
     limit_threads()
 
-    from pear_avatar.commands.export import one_avatar
+    from pear_avatar.commands.export import export_web, one_avatar
 
     avatar = one_avatar(target)
     print(f"avatar: {avatar}")
     for kind, path in outputs.items():
         _writers(args, avatar)[kind](path)
         print(f"written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    if args.web is not None:
+        size = export_web(avatar, args.web, motions=args.motions)
+        print(f"written: {args.web} ({size / 1e6:.1f} MB)")
     return EXIT_OK
 
 

@@ -24,6 +24,7 @@ from pear_avatar.avatar.file_format import (
 from pear_avatar.errors import AvatarFileError, MediaError, MotionFileError, PearError
 from pear_avatar.io.tensors import read_shapes
 from pear_avatar.io.video import probe_video
+from pear_avatar.live.web_model import live_model
 from pear_avatar.motion.formats.registry import load_motion
 from pear_avatar.motion.resample import resample_motion
 from pear_avatar.motion.track_file import load_track
@@ -178,7 +179,7 @@ def open_library(
         return convert_motion(persons[avatar.id](), name, data)
 
     only = next(iter(shown.values())).name if len(shown) == 1 else Path(target).resolve().name
-    return Library(only, tuple(shown.values()), convert)
+    return Library(only, tuple(shown.values()), convert, Lazy(live_model))
 
 
 def convert_motion(avatar: Avatar, name: str, data: bytes) -> bytes:

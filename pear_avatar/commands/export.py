@@ -43,6 +43,7 @@ from pear_avatar.types import Motion
 from pear_avatar.viewer.browser_video import write_browser_video
 from pear_avatar.viewer.server import static_folder
 from pear_avatar.viewer.single_file import EmbeddedVideo, single_file_html
+from pear_avatar.viewer.web_folder import write_web_folder
 
 _VIDEO_SIDE, _VIDEO_CRF = 480, 30
 _DEFAULT_RIG = RigStyle()
@@ -83,6 +84,24 @@ def export_html(
         embedded = _small_video(found)
     write_text_atomic(out, single_file_html(library.avatars[0], embedded, static_folder()))
     return out
+
+
+def export_web(avatar: str | Path, out: str | Path, *, motions: Sequence[str | Path] = ()) -> int:
+    """Write a folder for a static web host: the viewer, an avatar, and the camera that drives it.
+
+    Args:
+        avatar: an avatar file or a result folder.
+        out: the folder; it must not exist, or be empty.
+        motions: pose files to include beside the fit's own and the built-in motions.
+
+    Returns:
+        the bytes written.
+
+    Raises:
+        PearError, ValueError, FileNotFoundError: an input is at fault.
+    """
+    library = open_library(one_avatar(avatar), motions=motions)
+    return write_web_folder(library, static_folder(), Path(out))
 
 
 def export_splats(

@@ -29,6 +29,8 @@ from pear_avatar.viewer.library import (
     server_session,
 )
 
+from pear_avatar.viewer.live_files import LIVE_MODEL, live_files
+
 logger = logging.getLogger(__name__)
 
 _KINDS = {
@@ -82,6 +84,7 @@ def create_app(library: Library, pages: dict[str, bytes]) -> Starlette:
             Route("/api/avatar/{avatar}/thumbnail", handlers.thumbnail),
             Route("/api/avatar/{avatar}/video", handlers.video),
             Route("/api/avatar/{avatar}/motion/{motion}", handlers.motion),
+            Route("/live/{name}", handlers.live),
             Route("/api/convert-motion", handlers.convert, methods=["POST"]),
             Route("/{path:path}", handlers.page),
         ],
@@ -98,7 +101,9 @@ def create_app(library: Library, pages: dict[str, bytes]) -> Starlette:
 class _Handlers:
     def __init__(self, library: Library, pages: dict[str, bytes]) -> None:
         self._library, self._pages = library, pages
-        self._session = json.dumps(dataclasses.asdict(server_session(library))).encode()
+        self._live = live_files(library.live_model)
+        session = server_session(library, self._live.session("live"))
+        self._session = json.dumps(dataclasses.asdict(session)).encode()
         self._converting = anyio.CapacityLimiter(_CONVERSIONS)
 
     async def page(self, request: Request) -> Response:
@@ -137,6 +142,17 @@ class _Handlers:
         path = await run_sync(video.load)
         kind = _VIDEO_KINDS.get(path.suffix.lower(), _BINARY)
         return FileResponse(path, media_type=kind, headers={"Cache-Control": "private"})
+
+    async def live(self, request: Request) -> Response:
+        name, cache = request.path_params["name"], {"Cache-Control": "private, max-age=3600"}
+        if name == LIVE_MODEL:
+            model = await run_sync(self._live.model)
+            return Response(model, headers={"Content-Type": _BINARY, **cache})
+        path = self._live.files.get(name)
+        if path is None:
+            raise HTTPException(404, "there is no such file")
+        kind = _KINDS.get(path.suffix, _BINARY)
+        return FileResponse(path, media_type=kind, headers=cache)
 
     async def convert(self, request: Request) -> Response:
         name = PurePosixPath(request.query_params.get("name", "").replace("\\", "/")).name

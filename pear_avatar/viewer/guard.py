@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Scripts, styles and the worker come from this server only; blob: is for what the page itself
-#: makes (screenshots, recordings); nothing is ever fetched from elsewhere.
+#: makes (screenshots, recordings, the detector's program), and WebAssembly may run; nothing is ever fetched from elsewhere.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
-        "script-src 'self'",
+        "script-src 'self' 'wasm-unsafe-eval'",
         "style-src 'self'",
         "img-src 'self' blob: data:",
         "media-src 'self' blob:",
-        "connect-src 'self'",
+        "connect-src 'self' blob:",
         "worker-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",

@@ -14,6 +14,7 @@ from pear_avatar.viewer.schema import (
     SCHEMA_VERSION,
     Session,
     SessionAvatar,
+    SessionLive,
     SessionMotion,
     SessionVideo,
 )
@@ -100,18 +101,20 @@ class Library:
 
     convert: (avatar, file name, its bytes) -> a motion file for that avatar; a PearError says in
         one sentence what is wrong with the file.
+    live_model: makes the live model file, see :data:`~pear_avatar.viewer.schema.LIVE_TENSORS`.
     """
 
     title: str
     avatars: tuple[ShownAvatar, ...]
     convert: Callable[[ShownAvatar, str, bytes], bytes]
+    live_model: Callable[[], bytes]
 
     def avatar(self, avatar_id: str) -> ShownAvatar | None:
         """The avatar with this id."""
         return next((a for a in self.avatars if a.id == avatar_id), None)
 
 
-def server_session(library: Library) -> Session:
+def server_session(library: Library, live: SessionLive | None = None) -> Session:
     """The session message of a served library; urls are relative to the page."""
     return Session(
         version=SCHEMA_VERSION,
@@ -121,6 +124,7 @@ def server_session(library: Library) -> Session:
         convert="api/convert-motion",
         convert_endings=endings(),
         max_upload_bytes=MAX_UPLOAD_BYTES,
+        live=live,
     )
 
 

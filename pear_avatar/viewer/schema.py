@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 SCHEMA_VERSION = 1
 AVATAR_FORMAT = "pear-avatar-view"
 MOTION_FORMAT = "pear-motion"
+LIVE_FORMAT = "pear-live-model"
 
 DType: TypeAlias = Literal["F32", "F16", "U8", "I16", "U16", "U32"]
 
@@ -74,6 +75,74 @@ MOTION_TENSORS: tuple[TensorSpec, ...] = (
 )
 
 
+def _linear(name: str, outputs: str, inputs: str) -> tuple[TensorSpec, ...]:
+    weight = TensorSpec(f"{name}.weight", ("F16",), (outputs, inputs))
+    return weight, TensorSpec(f"{name}.bias", ("F16",), (outputs,))
+
+
+def _norm(name: str, size: str) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(f"{name}.{part}", ("F16",), (size,)) for part in ("weight", "bias"))
+
+
+def _whitening(name: str, size: str) -> tuple[TensorSpec, ...]:
+    return (
+        TensorSpec(f"{name}.matrix", ("F32",), (size, size)),
+        TensorSpec(f"{name}.mean", ("F32",), (size,)),
+    )
+
+
+def _feed_forward(name: str) -> tuple[TensorSpec, ...]:
+    return (
+        *_norm(f"{name}.norm", "D"),
+        *_linear(f"{name}.expand", "D", "D"),
+        *_linear(f"{name}.contract", "D", "D"),
+    )
+
+
+#: What the page needs to turn detected landmarks into a posed body: the landmark lifter's network
+#: and the rig of the landmarks that it reads.
+#:
+#: Sizes: D the network's state, T one of its tokens, H and P hidden and outer width of the part
+#: coders; body, hand and face inputs B, G, A; decoder inputs C; landmark pairs Q, one point per
+#: landmark and joint that moves it; S shapes, X shapes and expressions, F face points.
+#: pair.share is the pair's part in its landmark; *.part is 1 for the head, 2 and 3 for the left
+#: and right hand, 0 for the rest; fingers.relaxed wxyz.
+LIVE_TENSORS: tuple[TensorSpec, ...] = (
+    *_whitening("body_whitening", "B"),
+    *_whitening("hand_whitening", "G"),
+    *_whitening("face_whitening", "A"),
+    *_linear("body_encoder", "D", "B"),
+    *_linear("hand_encoder.0", "H", "G"),
+    *_linear("hand_encoder.2", "P", "H"),
+    *_linear("face_encoder.0", "H", "A"),
+    *_linear("face_encoder.2", "P", "H"),
+    *_linear("part_mixer", "D", "P3"),
+    *_norm("blocks.0.norm", "T"),
+    *_linear("blocks.0.query_key_value", "T3", "T"),
+    *_linear("blocks.0.project", "T", "T"),
+    *(spec for k in (1, 2, 3) for spec in _feed_forward(f"blocks.{k}")),
+    *_norm("norm", "D"),
+    *_linear("body_decoder", "O", "D"),
+    *_linear("hand_decoder.0", "H", "C"),
+    *_linear("hand_decoder.2", "O2", "H"),
+    *_linear("face_decoder.0", "H", "C"),
+    *_linear("face_decoder.2", "O3", "H"),
+    TensorSpec("joint.template", ("F32",), (55, 3)),
+    TensorSpec("joint.dirs", ("F32",), ("S", 55, 3)),
+    TensorSpec("joint.part", ("U8",), (55,)),
+    TensorSpec("pair.joint", ("U8",), ("Q",)),
+    TensorSpec("pair.part", ("U8",), ("Q",)),
+    TensorSpec("pair.landmark", ("U16",), ("Q",)),
+    TensorSpec("pair.share", ("F32",), ("Q",)),
+    TensorSpec("pair.template", ("F32",), ("Q", 3)),
+    TensorSpec("pair.dirs", ("F32",), ("X", "Q", 3)),
+    TensorSpec("arkit.coef", ("F32",), (52, "E")),
+    TensorSpec("arkit.pose", ("F32",), (52, 9)),
+    TensorSpec("fingers.relaxed", ("F32",), (30, 4)),
+    TensorSpec("face.points", ("U16",), ("F",)),
+)
+
+
 @dataclass(frozen=True)
 class AvatarMeta:
     """The ``meta`` of an avatar file; ``info`` holds short facts for people to read."""
@@ -99,6 +168,33 @@ class MotionMeta:
     source: str
     width: int
     height: int
+
+
+@dataclass(frozen=True)
+class LiveMeta:
+    """The ``meta`` of a live model; ``heads`` is the number of its attention heads."""
+
+    format: str
+    version: int
+    joint_names: tuple[str, ...]
+    parents: tuple[int, ...]
+    arkit_names: tuple[str, ...]
+    heads: int
+
+
+@dataclass(frozen=True)
+class SessionLive:
+    """What the page loads once a camera is to drive the avatar.
+
+    model: the live model. task: parts of the detector's models, to be joined. wasm_loader, wasm:
+    the detector's program. total_bytes: of all of them, to show progress by.
+    """
+
+    model: str
+    task: tuple[str, ...]
+    wasm_loader: str
+    wasm: str
+    total_bytes: int
 
 
 @dataclass(frozen=True)
@@ -145,7 +241,8 @@ class Session:
 
     ``convert`` takes motion files of other formats (POST, with ``name`` and ``avatar`` in the
     query) and is null where there is no server; ``convert_endings`` are the usual endings of
-    such files, with the dot.
+    such files, with the dot. ``live`` is null where the page cannot load the detector (a single
+    file opened from disk).
     """
 
     version: int
@@ -155,6 +252,7 @@ class Session:
     convert: str | None
     convert_endings: tuple[str, ...]
     max_upload_bytes: int
+    live: SessionLive | None
 
 
 #: What the generator writes as TypeScript interfaces, in this order.
@@ -162,6 +260,8 @@ MESSAGES: tuple[type, ...] = (
     TensorSpec,
     AvatarMeta,
     MotionMeta,
+    LiveMeta,
+    SessionLive,
     SessionMotion,
     SessionVideo,
     SessionAvatar,

@@ -76,7 +76,12 @@ def _session_element(avatar: ShownAvatar, video: EmbeddedVideo | None) -> str:
             for m in avatar.motions
         ),
     )
-    session = Session(version=SCHEMA_VERSION, title=avatar.name, kind="export", avatars=(shown,), convert=None, convert_endings=(), max_upload_bytes=MAX_UPLOAD_BYTES)
+    session = Session(version=SCHEMA_VERSION, title=avatar.name, kind="export", avatars=(shown,), convert=None, convert_endings=(), max_upload_bytes=MAX_UPLOAD_BYTES, live=None)
+    return session_element(session)
+
+
+def session_element(session: Session) -> str:
+    """The session as an element of a page."""
     # "<" could end the element early or open a comment; JSON can say it otherwise.
     text = json.dumps(dataclasses.asdict(session)).replace("<", "\\u003c")
     return f'<script type="application/json" id="pear-session">{text}</script>'

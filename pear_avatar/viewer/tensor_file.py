@@ -15,10 +15,13 @@ from pear_avatar.errors import ViewerFileError
 from pear_avatar.viewer.schema import (
     AVATAR_FORMAT,
     AVATAR_TENSORS,
+    LIVE_FORMAT,
+    LIVE_TENSORS,
     MOTION_FORMAT,
     MOTION_TENSORS,
     SCHEMA_VERSION,
     AvatarMeta,
+    LiveMeta,
     MotionMeta,
     TensorSpec,
 )
@@ -27,10 +30,14 @@ _DTYPES = {
     "F32": np.float32, "F16": np.float16, "U8": np.uint8,
     "I16": np.int16, "U16": np.uint16, "U32": np.uint32,
 }
-_SPECS = {AVATAR_FORMAT: AVATAR_TENSORS, MOTION_FORMAT: MOTION_TENSORS}
+_SPECS = {
+    AVATAR_FORMAT: AVATAR_TENSORS,
+    MOTION_FORMAT: MOTION_TENSORS,
+    LIVE_FORMAT: LIVE_TENSORS,
+}
 
 
-def pack(tensors: Mapping[str, np.ndarray], meta: AvatarMeta | MotionMeta) -> bytes:
+def pack(tensors: Mapping[str, np.ndarray], meta: AvatarMeta | MotionMeta | LiveMeta) -> bytes:
     """A viewer file as bytes.
 
     Raises:

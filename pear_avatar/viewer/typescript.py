@@ -45,9 +45,11 @@ def typescript_source() -> str:
         *(_interface(message) for message in schema.MESSAGES),
         f"export const SCHEMA_VERSION = {schema.SCHEMA_VERSION};",
         f"export const AVATAR_FORMAT = {json.dumps(schema.AVATAR_FORMAT)};",
-        f"export const MOTION_FORMAT = {json.dumps(schema.MOTION_FORMAT)};\n",
+        f"export const MOTION_FORMAT = {json.dumps(schema.MOTION_FORMAT)};",
+        f"export const LIVE_FORMAT = {json.dumps(schema.LIVE_FORMAT)};\n",
         _tensors("AVATAR_TENSORS", schema.AVATAR_TENSORS),
         _tensors("MOTION_TENSORS", schema.MOTION_TENSORS),
+        _tensors("LIVE_TENSORS", schema.LIVE_TENSORS),
     ]
     return "\n".join(parts)
 

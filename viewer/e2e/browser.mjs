@@ -11,6 +11,10 @@ const QUIET = [
   "--autoplay-policy=no-user-gesture-required", "--font-render-hinting=none",
 ];
 export const SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"];
+/** A webcam that plays a file of JPEGs, and leave to use it. */
+export const fakeCamera = (clip) => [
+  "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", `--use-file-for-fake-video-capture=${clip}`,
+];
 export const NO_GL = ["--disable-gpu", "--disable-software-rasterizer", "--disable-3d-apis"];
 
 /** Messages that say nothing about the page: SwiftShader tells each read-back of pixels. */

@@ -125,6 +125,24 @@ export function hookOf(viewer: Viewer, tool: PoseTool) {
         on: viewer.comparing,
       };
     },
+    /** Rates of the camera that drives the avatar; null without one. */
+    live: () => viewer.live?.stats ?? null,
+    /** The next picture that is detected (base64 PNG) and the pose that was recovered from it. */
+    observe: async () => {
+      const observed = await viewer.live?.observe();
+      if (!observed) return null;
+      const { picture, found } = observed;
+      const canvas = new OffscreenCanvas(picture.width, picture.height);
+      canvas.getContext("2d")?.drawImage(picture, 0, 0);
+      const png = await (await canvas.convertToBlob()).arrayBuffer();
+      const { body } = found;
+      return {
+        picture: base64(new Uint8Array(png)),
+        rotations: body && Array.from(body.rotations),
+        transl: body && Array.from(body.transl),
+        actions: body && Array.from(body.actions),
+      };
+    },
     screenshot: async () => base64(new Uint8Array(await (await screenshot(viewer)).arrayBuffer())),
     record: async (options: Partial<Pick<RecordOptions, "subject" | "container" | "height">> = {}) => {
       const file = await recordVideo(viewer, {

@@ -6,6 +6,7 @@ import type { Session, SessionAvatar } from "../generated/schema";
 import type { FloorPlace, Layers } from "../gl/stage";
 import type { AvatarData } from "../io/avatar";
 import type { Motion } from "../io/motion";
+import type { LiveCamera } from "../live/camera";
 import { Player } from "../motion/player";
 import { frameAtVideoTime, restSample, sampleMotion, type Sample } from "../motion/sample";
 import type { Vec3 } from "../rig/quaternion";
@@ -36,6 +37,8 @@ export interface Stats {
 
 const MAX_PIXEL_RATIO = 2;
 const STATS_SECONDS = 0.75;
+/** Milliseconds a picture may take for a camera's motion to be drawn between detections too. */
+const QUICK_FRAME = 12;
 
 export class Viewer {
   readonly engine: Engine;
@@ -50,6 +53,9 @@ export class Viewer {
   fixedSample: Sample | null = null;
   fixedView: CameraView | null = null;
   video: InputVideo | null = null;
+  /** A camera that drives the avatar in place of the motion. */
+  private liveCamera: LiveCamera | null = null;
+  private liveFramed = false;
   /** While a recording has the canvas, nothing else is drawn. */
   suspended = false;
   /** Frame and video time that are on the screen together. */
@@ -127,6 +133,29 @@ export class Viewer {
     return this.settings.get().camera === "clip" && Boolean(this.player.motion?.camera);
   }
 
+  get live(): LiveCamera | null {
+    return this.liveCamera;
+  }
+
+  /** Let a camera drive the avatar; null gives the motion back. The one before is stopped. */
+  drive(camera: LiveCamera | null): void {
+    this.liveCamera?.stop();
+    this.liveCamera = camera;
+    this.liveFramed = false;
+    if (camera) this.player.pause();
+    this.settings.set({ compare: "off", camera: "orbit" });
+    this.invalidate();
+    void this.goHome();
+  }
+
+  /** A camera's picture was read: draw it, and frame the person when first seen. */
+  liveFound(): void {
+    this.invalidate();
+    if (this.liveFramed || !this.liveCamera?.stats.seen) return;
+    this.liveFramed = true;
+    void this.goHome();
+  }
+
   onDrawn(listener: (d: Drawn) => void): void {
     this.drawn.add(listener);
   }
@@ -165,6 +194,7 @@ export class Viewer {
 
   stop(): void {
     this.over = true;
+    this.liveCamera?.stop();
     this.video?.pause();
     this.engine.stop();
   }
@@ -186,7 +216,9 @@ export class Viewer {
   pose(frame?: number): Pose {
     const motion = this.player.motion;
     const sample =
-      this.fixedSample ?? (motion ? sampleMotion(motion, frame ?? this.player.position) : restSample());
+      this.fixedSample ??
+      this.liveCamera?.pose() ??
+      (motion ? sampleMotion(motion, frame ?? this.player.position) : restSample());
     return composePose(this.avatar, sample, this.sliders, this.edits.get());
   }
 
@@ -248,6 +280,7 @@ export class Viewer {
     this.lastTick = now;
     if (this.suspended) return;
     const { speed, loop } = this.settings.get();
+    if (this.liveCamera && this.statistics.frameMs < QUICK_FRAME) this.invalidate();
     if (!this.comparing || !this.player.playing) this.player.advance(dt * speed, loop);
     else this.keepVideoRunning();
     if (this.drawnVersion < this.version && !this.drawing) void this.draw();
@@ -287,8 +320,8 @@ export class Viewer {
 
   private floorPlace(): FloorPlace {
     const motion = this.player.motion;
-    const y = this.floors.get(motion) ?? floorHeight(this.avatar, motion);
-    this.floors.set(motion, y);
+    const y = this.liveFramed ? 0 : (this.floors.get(motion) ?? floorHeight(this.avatar, motion));
+    if (!this.liveFramed) this.floors.set(motion, y);
     const world = this.engine.world;
     const dark = document.documentElement.dataset["theme"] === "dark";
     return { x: world[9] ?? 0, y, z: world[11] ?? 0, tint: dark ? [0.75, 0.8, 0.7] : [0.3, 0.33, 0.27] };

@@ -9,6 +9,7 @@ import { readMotion } from "../io/motion";
 import { screenshot } from "../record/capture";
 import { download, fileName } from "../record/picture";
 import { bodyPanel } from "./bodyPanel";
+import { cameraPanel } from "./cameraPanel";
 import { compareView, type StageElements } from "./compareView";
 import { iconButton } from "./controls";
 import { helpDialog, recordDialog } from "./dialogs";
@@ -50,6 +51,7 @@ export function viewerShell(viewer: Viewer, stage: StageElements, leave: (() => 
     { id: "face", label: "Face", icon: "face", content: facePanel(viewer.sliders) },
     { id: "body", label: "Body", icon: "body", content: bodyPanel(viewer, tool) },
     { id: "view", label: "View", icon: "layers", content: viewPanel(viewer) },
+    { id: "camera", label: "Camera", icon: "camera", content: cameraPanel(viewer) },
   ]);
   const element = h(
     "div",
