@@ -81,6 +81,7 @@ async function openAvatar(session: Session, entry: SessionAvatar): Promise<void>
   });
   for (const motion of entry.motions.slice(1)) await addMotion(viewer, motion.url, motion.name);
   const shared = applyHash(viewer, hash);
+  viewer.history.clear();
   if (
     !shared &&
     readHash(hash).frame === undefined &&

@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { composePose } from "../src/app/compose";
 import { PoseEdits } from "../src/app/edits";
+import { History } from "../src/app/history";
+import { EXPRESSIONS } from "../src/app/presets";
 import { readHash, writeHash } from "../src/app/hash";
 import { DEFAULT_SETTINGS, solidBackground } from "../src/app/settings";
 import { SliderBank, sliderSpecs } from "../src/app/sliders";
-import { DEFAULT_ORBIT, orbitBy, orbitView, panBy, zoomBy } from "../src/camera/orbit";
+import { DEFAULT_ORBIT, orbitBy, orbitView, panBy, zoomAt, zoomBy } from "../src/camera/orbit";
 import { directionToWorld, fitted, forward, project, toCamera } from "../src/camera/view";
 import { readAvatar } from "../src/io/avatar";
 import { readMotion } from "../src/io/motion";
@@ -14,10 +16,38 @@ import { fromAxisAngle } from "../src/rig/quaternion";
 import { unpremultiply, fileName } from "../src/record/picture";
 import { avatarFile, motionFile } from "./files";
 
+/** Facial actions without their side. */
+const ARKIT = [
+  "browDown",
+  "browInnerUp",
+  "browOuterUp",
+  "cheekPuff",
+  "cheekSquint",
+  "eyeBlink",
+  "eyeSquint",
+  "eyeWide",
+  "jawOpen",
+  "mouthFrown",
+  "mouthFunnel",
+  "mouthPress",
+  "mouthPucker",
+  "mouthShrugLower",
+  "mouthSmile",
+  "noseSneer",
+];
 const avatar = readAvatar(avatarFile());
 const motion = readMotion(motionFile());
 
 describe("a camera", () => {
+  it("zooms to the pointer: what lies under it stays there", () => {
+    const state = { ...DEFAULT_ORBIT, yaw: 0.4, pitch: 0.2 };
+    const point = panBy(state, 0.3, -0.2).target;
+    const at = (s: typeof state) => project(orbitView(s, 640, 480), point);
+    const [before, after] = [at(state), at(zoomAt(state, 0.5, 0.3, -0.2))];
+    expect([after.x, after.y]).toEqual([expect.closeTo(before.x, 6), expect.closeTo(before.y, 6)]);
+    expect(after.z).toBeCloseTo(before.z / 2, 6);
+  });
+
   it("orbits with its target in the middle of the picture", () => {
     const state = panBy(
       zoomBy(orbitBy({ ...DEFAULT_ORBIT, target: [0.3, -1, 2] }, 1.1, 0.4), 0.7),
@@ -154,27 +184,41 @@ describe("sliders", () => {
   });
 });
 
-describe("edits by hand", () => {
-  it("can be undone and redone step by step", () => {
+describe("undo", () => {
+  it("goes back over joints, sliders and resets in one line", () => {
     const edits = new PoseEdits();
+    const bank = new SliderBank(sliderSpecs(avatar));
+    const history = new History(edits, bank);
     edits.begin();
     edits.turn(16, fromAxisAngle([1, 0, 0], 0.3));
     edits.turn(16, fromAxisAngle([1, 0, 0], 0.2));
+    expect(edits.turnOf(16)[0]).toBeCloseTo(Math.cos(0.25), 6);
+    bank.set("jaw", 0.4);
+    bank.set("jaw", 0.6);
     edits.begin();
     edits.shiftBy([0, 1, 0]);
-    expect(edits.turnOf(16)[0]).toBeCloseTo(Math.cos(0.25), 6);
-    edits.undo();
-    expect(edits.get().shift).toEqual([0, 0, 0]);
-    edits.undo();
-    expect(edits.edited).toBe(false);
-    edits.redo();
-    edits.redo();
-    expect(edits.get().shift).toEqual([0, 1, 0]);
-    expect(edits.canRedo).toBe(false);
-    edits.reset();
-    expect(edits.edited).toBe(false);
-    edits.undo();
-    expect(edits.edited).toBe(true);
+    history.group(() => {
+      bank.reset();
+      edits.reset();
+    });
+    expect([edits.edited, bank.get("jaw")]).toEqual([false, 0]);
+    history.undo();
+    expect([edits.get().shift[1], bank.get("jaw")]).toEqual([1, 0.6]);
+    history.undo();
+    expect([edits.get().shift[1], bank.get("jaw")]).toEqual([0, 0.6]);
+    history.undo();
+    expect([edits.edited, bank.get("jaw")]).toEqual([true, 0]);
+    history.undo();
+    expect([edits.edited, history.canUndo]).toEqual([false, false]);
+    for (let i = 0; i < 4; i++) history.redo();
+    expect([edits.edited, bank.get("jaw"), history.canRedo]).toEqual([false, 0, false]);
+  });
+});
+
+describe("presets", () => {
+  it("name actions of the face only", () => {
+    for (const { values } of EXPRESSIONS)
+      for (const name of Object.keys(values)) expect(ARKIT).toContain(name.replace(/(Left|Right)$/, ""));
   });
 });
 

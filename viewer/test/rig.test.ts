@@ -18,6 +18,7 @@ import {
   type Vec3,
 } from "../src/rig/quaternion";
 import { DepthSorter } from "../src/rig/sort";
+import { stretchLimbs } from "../src/rig/limbs";
 import { Poser } from "../src/worker/poser";
 import type { Pose } from "../src/worker/protocol";
 import { avatarFile, PARENTS } from "./files";
@@ -112,6 +113,7 @@ function randomPose(): { pose: Pose; quats: Quat[] } {
     expression: Float32Array.of(0.5, -1),
     shape: new Float32Array(1),
     head: 1,
+    limbs: [1, 1],
   };
   return { pose, quats };
 }
@@ -165,6 +167,7 @@ describe("posing", () => {
       expression: new Float32Array(2),
       shape: new Float32Array(1),
       head: 1.5,
+      limbs: [1, 1],
     };
     const poser = new Poser(avatar.rig, avatar.splats);
     poser.setPose(pose);
@@ -180,6 +183,37 @@ describe("posing", () => {
     expect(poser.posed[3]).toBeGreaterThan(1.2);
   });
 
+  it("stretches the bones of arms and legs, and nothing beyond them", () => {
+    const joints = Float32Array.from(avatar.rig.joints, (v, i) => v + 0.1 * Math.sin(i));
+    const long = joints.slice();
+    expect(stretchLimbs(avatar.rig, new Float32Array(0), long, [0.5, 2])).toBe(true);
+    const bone = (of: Float32Array, a: number, b: number): number =>
+      Math.hypot(...[0, 1, 2].map((k) => of[3 * a + k] - of[3 * b + k]));
+    for (const [a, b] of [
+      [1, 4],
+      [4, 7],
+      [2, 5],
+      [5, 8],
+    ])
+      expect(bone(long, a, b) / bone(joints, a, b)).toBeCloseTo(2, 5);
+    for (const [a, b] of [
+      [16, 18],
+      [18, 20],
+      [17, 19],
+      [19, 21],
+    ])
+      expect(bone(long, a, b) / bone(joints, a, b)).toBeCloseTo(0.5, 5);
+    for (const [a, b] of [
+      [7, 10],
+      [20, 25],
+      [25, 26],
+      [0, 1],
+      [13, 16],
+    ])
+      expect(bone(long, a, b) / bone(joints, a, b)).toBeCloseTo(1, 5);
+    expect(stretchLimbs(avatar.rig, new Float32Array(0), long, [1, 1])).toBe(false);
+  });
+
   it("moves vertices and joints by a shape", () => {
     const rotations = new Float32Array(220);
     for (let j = 0; j < 55; j++) rotations[4 * j] = 1;
@@ -190,6 +224,7 @@ describe("posing", () => {
       expression: new Float32Array(2),
       shape: Float32Array.of(2),
       head: 1,
+      limbs: [1, 1],
     });
     expect(poser.posed[0]).toBeCloseTo(avatar.rig.vertices[0] + 2 * 100 * 1e-4, 6);
     expect(poser.world[9]).toBeCloseTo(avatar.rig.joints[0] + 0.02, 6);

@@ -33,7 +33,8 @@ export function composePose(avatar: AvatarData, sample: Sample, sliders: SliderB
   for (const [joint, turn] of edits.turns) turnLocal(rotations, joint, turn);
   const shape = Float32Array.from({ length: avatar.shapeCount }, (_, i) => sliders.get(`shape:${i}`));
   const transl = sample.transl.map((t, k) => t + edits.shift[k]) as [number, number, number];
-  return { rotations, transl, expression, shape, head: sliders.get("head") };
+  const limbs = [sliders.get("arms"), sliders.get("legs")] as const;
+  return { rotations, transl, expression, shape, head: sliders.get("head"), limbs };
 }
 
 /** Facial actions add to the motion's expression; their jaw and eye turns follow the motion's own. */

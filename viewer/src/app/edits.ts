@@ -1,4 +1,4 @@
-/** Joints turned by hand, on top of whatever plays; every step can be undone. */
+/** Joints turned by hand, on top of whatever plays. */
 
 import { IDENTITY, multiply, normalize, type Quat, type Vec3 } from "../rig/quaternion";
 
@@ -9,12 +9,11 @@ export interface EditState {
 }
 
 const EMPTY: EditState = { turns: new Map(), shift: [0, 0, 0] };
-const MAX_STEPS = 200;
 
 export class PoseEdits {
   private state: EditState = EMPTY;
-  private past: EditState[] = [];
-  private future: EditState[] = [];
+  /** Called before each step, which undo goes back over. */
+  beforeChange: () => void = () => undefined;
   private readonly listeners = new Set<() => void>();
 
   get(): EditState {
@@ -25,19 +24,9 @@ export class PoseEdits {
     return this.state.turns.size > 0 || this.state.shift.some((v) => v !== 0);
   }
 
-  get canUndo(): boolean {
-    return this.past.length > 0;
-  }
-
-  get canRedo(): boolean {
-    return this.future.length > 0;
-  }
-
-  /** Remember the present state: call once when a drag begins. */
+  /** A step begins: call once when a drag begins. */
   begin(): void {
-    this.past.push(this.state);
-    if (this.past.length > MAX_STEPS) this.past.shift();
-    this.future = [];
+    this.beforeChange();
   }
 
   turnOf(joint: number): Quat {
@@ -72,20 +61,6 @@ export class PoseEdits {
 
   /** Set everything at once, as from a shared address. */
   load(state: EditState): void {
-    this.replace(state);
-  }
-
-  undo(): void {
-    const state = this.past.pop();
-    if (!state) return;
-    this.future.push(this.state);
-    this.replace(state);
-  }
-
-  redo(): void {
-    const state = this.future.pop();
-    if (!state) return;
-    this.past.push(this.state);
     this.replace(state);
   }
 

@@ -44,6 +44,8 @@ export const DEFAULT_SETTINGS: Settings = {
 export const BACKGROUNDS: Readonly<Record<string, string | null>> = {
   studio: null,
   white: "#ffffff",
+  paper: "#f4efe4",
+  sky: "#dfeaf4",
   grey: "#808080",
   black: "#000000",
   green: "#00b140",

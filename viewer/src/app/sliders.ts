@@ -42,7 +42,9 @@ export function sliderSpecs(avatar: AvatarData): SliderSpec[] {
     { id: "eyes:x", label: "Eyes left and right", group: "Jaw and eyes", min: -1, max: 1, rest: 0 },
     { id: "eyes:y", label: "Eyes up and down", group: "Jaw and eyes", min: -1, max: 1, rest: 0 },
     ...arkit,
-    { id: "head", label: "Head size", group: "Proportions", min: 0.6, max: 1.6, rest: 1 },
+    { id: "head", label: "Head size", group: "Proportions", min: 0.6, max: 2.2, rest: 1 },
+    { id: "arms", label: "Arms", group: "Proportions", min: 0.5, max: 1.5, rest: 1 },
+    { id: "legs", label: "Legs", group: "Proportions", min: 0.5, max: 1.5, rest: 1 },
     ...shapes,
   ];
 }
@@ -62,6 +64,8 @@ export class SliderBank {
   private readonly byId: ReadonlyMap<string, SliderSpec>;
   private readonly values = new Map<string, number>();
   private readonly listeners = new Set<(id: string | null) => void>();
+  /** Called before a slider changes, or with null before several do. */
+  beforeChange: (id: string | null) => void = () => undefined;
 
   constructor(specs: readonly SliderSpec[]) {
     this.specs = specs;
@@ -82,6 +86,7 @@ export class SliderBank {
       throw new RangeError(`there is no slider ${id} that could be ${value}`);
     const held = Math.min(Math.max(value, spec.min), spec.max);
     if (held === this.get(id)) return;
+    this.beforeChange(id);
     if (held === spec.rest) this.values.delete(id);
     else this.values.set(id, held);
     this.tell(id);
@@ -89,7 +94,17 @@ export class SliderBank {
 
   /** Put sliders back to rest: all, or those chosen. */
   reset(which: (spec: SliderSpec) => boolean = () => true): void {
-    for (const spec of this.specs) if (which(spec)) this.values.delete(spec.id);
+    const moved = this.specs.filter((spec) => which(spec) && this.values.has(spec.id));
+    if (moved.length === 0) return;
+    this.beforeChange(null);
+    for (const spec of moved) this.values.delete(spec.id);
+    this.tell(null);
+  }
+
+  /** Set everything at once, as undo does. */
+  load(values: ReadonlyMap<string, number>): void {
+    this.values.clear();
+    for (const [id, value] of values) this.values.set(id, value);
     this.tell(null);
   }
 

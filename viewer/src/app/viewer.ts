@@ -14,7 +14,8 @@ import type { Pose } from "../worker/protocol";
 import { composePose } from "./compose";
 import { PoseEdits } from "./edits";
 import type { Engine } from "./engine";
-import { floorHeight, homeOrbit } from "./framing";
+import { faceOrbit, floorHeight, footDrop, homeOrbit } from "./framing";
+import { History } from "./history";
 import type { SettingsStore } from "./settings";
 import { SliderBank, sliderSpecs } from "./sliders";
 import type { HeldFrame, InputVideo } from "./video";
@@ -48,6 +49,7 @@ export class Viewer {
   readonly settings: SettingsStore;
   readonly sliders: SliderBank;
   readonly edits = new PoseEdits();
+  readonly history: History;
   readonly player = new Player();
   /** A pose, or camera, that stands in for everything else; for measurements. */
   fixedSample: Sample | null = null;
@@ -64,6 +66,9 @@ export class Viewer {
   private home: OrbitState = DEFAULT_ORBIT;
   /** Nobody has moved the camera: it frames the person, whatever the stage's shape becomes. */
   private atHome = false;
+  /** What the head's view replaced, and that view, while it lasts. */
+  private beforeFace: { readonly orbit: OrbitState; readonly atHome: boolean } | null = null;
+  private faceView: OrbitState | null = null;
   private floors = new Map<Motion | null, number>();
   private lastMotion: Motion | null = null;
   private size = { width: 300, height: 300 };
@@ -92,6 +97,7 @@ export class Viewer {
     this.session = session;
     this.settings = settings;
     this.sliders = new SliderBank(sliderSpecs(avatar));
+    this.history = new History(this.edits, this.sliders);
     this.statistics = { fps: 0, frameMs: 0, workerMs: 0, splats: avatar.splats.count, frames: 0 };
     this.sliders.subscribe(() => this.invalidate());
     this.edits.subscribe(() => this.invalidate());
@@ -253,11 +259,30 @@ export class Viewer {
     await this.frameHome();
   }
 
+  /** Look at the head from the front. */
+  async showFace(): Promise<void> {
+    const posed = await this.engine.posedVertices(this.pose());
+    this.beforeFace ??= { orbit: this.orbitState, atHome: this.atHome };
+    this.orbit = faceOrbit(this.avatar, posed, this.size.width / this.size.height);
+    this.faceView = this.orbitState;
+  }
+
+  /** Go back to the view before {@link showFace}, unless the camera was moved since. */
+  leaveFace(): void {
+    const before = this.beforeFace;
+    this.beforeFace = null;
+    if (!before || this.orbitState !== this.faceView) return;
+    this.atHome = before.atHome;
+    this.moveCamera(before.orbit);
+  }
+
   reset(): void {
     this.fixedSample = null;
     this.fixedView = null;
-    this.sliders.reset();
-    this.edits.reset();
+    this.history.group(() => {
+      this.sliders.reset();
+      this.edits.reset();
+    });
     this.settings.set({ camera: "orbit" });
     this.atHome = true;
     this.moveCamera(this.home);
@@ -324,7 +349,13 @@ export class Viewer {
     if (!this.liveFramed) this.floors.set(motion, y);
     const world = this.engine.world;
     const dark = document.documentElement.dataset["theme"] === "dark";
-    return { x: world[9] ?? 0, y, z: world[11] ?? 0, tint: dark ? [0.75, 0.8, 0.7] : [0.3, 0.33, 0.27] };
+    const drop = footDrop(this.avatar, this.pose());
+    return {
+      x: world[9] ?? 0,
+      y: y + drop,
+      z: world[11] ?? 0,
+      tint: dark ? [0.75, 0.8, 0.7] : [0.3, 0.33, 0.27],
+    };
   }
 
   /** Another motion may stand elsewhere: the camera goes along, so that the person stays in sight. */

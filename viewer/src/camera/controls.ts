@@ -1,6 +1,6 @@
 /** Orbit, pan and zoom with mouse, pen, touch and wheel. */
 
-import { orbitBy, panBy, zoomBy, type OrbitState } from "./orbit";
+import { orbitBy, panBy, zoomAt, zoomBy, type OrbitState } from "./orbit";
 
 export interface CameraTarget {
   orbit: OrbitState;
@@ -58,7 +58,10 @@ export function cameraControls(
     (event) => {
       event.preventDefault();
       const step = event.deltaMode === 1 ? event.deltaY * 30 : event.deltaY;
-      camera.orbit = zoomBy(camera.orbit, Math.exp(step * WHEEL));
+      const box = element.getBoundingClientRect();
+      const right = (event.clientX - box.left - box.width / 2) / (box.height || 1);
+      const up = (box.top + box.height / 2 - event.clientY) / (box.height || 1);
+      camera.orbit = zoomAt(camera.orbit, Math.exp(step * WHEEL), right, up);
     },
     { passive: false },
   );

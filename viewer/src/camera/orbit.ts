@@ -39,12 +39,19 @@ export function zoomBy(s: OrbitState, factor: number): OrbitState {
   return { ...s, distance: Math.max(MIN_DISTANCE, Math.min(MAX_DISTANCE, s.distance * factor)) };
 }
 
+/** Zoom so that what lies under a place of the picture, (right, up) of its height from the middle, stays. */
+export function zoomAt(s: OrbitState, factor: number, right: number, up: number): OrbitState {
+  const zoomed = zoomBy(s, factor);
+  const kept = 1 - zoomed.distance / s.distance;
+  return panBy({ ...zoomed, distance: s.distance }, right * kept, up * kept, zoomed.distance);
+}
+
 /** Move the target by a fraction of the picture's height, right and up. */
-export function panBy(s: OrbitState, right: number, up: number): OrbitState {
+export function panBy(s: OrbitState, right: number, up: number, distance = s.distance): OrbitState {
   const { x, y } = axes(s);
   const size = 2 * s.distance * Math.tan(s.fov / 2);
   const move = (k: number): number => s.target[k] + size * (right * x[k] - up * y[k]);
-  return { ...s, target: [move(0), move(1), move(2)] };
+  return { ...s, distance, target: [move(0), move(1), move(2)] };
 }
 
 export function orbitView(s: OrbitState, width: number, height: number): CameraView {

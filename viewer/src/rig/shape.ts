@@ -1,6 +1,7 @@
 /** Shape, head size and expression: from the template to the rest pose that skinning moves. */
 
 import type { RigData } from "../io/avatar";
+import { type Limbs, stretchLimbs } from "./limbs";
 
 /** The rest pose under construction; one set of buffers, reused. */
 export class RestPose {
@@ -25,8 +26,8 @@ export class RestPose {
     this.templateArea = vertexAreas(rig.vertices, rig.faces);
   }
 
-  /** Set shape coefficients (S,) and head scale. Call {@link setExpression} afterwards. */
-  setShape(shape: Float32Array, head: number): void {
+  /** Set shape coefficients (S,), head scale and limbs. Call {@link setExpression} afterwards. */
+  setShape(shape: Float32Array, head: number, limbs: Limbs): void {
     const { rig, shaped, joints } = this;
     shaped.set(rig.vertices);
     joints.set(rig.joints);
@@ -37,7 +38,8 @@ export class RestPose {
     }
     this.head = head;
     if (head !== 1) this.scaleHead();
-    this.measureGrowth(shape.some((c) => c !== 0) || head !== 1);
+    const stretched = stretchLimbs(rig, shaped, joints, limbs);
+    this.measureGrowth(stretched || shape.some((c) => c !== 0) || head !== 1);
     this.vertices.set(shaped);
   }
 

@@ -1,7 +1,8 @@
 /** Posing by hand, and the body's proportions. */
 
+import { applyPose, POSES } from "../app/presets";
 import type { Viewer } from "../app/viewer";
-import { iconButton, section, textButton, toggle } from "./controls";
+import { iconButton, presetRow, section, textButton, toggle } from "./controls";
 import { h } from "./dom";
 import { isFace, sliderRows } from "./facePanel";
 import type { PoseTool } from "./poseTool";
@@ -15,18 +16,19 @@ const AXES: readonly (readonly [string, Axis])[] = [
 ];
 
 export function bodyPanel(viewer: Viewer, tool: PoseTool): HTMLElement {
-  const { settings, edits, sliders } = viewer;
+  const { settings, edits, sliders, history } = viewer;
   const posing = toggle("Drag joints", "posing", (on) => settings.set({ posing: on }));
   settings.watch((s) => posing.set(s.posing));
-  const undo = iconButton("undo", "Undo", "undo", () => edits.undo(), "Ctrl Z");
-  const redo = iconButton("redo", "Redo", "redo", () => edits.redo(), "Ctrl Shift Z");
+  const undo = iconButton("undo", "Undo", "undo", () => history.undo(), "Ctrl Z");
+  const redo = iconButton("redo", "Redo", "redo", () => history.redo(), "Ctrl Shift Z");
   const reset = textButton("Reset pose", "reset-pose", () => edits.reset(), "reset");
   const show = (): void => {
-    undo.disabled = !edits.canUndo;
-    redo.disabled = !edits.canRedo;
+    undo.disabled = !history.canUndo;
+    redo.disabled = !history.canRedo;
     reset.disabled = !edits.edited;
   };
   edits.subscribe(show);
+  history.subscribe(show);
   show();
   const proportions = sliders.specs.filter((s) => !isFace(s));
   return h(
@@ -42,6 +44,10 @@ export function bodyPanel(viewer: Viewer, tool: PoseTool): HTMLElement {
       ),
       jointPicker(viewer, tool),
       h("div", { class: "row" }, undo, redo, reset),
+    ),
+    section(
+      "Poses",
+      presetRow("pose", POSES, (preset) => applyPose(viewer, preset)),
     ),
     section(
       "Proportions",

@@ -149,6 +149,27 @@ export function section(title: string, ...children: (Node | null)[]): HTMLElemen
   return h("section", { class: "group" }, h("h3", {}, title), ...children);
 }
 
+/** Small buttons, one for each preset. */
+export function presetRow<T extends { readonly name: string }>(
+  testId: string,
+  presets: readonly T[],
+  apply: (preset: T) => void,
+): HTMLElement {
+  const buttons = presets.map((preset) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "nudge",
+        "data-testid": `${testId}:${preset.name}`,
+        onclick: () => apply(preset),
+      },
+      preset.name,
+    ),
+  );
+  return h("div", { class: "presets", role: "group", "aria-label": `Presets of ${testId}` }, ...buttons);
+}
+
 export function textButton(
   label: string,
   testId: string,

@@ -27,15 +27,16 @@ const SHORTCUTS: readonly (readonly [string, string])[] = [
   ["S", "Screenshot"],
   ["R", "Record"],
   ["T", "Theme"],
+  ["X", "Full screen"],
   ["0", "Reset everything"],
-  ["Ctrl Z", "Undo a pose step"],
+  ["Ctrl Z", "Undo pose, face or shape"],
   ["?", "This help"],
 ];
 
 const MOUSE: readonly (readonly [string, string])[] = [
   ["Drag", "Orbit"],
   ["Right drag, Shift drag", "Move"],
-  ["Wheel, pinch", "Zoom"],
+  ["Wheel, pinch", "Zoom to the pointer"],
   ["Two fingers", "Move and zoom"],
   ["Double click", "Frame the person"],
   ["Double click a slider", "Reset the slider"],

@@ -1,12 +1,15 @@
 /** Sliders: of the face with a search, and of the proportions. */
 
+import { applyExpression, EXPRESSIONS } from "../app/presets";
 import type { SliderBank, SliderSpec } from "../app/sliders";
-import { slider, textButton } from "./controls";
+import type { Viewer } from "../app/viewer";
+import { presetRow, slider, textButton } from "./controls";
 import { h } from "./dom";
 import { icon } from "./icons";
 
 /** A searchable set of slider groups that open and close. */
-export function facePanel(bank: SliderBank): HTMLElement {
+export function facePanel(viewer: Viewer): HTMLElement {
+  const bank = viewer.sliders;
   const specs = bank.specs.filter(isFace);
   const search = h("input", {
     type: "search",
@@ -29,6 +32,9 @@ export function facePanel(bank: SliderBank): HTMLElement {
   return h(
     "div",
     { class: "panel" },
+    presetRow("expression", EXPRESSIONS, (preset) =>
+      applyExpression(viewer, preset, (id) => specs.some((spec) => spec.id === id)),
+    ),
     h("div", { class: "row" }, h("label", { class: "search" }, icon("search"), search), reset),
     ...groups.map((g) => g.element),
     none,
@@ -36,7 +42,7 @@ export function facePanel(bank: SliderBank): HTMLElement {
 }
 
 export function isFace(spec: SliderSpec): boolean {
-  return spec.id !== "head" && !spec.id.startsWith("shape:");
+  return spec.group !== "Proportions" && spec.group !== "Shape";
 }
 
 /** Sliders that follow the bank. */

@@ -36,6 +36,7 @@ const PATHS = {
   wipe: "M3 4.500h14v11H3zM12 4.500v11M9.500 8 7.500 10l2 2",
   single: "M3 4.500h14v11H3z",
   clip: "M3 6h10v8H3zM13 9l4-2v6l-4-2z",
+  fullScreen: "M4 8V4h4M12 4h4v4M16 12v4h-4M8 16H4v-4",
   expand: "M5 12.500 10 7.500l5 5",
 } as const;
 

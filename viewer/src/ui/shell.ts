@@ -19,7 +19,7 @@ import { facePanel } from "./facePanel";
 import { mark } from "./icons";
 import { OWN_ENDINGS, motionPanel } from "./motionPanel";
 import { PoseTool } from "./poseTool";
-import { keyboardShortcuts } from "./shortcuts";
+import { type Actions, keyboardShortcuts } from "./shortcuts";
 import { tabs } from "./tabs";
 import { themeButton } from "./theme";
 import { timeline } from "./timeline";
@@ -45,10 +45,17 @@ export function viewerShell(viewer: Viewer, stage: StageElements, leave: (() => 
     screenshot: () => void saveScreenshot(viewer),
     record: () => recordDialog(viewer),
     help: helpDialog,
+    fullScreen: () => void fullScreen(),
   };
   const inspector = tabs([
     { id: "motion", label: "Motion", icon: "motion", content: motionPanel(viewer, open) },
-    { id: "face", label: "Face", icon: "face", content: facePanel(viewer.sliders) },
+    {
+      id: "face",
+      label: "Face",
+      icon: "face",
+      content: facePanel(viewer),
+      onOpen: () => void viewer.showFace(),
+    },
     { id: "body", label: "Body", icon: "body", content: bodyPanel(viewer, tool) },
     { id: "view", label: "View", icon: "layers", content: viewPanel(viewer) },
     { id: "camera", label: "Camera", icon: "camera", content: cameraPanel(viewer) },
@@ -70,11 +77,7 @@ export function viewerShell(viewer: Viewer, stage: StageElements, leave: (() => 
   return { element, tool, close: () => stops.forEach((stop) => stop()) };
 }
 
-function topBar(
-  viewer: Viewer,
-  actions: { screenshot: () => void; record: () => void; help: () => void },
-  leave: (() => void) | null,
-): HTMLElement {
+function topBar(viewer: Viewer, actions: Actions, leave: (() => void) | null): HTMLElement {
   const stats = h("span", {
     class: "stats",
     "data-testid": "stats",
@@ -97,11 +100,12 @@ function topBar(
     h(
       "nav",
       { "aria-label": "Actions" },
-      iconButton("link", "Copy a link to this view", "share", () => void copyLink()),
+      iconButton("link", "Copy a link to this view", "share", () => void copyLink(viewer)),
       iconButton("camera", "Screenshot", "screenshot", actions.screenshot, "S"),
       iconButton("record", "Record a video", "record", actions.record, "R"),
       iconButton("reset", "Reset everything", "reset", () => viewer.reset(), "0"),
       themeButton(viewer.settings),
+      iconButton("fullScreen", "Full screen", "full-screen", actions.fullScreen, "X"),
       iconButton("help", "Help", "help-button", actions.help, "?"),
     ),
   );
@@ -116,12 +120,26 @@ async function saveScreenshot(viewer: Viewer): Promise<void> {
   }
 }
 
-async function copyLink(): Promise<void> {
+/** A served page's address holds a token and names this machine: of it only the view is copied. */
+async function copyLink(viewer: Viewer): Promise<void> {
+  const served = viewer.session.kind === "server";
+  const said = served
+    ? "The view is on the clipboard: add it to the address of an exported page (pear-avatar export --html or --web)."
+    : "The link to this view is on the clipboard.";
   try {
-    await navigator.clipboard.writeText(location.href);
-    toast("The link to this view is on the clipboard.");
+    await navigator.clipboard.writeText(served ? location.hash : location.href);
+    toast(said);
   } catch {
-    toast("The address bar holds the link to this view.");
+    toast("The address bar holds this view, after the #.");
+  }
+}
+
+async function fullScreen(): Promise<void> {
+  try {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await document.documentElement.requestFullscreen();
+  } catch {
+    toast("The browser does not allow full screen here.", "error");
   }
 }
 

@@ -9,6 +9,7 @@ export interface Actions {
   readonly screenshot: () => void;
   readonly record: () => void;
   readonly help: () => void;
+  readonly fullScreen: () => void;
 }
 
 const COMPARES: readonly Compare[] = ["off", "side", "wipe"];
@@ -20,6 +21,7 @@ export function keyboardShortcuts(viewer: Viewer, actions: Actions): () => void 
     ...timeKeys(viewer),
     ...viewKeys(viewer),
     s: actions.screenshot,
+    x: actions.fullScreen,
     r: actions.record,
     "?": actions.help,
   };
@@ -27,8 +29,8 @@ export function keyboardShortcuts(viewer: Viewer, actions: Actions): () => void 
     if (document.querySelector("dialog[open]")) return;
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
       event.preventDefault();
-      if (event.shiftKey) viewer.edits.redo();
-      else viewer.edits.undo();
+      if (event.shiftKey) viewer.history.redo();
+      else viewer.history.undo();
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || takesKey(event)) return;

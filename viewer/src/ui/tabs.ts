@@ -8,6 +8,8 @@ export interface Tab {
   readonly label: string;
   readonly icon: IconName;
   readonly content: HTMLElement;
+  /** Called when the tab is chosen by hand. */
+  readonly onOpen?: () => void;
 }
 
 /** On a phone the sheet can be shut: a second press on the open tab does that. */
@@ -21,7 +23,10 @@ export function tabs(list: readonly Tab[]): HTMLElement {
         id: `tab-${tab.id}`,
         "aria-controls": `panel-${tab.id}`,
         "data-testid": `tab:${tab.id}`,
-        onclick: () => choose(tab.id, true),
+        onclick: () => {
+          choose(tab.id, true);
+          tab.onOpen?.();
+        },
       },
       icon(tab.icon),
       h("span", {}, tab.label),

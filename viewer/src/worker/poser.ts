@@ -38,8 +38,9 @@ export class Poser {
   /** Work is done only for what changed since the pose before. */
   setPose(pose: Pose): void {
     const { rest, last } = this;
-    const reshaped = !last || last.head !== pose.head || !equal(last.shape, pose.shape);
-    if (reshaped) rest.setShape(pose.shape, pose.head);
+    const reshaped =
+      !last || last.head !== pose.head || !equal(last.limbs, pose.limbs) || !equal(last.shape, pose.shape);
+    if (reshaped) rest.setShape(pose.shape, pose.head, pose.limbs);
     const expressed = reshaped || !equal(last.expression, pose.expression);
     if (expressed) rest.setExpression(pose.expression);
     const moved = expressed || !equal(last.rotations, pose.rotations) || !equal(last.transl, pose.transl);

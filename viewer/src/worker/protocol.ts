@@ -1,6 +1,7 @@
 /** What the page and the worker say to each other. */
 
 import type { RigData } from "../io/avatar";
+import type { Limbs } from "../rig/limbs";
 
 /** Everything that decides where the body is; plain numbers, copied. */
 export interface Pose {
@@ -12,6 +13,8 @@ export interface Pose {
   /** (S,) */
   readonly shape: Float32Array;
   readonly head: number;
+  /** Lengths of arms and legs as multiples of the person's own. */
+  readonly limbs: Limbs;
 }
 
 export interface SplatAnchorData {
