@@ -17,16 +17,13 @@ from pear_avatar.motion.formats.archives import ZIP_ERRORS, read_npy, read_npz
 from pear_avatar.motion.formats.arrays import PoseArrays
 from pear_avatar.motion.formats.dicts import decode_pickle, load_torch
 from pear_avatar.motion.formats.folders import find_result, read_frame_folder
-from pear_avatar.motion.formats.trees import MAX_BYTES, Budget, views_of_tree
+from pear_avatar.motion.formats.trees import BARE, MAX_BYTES, Budget, views_of_tree
 
-__all__ = ["Content", "open_content"]
+__all__ = ["BARE", "Content", "open_content"]
 
 _SNIFFED = 4096
 _MAX_TEXT_BYTES = 512 << 20
 _MAX_JSON_BYTES = 128 << 20
-
-#: Name of an npy file's single array, which has none itself.
-BARE = "array"
 
 _TORCH_ENDINGS = (".pt", ".pth")
 _PICKLE_ENDINGS = (".pkl", ".pickle", ".pk", ".joblib")

@@ -17,7 +17,10 @@ import numpy as np
 from pear_avatar.errors import MotionFileError
 from pear_avatar.motion.formats.arrays import MAX_FRAMES, PoseArrays
 
-__all__ = ["Budget", "plain_array", "views_of_tree"]
+__all__ = ["BARE", "Budget", "plain_array", "views_of_tree"]
+
+#: Name of a file's single array, which has none itself.
+BARE = "array"
 
 _MAX_DEPTH = 6
 _MAX_ARRAYS = 10_000
@@ -68,6 +71,9 @@ def views_of_tree(name: str, tree: Any, budget: Budget | None = None) -> list[Po
     Raises MotionFileError where there is no dictionary, or too much of everything.
     """
     budget = budget or Budget(name)
+    bare = bare_points(tree, budget)
+    if bare is not None:
+        return [PoseArrays(name, {BARE: bare})]
     views: list[PoseArrays] = []
     queue: list[tuple[str, Any, int]] = [("", tree, 0)]
     for group, (key, node, depth) in enumerate(queue):  # grows while it is walked
@@ -81,6 +87,24 @@ def views_of_tree(name: str, tree: Any, budget: Budget | None = None) -> list[Po
     if not any(view.arrays or view.records for view in views):
         raise MotionFileError(f"{name}: holds no arrays")
     return views
+
+
+def bare_points(tree: Any, budget: Budget) -> np.ndarray | None:
+    """The array of a list of frames of points, each [x, y, z] or {"x": .., "y": .., "z": ..}."""
+    if not isinstance(tree, (list, tuple)) or not tree:
+        return None
+    first = tree[0]
+    if isinstance(first, (list, tuple)) and first and isinstance(first[0], Mapping):
+        if not {"x", "y", "z"} <= set(first[0]):
+            return None
+        budget.take(32 * len(tree) * len(first))
+        width = ("x", "y", "z", *(k for k in ("visibility", "confidence") if k in first[0]))
+        try:
+            tree = [[[float(point[k]) for k in width] for point in frame] for frame in tree]
+        except (KeyError, TypeError, ValueError):
+            return None
+    found = plain_array(tree, budget)
+    return found if found is not None and found.dtype.kind in "fiu" and found.ndim > 1 else None
 
 
 def _views_of_node(
