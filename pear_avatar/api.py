@@ -238,7 +238,7 @@ def save_motion(
     layout: NpzLayout = "amass",
     body: BodyModel | None = None,
 ) -> None:
-    """Write a motion; the ending says as what: ``.npz``, ``.bvh``, ``.csv``, ``.glb`` or ``.gltf``.
+    """Write a motion as a file of the kind that its ending says; see ``write_motion``.
 
     ``pear-avatar convert`` does the same for files, and can cut, resample and stream them.
 
