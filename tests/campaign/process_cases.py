@@ -9,6 +9,8 @@ from .case import Case, Expected
 _BOTH = ("a.safetensors", "m.npz", "m.bvh", "v.mp4", "p.png")
 
 
+#: Until then Python itself starts; ``_struct`` is among the first imports of our code.
+_STARTED = "until grep -qs _struct /proc/$p/maps || ! kill -0 $p; do sleep 0.01; done"
 _CONVERT = "$PEAR convert m.npz out/c.bvh"
 _EXPORT = "$PEAR export a.safetensors --html out/o.html"
 
@@ -77,7 +79,7 @@ def _signals() -> Iterator[Case]:
             for wait in ("0.1", "1", "4"):
                 # Python ignores SIGINT in background jobs of a shell, so it is set back first.
                 text = (
-                    f"(trap - INT; exec setsid {work}) & p=$!; sleep {wait}; "
+                    f"(trap - INT; exec setsid {work}) & p=$!; {_STARTED}; sleep {wait}; "
                     f"kill -{signal} $p 2>/dev/null; wait $p; c=$?; "
                     "case $c in 0|2|130) exit 0;; 129|143) test " + wait + " != 4; exit $?;; "
                     "*) exit 1;; esac"
