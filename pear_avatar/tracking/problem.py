@@ -68,7 +68,10 @@ class PointTerm:
 
 @dataclass(frozen=True)
 class Problem:
-    """All terms of one stage. ``pose_precision`` (N, D) already holds the prior's weight."""
+    """All terms of one stage. ``pose_precision`` (N, D) already holds the prior's weight.
+
+    ``expression_mean`` (N, E) is what the detector's facial actions stand for, 0 without them.
+    """
 
     rig: PointRig
     camera: ClipCamera
@@ -79,6 +82,7 @@ class Problem:
     direction_weight: Tensor
     pose_precision: Tensor
     expression_precision: Tensor
+    expression_mean: Tensor
     offset_sigma: Tensor
     smoothness: Smoothness
     linear_terms: tuple[LinearTerm, ...] = ()
@@ -159,7 +163,8 @@ def _prior_terms(problem: Problem, state: TrackState) -> tuple[Tensor, Tensor, T
     limit = problem.config.pose_prior / LIMIT_SIGMA**2
     beyond = (theta - dofs.upper).clamp_min(0) + (theta - dofs.lower).clamp_max(0)
     E = problem.layout.num_expression
-    expression, precision = state.expression[:, :E], problem.expression_precision[:, :E]
+    expression = state.expression[:, :E] - problem.expression_mean[:, :E]
+    precision = problem.expression_precision[:, :E]
     value = 0.5 * (
         (problem.pose_precision * away**2).sum()
         + limit * (beyond**2).sum()

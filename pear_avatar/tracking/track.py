@@ -30,6 +30,7 @@ from pear_avatar.tracking.track_stages import (
     full_problem,
     make_clip,
     make_rig,
+    with_actions,
 )
 from pear_avatar.tracking.track_state import TrackState
 from pear_avatar.types import BodyParams, Camera, ClipDetections, ProgressFn, Track
@@ -98,7 +99,7 @@ def track_clip(
         if initial is not None:
             initial = replace(initial, betas=initial.betas[..., : config.num_betas])
             start = given_state(initial, detections.trusted, detections.time, T_world_solver, rig)
-        state, person = _solve(clip, person, start, progress)
+        state, person = _solve(with_actions(clip, plain.arkit_coef), person, start, progress)
         found = None
         if up is None:
             final = clip if person is None else replace(clip, rig=person.rig(state.betas))

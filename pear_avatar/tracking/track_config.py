@@ -17,7 +17,7 @@ class TrackConfig:
 
     #: shape and expression coefficients that are solved for; the rest stay 0
     num_betas: int = 24
-    num_expression: int = 20
+    num_expression: int = 52
     #: most Levenberg-Marquardt steps: body only on few frames, then everything on all frames
     #: (of a clip below 240 frames up to five times as many, for the same work)
     coarse_steps: int = 30

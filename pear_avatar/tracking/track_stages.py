@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,7 +65,8 @@ class Clip:
     """What every stage needs.
 
     parts: whether left hand, right hand, face are ever seen. up: (3,) against gravity in the
-    solver's world; None where it is to be found.
+    solver's world; None where it is to be found. expression: (N, E) that the detector's facial
+    actions stand for.
     """
 
     detections: ClipDetections
@@ -73,6 +75,7 @@ class Clip:
     rig: PointRig
     config: TrackConfig
     parts: tuple[bool, bool, bool]
+    expression: Tensor
     refine_focal: bool
     up: Tensor | None = None
 
@@ -111,9 +114,25 @@ def make_clip(
         rig=rig,
         config=config,
         parts=(left, right, face),
+        expression=torch.zeros(o.num_frames, rig.pair_expression.shape[-1], dtype=DTYPE),
         refine_focal=refine_focal,
         up=up,
     )
+
+
+def with_actions(clip: Clip, actions: Tensor) -> Clip:
+    """The clip with the expression of the detector's facial actions, where it found any.
+
+    Args:
+        actions: (A, E) expression of each action at full strength; bodies without a map of
+            ARKit's 52 actions change nothing.
+    """
+    found = clip.detections.face_actions
+    if found is None or len(actions) != found.shape[1]:
+        return clip
+    strength = torch.from_numpy(np.ascontiguousarray(found)).to(DTYPE)
+    count = clip.expression.shape[1]
+    return replace(clip, expression=strength @ actions.to(DTYPE)[:, :count])
 
 
 def body_problem(clip: Clip, state: TrackState, kernel: float) -> Problem:
@@ -253,6 +272,7 @@ def _problem(
         direction_weight=o.direction_weight * direction_share,
         pose_precision=_pose_precision(layout.dofs, o, config),
         expression_precision=_expression_precision(o, layout.num_expression),
+        expression_mean=clip.expression,
         offset_sigma=sigma.clamp_min(1e-3),
         smoothness=_smoothness(layout, o.time, config.smoothness),
         linear_terms=standing,

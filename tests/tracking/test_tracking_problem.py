@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tracking_people import detect, moving_person, tall_camera
@@ -80,7 +81,9 @@ def setting(body: BodyModel) -> tuple[Problem, TrackState]:
     clip_camera, _ = solver_camera(camera, 4)
     rig = track_stages.make_rig(body, TrackConfig(num_betas=6, num_expression=5))
     config = TrackConfig(landmark_offsets=1.0)
-    clip = track_stages.make_clip(detections, rig, clip_camera, config, refine_focal=True)
+    acting = replace(detections, face_actions=np.full((4, 52), 0.3, np.float32))
+    clip = track_stages.make_clip(acting, rig, clip_camera, config, refine_focal=True)
+    clip = track_stages.with_actions(clip, body.arkit_coef)
     state = initial_state(detections, clip.observations, clip_camera, rig)
     problem = _double(track_stages.full_problem(clip, state, 4.0))
     g = torch.Generator().manual_seed(2)
@@ -92,6 +95,18 @@ def setting(body: BodyModel) -> tuple[Problem, TrackState]:
         expression=0.5 * torch.randn(state.expression.shape, generator=g).double(),
         offsets=0.01 * torch.randn(state.offsets.shape, generator=g).double(),
     )
+
+
+def test_a_face_stays_near_what_the_detector_saw_it_do(
+    body: BodyModel, setting: tuple[Problem, TrackState]
+) -> None:
+    problem, state = setting
+    expected = 0.3 * body.arkit_coef.double().sum(0)[:5].expand(4, -1)
+    torch.testing.assert_close(problem.expression_mean, expected, atol=1e-6, rtol=1e-5)
+    blind = replace(problem, terms=())
+    acted = energy(blind, replace(state, expression=expected))
+    assert acted < energy(blind, replace(state, expression=expected + 0.5))
+    assert acted < energy(blind, replace(state, expression=expected - 0.5))
 
 
 def _double(value):  # type: ignore[no-untyped-def]
