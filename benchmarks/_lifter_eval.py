@@ -15,6 +15,7 @@ from benchmarks._lifter_truth import two_view_score
 from benchmarks.framework import Options, Result
 from benchmarks.timing import interleaved_medians
 from pear_avatar.body.topology import LIFTED_FACE_POINTS
+from pear_avatar.evaluation.metrics import procrustes_align
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.perception import detect_clip
 from pear_avatar.recovery.lifter import LiftedClip, Lifter, layout
@@ -23,7 +24,7 @@ from pear_avatar.recovery.smoothing import gaussian_body
 from pear_avatar.synthesis.poses import PosePool, load_pool
 from pear_avatar.training.lifter.noise import NoiseBank, truth_of
 from pear_avatar.training.lifter.renders import RenderSet, make_renders
-from pear_avatar.training.lifter.score import Scorer, align
+from pear_avatar.training.lifter.score import Scorer
 from pear_avatar.training.lifter.views import in_sight
 from pear_avatar.types import BodyParams, Camera, ClipDetections
 
@@ -188,7 +189,7 @@ def render_scores(lifter: Lifter, renders: RenderSet) -> dict[str, float]:
     used = torch.from_numpy(renders.found & (renders.pose_confidence > 0.25).sum(1).__gt__(8))
     full = in_sight(truth.pose, truth.half)[:, 23:29].all(1) & used
     a, b = joints - joints[:, :1], true_joints - true_joints[:, :1]
-    error, aligned = (1e3 * (x - b).norm(dim=-1).mean(1) for x in (a, align(a, b)))
+    error, aligned = (1e3 * (x - b).norm(dim=-1).mean(1) for x in (a, procrustes_align(a, b)))
     detector = torch.from_numpy(renders.pose_world).float()[:, list(_LIMBS)]
     detector = detector * torch.tensor([1.0, -1.0, -1.0])
     goal = truth.pose[:, list(_LIMBS)]
@@ -203,7 +204,7 @@ def render_scores(lifter: Lifter, renders: RenderSet) -> dict[str, float]:
     limbs = {
         name: (
             1e3 * (hips(x) - hips(goal)).norm(dim=-1).mean(1),
-            1e3 * (align(x, goal) - goal).norm(dim=-1).mean(1),
+            1e3 * (procrustes_align(x, goal) - goal).norm(dim=-1).mean(1),
         )
         for name, x in (("world", detector), ("lifter", ours))
     }

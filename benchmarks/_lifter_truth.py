@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pear_avatar.evaluation.metrics import procrustes_align
 from pear_avatar.geometry.cameras import default_world_camera
 from pear_avatar.perception import detect_clip
 from pear_avatar.recovery.lifter import Lifter
-from pear_avatar.training.lifter.score import align
 from pear_avatar.types import Camera, ClipDetections
 
 _VIEWS = ("cam01", "cam03")
@@ -92,5 +92,5 @@ def _errors(points: Tensor, truth: Tensor) -> tuple[float, float]:
         return x - x[:, [_LEFT_HIP, _RIGHT_HIP]].mean(1, keepdim=True)
 
     rooted = (from_hips(points) - from_hips(truth)).norm(dim=-1).mean()
-    aligned = (align(points, truth) - truth).norm(dim=-1).mean()
+    aligned = (procrustes_align(points, truth) - truth).norm(dim=-1).mean()
     return 1e3 * float(rooted), 1e3 * float(aligned)

@@ -17,7 +17,7 @@ from pear_avatar.cli.options import (
     positive_int,
     rig_style,
 )
-from pear_avatar.cli.render import AVATAR_FILE, find_avatar
+from pear_avatar.commands.find_avatars import AVATAR_FILE, find_avatar
 from pear_avatar.errors import (
     EXIT_OK,
     PearError,

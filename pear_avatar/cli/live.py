@@ -15,7 +15,7 @@ from pear_avatar.cli.options import (
     plan_outputs,
     positive_float,
 )
-from pear_avatar.cli.render import find_avatar
+from pear_avatar.commands.find_avatars import find_avatar
 from pear_avatar.errors import EXIT_OK
 from pear_avatar.machine import limit_threads
 

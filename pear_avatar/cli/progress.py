@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import (
@@ -17,8 +16,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pear_avatar.io.closing import Closing
 
-class StageProgress:
+
+class StageProgress(Closing):
     """A ``progress(stage, done, total)`` callback to use in a ``with`` block.
 
     Each new stage name opens a bar of its own below the finished ones. Where stderr is not a
@@ -45,12 +46,8 @@ class StageProgress:
         self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop drawing."""
         self._bars.stop()
 
     def __call__(self, stage: str, done: int, total: int) -> None:

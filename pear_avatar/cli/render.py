@@ -15,14 +15,12 @@ from pear_avatar.cli.options import (
     positive_float,
     positive_int,
 )
+from pear_avatar.commands.find_avatars import find_avatar
 from pear_avatar.errors import (
     EXIT_OK,
-    PearError,
     require_file,
 )
 from pear_avatar.machine import limit_threads
-
-AVATAR_FILE = "avatar.safetensors"
 
 _EXAMPLES = """\
   pear-avatar render --pose dance.npz -o dance.mp4
@@ -81,23 +79,6 @@ def add_parser(commands: Subparsers) -> None:
     add_machine_options(parser)
     add_force_option(parser)
     parser.set_defaults(run=run)
-
-
-def find_avatar(named: Path | None, under: Path) -> Path:
-    """The avatar file that is meant: the one named, or the newest one below a folder.
-
-    Raises:
-        PearError: there is none.
-    """
-    if named is not None:
-        return require_file(named / AVATAR_FILE if named.is_dir() else named, "avatar")
-    found = [p for depth in ("", "*/", "*/*/") for p in under.glob(f"{depth}{AVATAR_FILE}")]
-    if not found:
-        raise PearError(
-            f"no {AVATAR_FILE} in {under} or two folders below it: run `pear-avatar fit VIDEO` "
-            "first, or name the avatar"
-        )
-    return max(found, key=lambda path: path.stat().st_mtime)
 
 
 def run(args: argparse.Namespace) -> int:

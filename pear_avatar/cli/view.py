@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pear_avatar.cli.options import Subparsers, add_command
-from pear_avatar.cli.render import find_avatar
+from pear_avatar.commands.find_avatars import find_avatar
 from pear_avatar.errors import EXIT_OK, require_file
 from pear_avatar.machine import limit_threads
 

@@ -21,6 +21,7 @@ from pear_avatar.avatar.file_format import (
     FORMAT,
     load_avatar,
 )
+from pear_avatar.commands.find_avatars import AVATAR_FILE, find_avatars
 from pear_avatar.errors import AvatarFileError, MediaError, MotionFileError, PearError
 from pear_avatar.io.tensors import read_shapes
 from pear_avatar.io.video import probe_video
@@ -45,7 +46,7 @@ from pear_avatar.viewer.payload import avatar_payload, motion_payload, payload_s
 
 logger = logging.getLogger(__name__)
 
-AVATAR_FILE, TRACK_FILE = "avatar.safetensors", "track.npz"
+TRACK_FILE = "track.npz"
 
 #: Motions faster than this are thinned out: no screen shows more, and files stay small.
 MAX_FPS = 60.0
@@ -80,39 +81,6 @@ class AvatarHeader:
     def source(self) -> str:
         """The video's file name, without any folder; empty where it is not known."""
         return Path(self.metadata.get("source", "").replace("\\", "/")).name
-
-
-def find_avatars(target: str | Path) -> list[Path]:
-    """The avatar files that a file or folder stands for, sorted by path.
-
-    A result folder stands for its avatar, another folder for all avatars up to two folders below
-    it. Links that lead out of the folder are not followed.
-
-    Raises:
-        PearError: there is nothing at ``target``, or no avatar in it.
-    """
-    target = Path(target)
-    if target.is_file():
-        return [target]
-    if not target.is_dir():
-        raise PearError(f"no avatar at {target}: name an avatar file or a folder with avatars")
-    own = target / AVATAR_FILE
-    found = [own] if own.is_file() else [*target.glob("*/*"), *target.glob("*/*/*")]
-    root = target.resolve()
-    inside = []
-    for path in found:
-        if path.name != AVATAR_FILE or not path.is_file():
-            continue
-        if path.resolve().is_relative_to(root):
-            inside.append(path)
-        else:
-            logger.warning("%s leads out of %s and is left out", path, target)
-    if not inside:
-        raise PearError(
-            f"no {AVATAR_FILE} in {target} or two folders below it: run `pear-avatar fit VIDEO` "
-            "first, or name the avatar"
-        )
-    return sorted(inside)
 
 
 def read_header(path: Path) -> AvatarHeader:

@@ -15,12 +15,12 @@ from pear_avatar.avatar.file_format import load_avatar
 from pear_avatar.choices import SplatAxes
 from pear_avatar.commands.avatar_library import (
     MAX_FPS,
-    find_avatars,
     find_video,
     open_library,
     read_header,
     shortened,
 )
+from pear_avatar.commands.find_avatars import find_avatars
 from pear_avatar.commands.write_motion import write_viewer_motion
 from pear_avatar.errors import PearError
 from pear_avatar.export import (

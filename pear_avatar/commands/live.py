@@ -14,7 +14,7 @@ import numpy as np
 
 from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.avatar.file_format import load_avatar
-from pear_avatar.commands.avatar_library import find_avatars
+from pear_avatar.commands.find_avatars import find_avatars
 from pear_avatar.commands.recover_inputs import resolve_input
 from pear_avatar.errors import MediaError, PearError
 from pear_avatar.live.capture import LiveCapture, LiveSource

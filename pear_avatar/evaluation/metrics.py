@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pear_avatar.evaluation.human_mesh.alignment import align_procrustes
 from pear_avatar.splatting.image_loss import l1_ssim_loss
 
 #: Raised whenever a change of this file changes a figure.
@@ -199,14 +200,7 @@ def procrustes_align(source: Tensor, target: Tensor) -> Tensor:
     (Umeyama 1991).
     """
     _same_shape(source, target, "the joints")
-    mean_s, mean_t = source.mean(-2, keepdim=True), target.mean(-2, keepdim=True)
-    s, t = source - mean_s, target - mean_t
-    u, d, vt = torch.linalg.svd(s.transpose(-1, -2) @ t)
-    sign = torch.ones_like(d)
-    sign[..., -1] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vt))
-    rotation = (u * sign[..., None, :]) @ vt
-    scale = (d * sign).sum(-1) / s.square().sum((-1, -2)).clamp_min(1e-12)
-    return scale[..., None, None] * (s @ rotation) + mean_t
+    return align_procrustes(source, target).to(source)
 
 
 def pa_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Literal
 
 import av
@@ -20,6 +19,7 @@ import cv2
 import numpy as np
 
 from pear_avatar.errors import MediaError
+from pear_avatar.io.closing import Closing
 from pear_avatar.io.video import read_frames
 
 __all__ = ["CaptureCounts", "LiveCapture", "LiveFrame", "LiveSource", "SourceKind"]
@@ -74,7 +74,7 @@ class CaptureCounts:
     dropped: int
 
 
-class LiveCapture:
+class LiveCapture(Closing):
     """Reads a source on a thread of its own; a ``with`` block starts and stops it.
 
     Args:
@@ -103,12 +103,8 @@ class LiveCapture:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop reading."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()

@@ -10,7 +10,6 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from types import TracebackType
 from typing import Any
 
 import cv2
@@ -23,6 +22,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from pear_avatar.errors import PearError
+from pear_avatar.io.closing import Closing
 from pear_avatar.viewer.guard import Guard
 from pear_avatar.viewer.server import (
     LOOPBACK,
@@ -106,7 +106,7 @@ class PictureStream:
             self._viewers -= 1
 
 
-class LivePage:
+class LivePage(Closing):
     """Serves the page at :attr:`url` on a thread of its own; a ``with`` block stops it.
 
     Args:
@@ -145,12 +145,8 @@ class LivePage:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the pictures and stop serving."""
         self.avatar.end()
         self.camera.end()
         self._server.should_exit = True

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 import numpy as np
 
+from pear_avatar.io.closing import Closing
 from pear_avatar.perception.assemble import judged_detections
 from pear_avatar.perception.detectors import Detectors, load_detectors
 from pear_avatar.perception.judged import JudgedClip
@@ -15,22 +14,15 @@ from pear_avatar.types import ClipDetections
 __all__ = ["LiveDetector"]
 
 
-class LiveDetector:
+class LiveDetector(Closing):
     """Follows the person in front of a camera; a ``with`` block frees the networks."""
 
     def __init__(self, detectors: Detectors | None = None) -> None:
         self._person = (detectors or load_detectors()).person(True)
         self._frame = 0
 
-    def __enter__(self) -> LiveDetector:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Free the networks."""
         self._person.close()
 
     def detect(self, rgb: np.ndarray, time: float) -> ClipDetections | None:

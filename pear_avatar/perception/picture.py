@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
 
 import numpy as np
 
+from pear_avatar.io.closing import Closing
 from pear_avatar.perception.assemble import judged_detections
 from pear_avatar.perception.detectors import Detectors, FrameDetection, load_detectors
 from pear_avatar.perception.judged import JudgedClip
@@ -54,7 +54,7 @@ class DetectedPerson:
         return float((x1 - x0) * (y1 - y0))
 
 
-class PictureDetector:
+class PictureDetector(Closing):
     """Detects people in pictures; the networks are loaded once and kept until ``close``.
 
     Args:
@@ -71,17 +71,6 @@ class PictureDetector:
         self._person = networks.person(False)
         self._face, self._hand = networks.face(), networks.hand()
         self._people = networks.people()
-
-    def __enter__(self) -> PictureDetector:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the networks."""

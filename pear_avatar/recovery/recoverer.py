@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 from pear_avatar.body.ehm import EhmModel
 from pear_avatar.errors import PearError
 from pear_avatar.geometry.cameras import default_world_camera
+from pear_avatar.io.closing import Closing
 from pear_avatar.io.images import read_image
 from pear_avatar.perception.measure import SEEN
 from pear_avatar.perception.picture import DetectedPerson, PictureDetector
@@ -61,7 +61,7 @@ class PoseSource(Protocol):
         """One person in N frames, as :meth:`recover`, but of one shape: betas (S,), scales (3,)."""
 
 
-class Recoverer:
+class Recoverer(Closing):
     """Recovers the people of pictures; networks are loaded once and kept until ``close``.
 
     Args:
@@ -79,17 +79,6 @@ class Recoverer:
             source = LifterSource.load()
         self.source = source
         self.detector = detector or PictureDetector()
-
-    def __enter__(self) -> Recoverer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the networks."""

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pear_avatar.cli import fit, main, render
+from pear_avatar.cli import fit, main
+from pear_avatar.commands.find_avatars import find_avatar
 from pear_avatar.errors import PearError
 from pear_avatar.io.video import VideoWriter
 
@@ -127,11 +128,11 @@ def test_render_takes_the_newest_avatar(tmp_path: Path) -> None:
         file.parent.mkdir(parents=True)
         file.write_bytes(b"x")
         os.utime(file, (1e9 - age, 1e9 - age))
-    assert render.find_avatar(None, tmp_path) == files[1]
-    assert render.find_avatar(tmp_path / "old", tmp_path) == files[0]
-    assert render.find_avatar(files[2], tmp_path) == files[2]
+    assert find_avatar(None, tmp_path) == files[1]
+    assert find_avatar(tmp_path / "old", tmp_path) == files[0]
+    assert find_avatar(files[2], tmp_path) == files[2]
     with pytest.raises(PearError, match="no such avatar"):
-        render.find_avatar(tmp_path / "gone", tmp_path)
+        find_avatar(tmp_path / "gone", tmp_path)
 
 
 def test_results_go_to_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

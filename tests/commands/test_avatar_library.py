@@ -22,12 +22,12 @@ from pear_avatar.avatar.file_format import (
 from pear_avatar.body import load_body
 from pear_avatar.commands.avatar_library import (
     cache_folder,
-    find_avatars,
     find_video,
     open_library,
     read_header,
     short_facts,
 )
+from pear_avatar.commands.find_avatars import find_avatars
 from pear_avatar.errors import AvatarFileError, MotionFileError, PearError
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics
 from pear_avatar.geometry.rotations import axis_angle_to_matrix

@@ -22,6 +22,12 @@ MAX_MIB = 25
 _BUILT_IN_PLACE = {"CMakeFiles", ".cmake", "__pycache__"}
 
 
+#: Of the files in training/: what a user needs to train the lifter anew with the documented
+#: commands. The open body is built in tools/, which no wheel holds.
+TRAINING = {"__init__.py", "lifter", "assets/lifter_noise.npz"}
+MAX_TRAINING_MIB = 1.0
+
+
 def built_wheels() -> list[Path]:
     return sorted((ROOT / "dist").glob("pear_avatar-*.whl"), key=lambda p: p.stat().st_mtime)
 
@@ -44,6 +50,16 @@ def test_the_package_holds_no_workshop() -> None:
     assert not [str(path) for path in known if path.suffix not in KINDS]
     native = {p.suffix for p in paths if p.parts[:2] == ("_native", "src")}
     assert native <= SOURCES
+
+
+def test_training_in_the_package_is_what_the_documented_commands_need() -> None:
+    room = PACKAGE / "training"
+    files = [p for p in room.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    names = {p.relative_to(room).as_posix() for p in files}
+    assert {n for n in names if not n.startswith("lifter/")} == TRAINING - {"lifter"}
+    assert sum(p.stat().st_size for p in files) < MAX_TRAINING_MIB * 2**20
+    page = (ROOT / "docs" / "lifter.md").read_text("utf-8")
+    assert "python -m pear_avatar.training.lifter.train" in page
 
 
 @pytest.mark.skipif(not built_wheels(), reason="no wheel in dist/: make wheel builds one")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pear_avatar.body.model import BodyModel
+from pear_avatar.evaluation.metrics import procrustes_align
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.decode import FaceBasis, Lifted, decode
 from pear_avatar.recovery.lifter.features import Box, LandmarkRays, encode
@@ -53,7 +54,7 @@ class Scorer:
         joints = self._rig.pose(lifted.rotations, shape)[1]
         a, b = (x[:, :22] - x[:, :1] for x in (joints, target.joints))
         error = 1e3 * (a - b).norm(dim=-1).mean(1)
-        aligned = 1e3 * (align(a, b) - b).norm(dim=-1).mean(1)
+        aligned = 1e3 * (procrustes_align(a, b) - b).norm(dim=-1).mean(1)
         full = target.in_sight[:, 23:29].all(1)
         hands = []
         for k, (wrist, fingers) in enumerate(
@@ -77,14 +78,3 @@ class Scorer:
             "beta0": float((lifted.betas[:, 0] - target.betas[:, 0]).abs().mean()),
             "betas": float((lifted.betas - target.betas).abs().mean()),
         }
-
-
-def align(points: Tensor, target: Tensor) -> Tensor:
-    """Procrustes: (B, P, 3) points turned, scaled and shifted onto the target, least squares."""
-    a, b = points - points.mean(1, keepdim=True), target - target.mean(1, keepdim=True)
-    U, S, Vt = torch.linalg.svd(a.transpose(1, 2) @ b)
-    sign = torch.ones_like(S)
-    sign[:, 2] = torch.linalg.det(U @ Vt)
-    R = U @ torch.diag_embed(sign) @ Vt
-    scale = (S * sign).sum(1) / a.square().sum((1, 2)).clamp_min(1e-12)
-    return scale[:, None, None] * a @ R + target.mean(1, keepdim=True)
