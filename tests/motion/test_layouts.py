@@ -121,6 +121,10 @@ MAKERS = {
     "quaternions.npz": ("smplx", lambda p: np.savez(
         p, body_pose=quaternions(MATRICES[:, 1:22]), global_orient=quaternions(MATRICES[:, 0]),
         transl=PATH) or p),
+    "motionx batch.npy": ("motionx", lambda p: npy(p, motionx()[None].astype(np.float32))),
+    "batch.npz": ("smplx", lambda p: np.savez(
+        p, body_pose=ANGLES[None, :, 1:22], global_orient=ANGLES[None, :, 0], transl=PATH[None])
+        or p),
     "motionx.npy": ("motionx", lambda p: npy(p, motionx())),
     "soma.pkl": ("soma", lambda p: dump(p, {
         "fullpose": FULL, "trans": PATH, "mocap_frame_rate": 60.0, "up_axis": "y"})),

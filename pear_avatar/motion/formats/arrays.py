@@ -141,6 +141,8 @@ class PoseArrays:
             array = array.reshape(*array.shape[:-2], width)
         if array.ndim == 3 and array.shape[1] == 1:  # (N, 1, 3), as some trackers save the root
             array = array[:, 0]
+        if array.ndim == 3 and array.shape[0] == 1:  # a batch of one clip
+            array = array[0]
         array = array[None] if array.ndim == 1 else array
         if array.ndim != 2 or array.shape[1] != width:
             also = f" or (N, {width // 3}, 3)" if width > 3 else ""

@@ -13,12 +13,12 @@ _WIDTHS = {263: 22, 251: 21}
 def sniff(content: Content) -> bool:
     """Whether there is one array with as many columns as the features."""
     shape = content.arrays.shape(BARE)
-    return len(shape) == 2 and shape[1] in _WIDTHS
+    return len(shape) in (2, 3) and shape[-1] in _WIDTHS
 
 
 def read(content: Content, options: ReadOptions) -> MotionFile:
     """Says how the features become joint positions, which are read."""
-    width = content.arrays.shape(BARE)[1]
+    width = content.arrays.shape(BARE)[-1]
     raise content.error(
         f"{width} features of HumanML3D's kind, relative to each frame's heading and in many "
         "files normalised: turn them into joint positions with recover_from_ric(data, "

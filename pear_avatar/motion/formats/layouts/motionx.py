@@ -27,7 +27,7 @@ _EXPRESSION, _TRANSL, _BETAS = (159, 209), (309, 312), (312, 322)
 def sniff(content: Content) -> bool:
     """Whether there is one array of 322 columns."""
     shape = content.arrays.shape(BARE)
-    return len(shape) == 2 and shape[1] == _WIDTH
+    return len(shape) in (2, 3) and shape[-1] == _WIDTH and (len(shape) == 2 or shape[0] == 1)
 
 
 def read(content: Content, options: ReadOptions) -> MotionFile:
