@@ -122,7 +122,7 @@ await step("every slider changes the picture and comes back", async () => {
     if (group === "face") await hook("setCamera", config.faceCamera);
     else await hook("setCamera", null);
     const rest = await hash();
-    for (const id of ids.filter((i) => /head|shape/.test(i) === (group === "body"))) {
+    for (const id of ids.filter((i) => /head|arms|legs|shape/.test(i) === (group === "body"))) {
       const { value, min, max } = await rangeOf(id);
       await setRange(id, max - value > value - min ? max : min);
       if ((await hash()) === rest) idle.push(id);

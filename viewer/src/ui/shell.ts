@@ -55,6 +55,7 @@ export function viewerShell(viewer: Viewer, stage: StageElements, leave: (() => 
       icon: "face",
       content: facePanel(viewer),
       onOpen: () => void viewer.showFace(),
+      onLeave: () => viewer.leaveFace(),
     },
     { id: "body", label: "Body", icon: "body", content: bodyPanel(viewer, tool) },
     { id: "view", label: "View", icon: "layers", content: viewPanel(viewer) },

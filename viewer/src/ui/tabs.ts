@@ -10,6 +10,8 @@ export interface Tab {
   readonly content: HTMLElement;
   /** Called when the tab is chosen by hand. */
   readonly onOpen?: () => void;
+  /** Called when another tab is chosen by hand. */
+  readonly onLeave?: () => void;
 }
 
 /** On a phone the sheet can be shut: a second press on the open tab does that. */
@@ -24,7 +26,10 @@ export function tabs(list: readonly Tab[]): HTMLElement {
         "aria-controls": `panel-${tab.id}`,
         "data-testid": `tab:${tab.id}`,
         onclick: () => {
+          const last = open;
           choose(tab.id, true);
+          if (last === tab.id) return;
+          list.find(({ id }) => id === last)?.onLeave?.();
           tab.onOpen?.();
         },
       },
