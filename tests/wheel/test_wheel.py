@@ -13,7 +13,7 @@ PACKAGE = ROOT / "pear_avatar"
 #: Kinds of files that the package needs when it runs; the C++ sources are left out of wheels.
 KINDS = {
     ".py", ".typed", ".so", ".npz", ".safetensors", ".yaml", ".html", ".js", ".css", ".txt",
-    ".sha256", ".tflite",
+    ".sha256", ".tflite", ".wasm", ".0", ".1",
 }  # fmt: skip
 SOURCES = {".cpp", ".h"}
 WORKSHOP = {"tests", "tools", "standins", "benchmarks", "examples", "docs", "build_body"}
