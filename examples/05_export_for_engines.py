@@ -16,7 +16,7 @@ args = parser.parse_args()
 args.out.mkdir(parents=True, exist_ok=True)
 
 # Blender, Unity, Unreal, Godot, three.js: skin, 55 joints, texture, the motion as animation.
-pear.export_mesh(args.avatar, args.out / "avatar.glb", motion=args.motion)
+pear.export_mesh(args.avatar, args.out / "avatar.glb", motions=[args.motion])
 
 # Splat viewers: the avatar frozen in one frame of the motion, as 3D Gaussian splatting files.
 pear.export_splats(args.avatar, args.out / "pose.ply", pose=args.motion, frame=0)

@@ -13,13 +13,13 @@ from footage import DATA
 
 from pear_avatar.body import BodyModel, face_from_arkit, load_body
 from pear_avatar.body.joints import JOINT_INDEX
+from pear_avatar.evaluation.metrics import procrustes_align
 from pear_avatar.geometry.cameras import default_world_camera, intrinsics, look_at, project
 from pear_avatar.geometry.rotations import axis_angle_to_matrix, geodesic_angle
 from pear_avatar.recovery.lifter import Lifter
 from pear_avatar.synthesis.poses import HELD_OUT, PosePool, load_pool
 from pear_avatar.training.lifter import train
 from pear_avatar.training.lifter.losses import resting_body
-from pear_avatar.training.lifter.score import align
 from pear_avatar.types import BodyParams, Camera, ClipDetections
 
 WIDTH, HEIGHT = 720, 960
@@ -91,7 +91,7 @@ def test_people_are_lifted_close_to_the_truth(lifter: Lifter, body: BodyModel) -
     a, b = joints(body, lifted.params), joints(body, truth)
     rooted = ((a - a[:, :1]) - (b - b[:, :1])).norm(dim=-1).mean()
     assert rooted < 0.075  # metres; depth is the lifter's experience, not measured
-    assert (align(a, b) - b).norm(dim=-1).mean() < 0.05
+    assert (procrustes_align(a, b) - b).norm(dim=-1).mean() < 0.05
     facing = geodesic_angle(lifted.params.rotations[:, 0], truth.rotations[:, 0])
     assert facing.max() < 0.35
     assert (lifted.params.transl - truth.transl).norm(dim=-1).max() < 0.6

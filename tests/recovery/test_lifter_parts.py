@@ -13,6 +13,7 @@ from torch import Tensor
 from pear_avatar.body import BodyModel, load_body
 from pear_avatar.body.mirror import mirrored_rotations
 from pear_avatar.body.topology import LIFTED_FACE_POINTS
+from pear_avatar.evaluation.metrics import procrustes_align
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.recovery.lifter import layout
 from pear_avatar.recovery.lifter.features import LandmarkRays, encode, person_box
@@ -23,7 +24,6 @@ from pear_avatar.recovery.lifter.weights import load_network, save_network
 from pear_avatar.synthesis.poses import PoseSampler, upright
 from pear_avatar.training.lifter.noise import NoiseBank
 from pear_avatar.training.lifter.samples import SampleMaker
-from pear_avatar.training.lifter.score import align
 from pear_avatar.training.lifter.views import to_rays
 
 
@@ -285,4 +285,4 @@ def test_procrustes_undoes_a_similarity() -> None:
     points = torch.randn(4, 10, 3, generator=generator)
     R = rotations(4)[:, 0]
     moved = 1.7 * points @ R.transpose(1, 2) + 0.3
-    torch.testing.assert_close(align(points, moved), moved, atol=1e-4, rtol=0)
+    torch.testing.assert_close(procrustes_align(points, moved), moved, atol=1e-4, rtol=0)

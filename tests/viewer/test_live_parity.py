@@ -85,6 +85,8 @@ def _message(frame: FrameDetection, seen: ClipDetections, lifted: LiftedClip) ->
         "left_hand": numbers(frame.left_hand),
         "right_hand": numbers(frame.right_hand),
         "face": numbers(frame.face),
+        # Every other face comes with the detector's actions: both ways are compared.
+        "actions": numbers(seen.face_actions[0]) if seen.face_actions is not None else None,
         "expected": {
             "rotations": numbers(matrix_to_quat_wxyz(params.rotations.double())),
             "transl": numbers(params.transl),

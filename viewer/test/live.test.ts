@@ -14,6 +14,7 @@ interface Frame {
   readonly left_hand: number[] | null;
   readonly right_hand: number[] | null;
   readonly face: number[] | null;
+  readonly actions: number[] | null;
   readonly expected: Readonly<Record<string, number[]>>;
 }
 
@@ -34,6 +35,7 @@ function landmarks(frame: Frame): Landmarks {
     leftHand: part(frame.left_hand),
     rightHand: part(frame.right_hand),
     face: part(frame.face),
+    actions: part(frame.actions),
   };
 }
 

@@ -11,6 +11,7 @@ import { LiveReader } from "./reader";
 interface Detector {
   readonly landmarker: HolisticLandmarker;
   readonly reader: LiveReader;
+  readonly actionNames: readonly string[];
 }
 
 type Points = readonly {
@@ -44,7 +45,7 @@ async function handle(message: ToDetector): Promise<void> {
   const start = performance.now();
   const { picture, time } = message;
   const found = detector.landmarker.detectForVideo(picture, Math.round(time * 1000));
-  const landmarks = landmarksOf(found, picture.width, picture.height);
+  const landmarks = landmarksOf(found, picture, detector.actionNames);
   picture.close();
   const body = landmarks && detector.reader.read(landmarks, time);
   send({ type: "found", time, landmarks, body, milliseconds: performance.now() - start });
@@ -65,10 +66,15 @@ async function prepare(live: SessionLive): Promise<Detector> {
   const program = URL.createObjectURL(new Blob([wasm], { type: "application/wasm" }));
   const landmarker = await HolisticLandmarker.createFromOptions(
     { wasmLoaderPath: live.wasm_loader, wasmBinaryPath: program },
-    { baseOptions: { modelAssetBuffer: task, delegate: "CPU" }, runningMode: "VIDEO" },
+    {
+      baseOptions: { modelAssetBuffer: task, delegate: "CPU" },
+      runningMode: "VIDEO",
+      outputFaceBlendshapes: true,
+    },
   );
   URL.revokeObjectURL(program);
-  return { landmarker, reader: new LiveReader(readLiveModel(model.buffer)) };
+  const lifter = readLiveModel(model.buffer);
+  return { landmarker, reader: new LiveReader(lifter), actionNames: lifter.meta.arkit_names };
 }
 
 /** The detector's program logs its own start and settings as warnings; failures are thrown as well. */
@@ -94,7 +100,11 @@ async function loadFile(url: string, progress: (bytes: number) => void): Promise
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
-function landmarksOf(found: HolisticLandmarkerResult, width: number, height: number): Landmarks | null {
+function landmarksOf(
+  found: HolisticLandmarkerResult,
+  { width, height }: ImageBitmap,
+  actionNames: readonly string[],
+): Landmarks | null {
   const pose: Points | undefined = found.poseLandmarks[0];
   const world: Points | undefined = found.poseWorldLandmarks[0];
   if (!pose?.length || !world?.length) return null;
@@ -108,5 +118,14 @@ function landmarksOf(found: HolisticLandmarkerResult, width: number, height: num
     leftHand: flat(found.leftHandLandmarks[0]),
     rightHand: flat(found.rightHandLandmarks[0]),
     face: flat(found.faceLandmarks[0]),
+    actions: actionsOf(found, actionNames),
   };
+}
+
+/** The face's actions by name; the detector adds one for a neutral face and has none for the tongue. */
+function actionsOf(found: HolisticLandmarkerResult, names: readonly string[]): Float32Array | null {
+  const shapes = found.faceBlendshapes[0]?.categories;
+  if (!shapes?.length) return null;
+  const score = new Map(shapes.map((shape) => [shape.categoryName, shape.score]));
+  return Float32Array.from(names, (name) => score.get(name) ?? 0);
 }

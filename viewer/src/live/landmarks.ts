@@ -18,6 +18,8 @@ export interface Landmarks {
   readonly leftHand: Float32Array | null;
   readonly rightHand: Float32Array | null;
   readonly face: Float32Array | null;
+  /** (52,) facial actions in [0, 1], in ARKit's order */
+  readonly actions: Float32Array | null;
 }
 
 export interface Trust {

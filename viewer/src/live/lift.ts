@@ -43,9 +43,12 @@ const ONE: Vec3 = [1, 1, 1];
 export class Lifter {
   private readonly model: LiveModel;
   private readonly network: ReturnType<typeof lifterNetwork>;
+  /** Which actions landmarks can show: none lies on the tongue. */
+  private readonly visible: readonly boolean[];
 
   constructor(model: LiveModel) {
     this.model = model;
+    this.visible = model.meta.arkit_names.map((name) => name !== "tongueOut");
     this.network = lifterNetwork(model);
   }
 
@@ -54,8 +57,8 @@ export class Lifter {
     const trust = judge(marks);
     const seen = see(marks, trust, model.facePoints);
     const box = personBox(seen);
-    const out = this.network(encode(seen, box));
-    const actions = this.actions(out, trust);
+    const out = withSeenActions(this.network(encode(seen, box)), this.visible, marks.actions);
+    const actions = trust.face > 0 ? out.actions : new Float32Array(out.actions.length);
     const rotations = this.rotations(out, trust, box.turn, actions);
     const scales = out.scales.map((s) => Math.exp(Math.min(Math.max(s, -MOST_SCALE), MOST_SCALE)));
     const headScale: Vec3 = trust.face > 0 ? [scales[0], scales[1], scales[2]] : ONE;
@@ -77,14 +80,6 @@ export class Lifter {
     const pelvis = place(posed.points, raysAndWeights(seen), guess);
     const transl = [0, 1, 2].map((k) => pelvis[k] - posed.pelvis[k]) as unknown as Vec3;
     return { rotations, betas: out.betas, transl, actions, headScale, handScale, trust };
-  }
-
-  private actions(out: Outputs, trust: Trust): Float32Array {
-    const names = this.model.meta.arkit_names;
-    // A sigmoid never says nothing, and no landmark lies on the tongue.
-    return out.actions.map((a, i) =>
-      trust.face > 0 && names[i] !== "tongueOut" ? Math.max((a - FAINT) / (1 - FAINT), 0) : 0,
-    );
   }
 
   /** Hands and faces out of sight are relaxed and at rest, never predicted. */
@@ -112,6 +107,17 @@ export class Lifter {
     }
     return rotations;
   }
+}
+
+/**
+ * The detector's facial actions, which know lips and lids better, where it has any. They turn the
+ * eyes too, so the network's own gaze counts only where they are missing.
+ */
+function withSeenActions(out: Outputs, visible: readonly boolean[], seen: Landmarks["actions"]): Outputs {
+  if (seen?.some((a) => a > 0)) return { ...out, actions: seen, gaze: new Float32Array(out.gaze.length) };
+  // A sigmoid never says nothing.
+  const own = out.actions.map((a, i) => (visible[i] ? Math.max((a - FAINT) / (1 - FAINT), 0) : 0));
+  return { ...out, actions: own };
 }
 
 /** The (C,) sum of (N, C) rows, each as strong as its weight. */
