@@ -69,7 +69,7 @@ class LimitsConfig:
     offset_head_hands: float = 0.005
     #: largest growth and shrinkage of the in-plane scale against the one at the start, natural
     #: log. A splat that grows blurs every side; one that thins to a needle sticks out of the others
-    log_scale_up: float = 0.1
+    log_scale_up: float = 0.3
     log_scale_down: float = 0.8
     #: thickness along the normal as a share of the spacing
     thickness_max: float = 0.35
