@@ -59,9 +59,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_table(folder: Path | None, assets: list[Asset]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from pear_avatar.cli.terminal import ResultConsole
 
     title = f"licensed model files in {folder}" if folder else "licensed model files: none named"
     table = Table(title=title, title_justify="left")
@@ -74,7 +75,7 @@ def _print_table(folder: Path | None, assets: list[Asset]) -> None:
         file = asset.file if missing else Path(asset.path).name
         found = Text(f"{file}\n{asset.owner if missing else asset.detail}")
         table.add_row(Text(asset.status, style=_STYLES[asset.status]), name, found)
-    console = Console()
+    console = ResultConsole()
     console.print(table)
     console.print(_verdict(folder, assets), soft_wrap=True, highlight=False)
 

@@ -47,9 +47,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_table(checks: list[Check]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from pear_avatar.cli.terminal import ResultConsole
 
     table = Table(title="pear-avatar on this machine", title_justify="left")
     for heading in ("", "what", "found"):
@@ -59,7 +60,7 @@ def _print_table(checks: list[Check]) -> None:
         if check.remedy:
             detail.append(f"\n{check.remedy}", style="italic")
         table.add_row(Text(check.status, style=_STYLES[check.status]), Text(check.name), detail)
-    console = Console()
+    console = ResultConsole()
     console.print(table)
     problems = sum(check.status == "problem" for check in checks)
     if problems:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from pear_avatar.cli.terminal import ResultConsole
 from pear_avatar.report.fit_report import METRIC_ROWS, SET_NAMES
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _FORMS = {
 def print_fit_summary(out_dir: Path) -> None:
     """Print the figures of a result folder's report.json and name its main files."""
     report = json.loads((out_dir / "report.json").read_text(encoding="utf-8"))
-    console = Console()
+    console = ResultConsole()
     console.print(_metrics_table(report))
     track, seconds = report["track"], sum(report["seconds"].values())
     error = _format(track["landmark_error_rel"], ".2%")
@@ -57,7 +58,7 @@ def print_fit_summary(out_dir: Path) -> None:
 def print_demo_summary(result: DemoResult) -> None:
     """Print the demo's figures, against the truth where there is one."""
     print_fit_summary(result.fit.folder)
-    console = Console()
+    console = ResultConsole()
     if result.truth is not None:
         console.print(_truth_table(result.truth))
     _print_files(console, result.fit.folder, (result.motion_video.name, result.sheet.name))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from pear_avatar.cli.main import build_parser, foreign_options, main, subparsers
@@ -78,3 +83,17 @@ def test_the_current_folder_is_gone(
 
 def test_every_command_is_found() -> None:
     assert {"fit", "render", "convert"} <= set(subparsers(build_parser()))
+
+
+def test_a_table_whose_reader_has_gone_is_no_failure(tmp_path: Path) -> None:
+    """rich would end the program with exit code 1, a defect's."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pear_avatar", "assets"]
+    try:
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, cwd=tmp_path, timeout=120, text=True
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
