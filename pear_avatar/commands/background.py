@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
+
+from pear_avatar.io.closing import Closing
 
 __all__ = ["Background", "StoppedError"]
 
@@ -14,7 +15,7 @@ class StoppedError(Exception):
     """Raised inside the work where it goes on after it was stopped."""
 
 
-class Background:
+class Background(Closing):
     """Runs functions beside a ``with`` block; leaving the block by an exception stops them.
 
     Each function gets a callback ``progress`` and calls it after every step; the callback raises
@@ -37,15 +38,8 @@ class Background:
         for future in self._started:
             future.result()
 
-    def __enter__(self) -> Background:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop what still runs."""
         self._stop.set()
 
     def _step(self, stage: str, done: int, total: int) -> None:

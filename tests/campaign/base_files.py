@@ -14,13 +14,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
-from pear_avatar.avatar.binding import sample_surface
 from pear_avatar.avatar.file_format import save_avatar
 from pear_avatar.body import load_body
 from pear_avatar.io.video import VideoWriter
 from pear_avatar.motion.formats.registry import load_motion
 from pear_avatar.motion.write_bvh import save_bvh
+from tests.support.grey_avatar import grey_avatar
 
 FRAMES = 6
 MOTIONS = ("m.npz", "m.bvh", "m.pkl", "m.pt", "m.npy", "m.json", "m.trc")
@@ -33,7 +32,7 @@ def make_base_files(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _motions(folder)
     _media(folder)
-    _avatar(folder / "a.safetensors")
+    save_avatar(folder / "a.safetensors", grey_avatar(50, logit_opacity=0.0))
     K = [[100.0, 0.0, 64.0], [0.0, 100.0, 48.0], [0.0, 0.0, 1.0]]
     entry = {"K": K, "R": np.eye(3).tolist(), "t": [0, 0, 0], "image_wh": [128, 96]}
     (folder / "c.json").write_text(json.dumps({"left": entry, "right": entry}))
@@ -83,22 +82,6 @@ def _media(folder: Path) -> None:
     with wave.open(str(folder / "sound.wav"), "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(b"\0\1" * 4000)
-
-
-def _avatar(path: Path) -> None:
-    body = load_body()
-    binding = sample_surface(body.v_template, body.faces, torch.ones(len(body.faces)), 50, seed=0)
-    n = binding.count
-    splats = SplatSet(
-        torch.zeros(n, 3),
-        torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(n, 4).contiguous(),
-        torch.full((n, 3), -4.0),
-        torch.zeros(n),
-        torch.full((n, 3), 0.5),
-    )
-    betas = torch.zeros(10)
-    person = personalise(body, betas, torch.zeros_like(body.v_template))
-    save_avatar(path, Avatar(person, binding, splats, betas))
 
 
 def bombs() -> dict[str, bytes]:

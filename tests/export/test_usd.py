@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
-from pear_avatar.avatar.binding import sample_surface
-from pear_avatar.body import face_from_arkit, load_body
+from pear_avatar.avatar.avatar import Avatar
+from pear_avatar.body import face_from_arkit
 from pear_avatar.body.joints import JOINT_NAMES
 from pear_avatar.export import save_usd
 from pear_avatar.export.gltf.mesh import MeshLayout
 from pear_avatar.geometry.rotations import axis_angle_to_matrix
 from pear_avatar.types import BodyParams, Motion
+from tests.support.grey_avatar import grey_avatar
 
 #: float32 positions, and quaternions rounded to it: metres.
 ROUNDING = 2e-5
@@ -25,18 +25,7 @@ ROUNDING = 2e-5
 @pytest.fixture(scope="module")
 def avatar() -> Avatar:
     """Nine hundred grey splats on the average body."""
-    body = load_body()
-    betas = torch.zeros(body.num_betas)
-    own = personalise(body, betas, torch.zeros_like(body.v_template))
-    binding = sample_surface(own.v_template, own.faces, torch.ones(len(own.faces)), 900, 0)
-    splats = SplatSet(
-        torch.zeros(900, 3),
-        torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(900, 1),
-        torch.full((900, 3), 0.02).log(),
-        torch.full((900,), 3.0),
-        torch.full((900, 3), 0.5),
-    )
-    return Avatar(own, binding, splats, betas)
+    return grey_avatar(900)
 
 
 def nodding(avatar: Avatar) -> Motion:

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from pear_avatar.avatar.avatar import Avatar, SplatSet, personalise
-from pear_avatar.avatar.binding import sample_surface
-from pear_avatar.body import load_body
+from pear_avatar.avatar.avatar import Avatar
 from pear_avatar.export import VrmMeta, save_vrm
 from pear_avatar.export.bone_names import VRM_BONES
 from pear_avatar.export.vrm import VRM_PRESETS
+from tests.support.grey_avatar import grey_avatar
 
 
 @pytest.fixture(scope="module")
 def avatar() -> Avatar:
     """A thousand grey splats: what a VRM file says does not depend on them."""
-    body = load_body()
-    betas = torch.zeros(body.num_betas)
-    own = personalise(body, betas, torch.zeros_like(body.v_template))
-    binding = sample_surface(own.v_template, own.faces, torch.ones(len(own.faces)), 1000, 0)
-    splats = SplatSet(
-        torch.zeros(1000, 3),
-        torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(1000, 1),
-        torch.full((1000, 3), 0.02).log(),
-        torch.full((1000,), 3.0),
-        torch.full((1000, 3), 0.5),
-    )
-    return Avatar(own, binding, splats, betas)
+    return grey_avatar(1000)
 
 
 @pytest.fixture(scope="module")
